@@ -1,0 +1,31 @@
+"""The contract that every family keeps, and the type aliases that its signatures are written in."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+Key = jax.Array  # a typed PRNG key, as jax.random.key makes it: shape []
+Keys = jax.Array  # one such key for each example: shape [B]
+Params = Any  # a pytree of arrays
+State = Any  # a NamedTuple of arrays
+Info = Any  # a NamedTuple of float32 scalars, each in the unit that its name states
+
+
+class Algorithm(NamedTuple):
+    """Three pure functions that share a state made of arrays and nothing else.
+
+    `step` is a `scan` body. All its randomness comes from `fold_in(state.key, state.step)` and from each example's
+    index in the whole batch, so the numbers are the same under `jit`, `scan`, `vmap`, `pmap`, `shard_map`
+    and a sharded `jit`.
+
+    Attributes:
+      init: `(key) -> state`.
+      step: `(state, batch, axis_name=None) -> (state, info)`. With `axis_name`, the batch is this device's shard, and
+        sums are taken over that mapped axis before they are divided.
+      sample: `(state, key, n, ...) -> artefacts`.
+    """
+
+    init: Callable[[Key], State]
+    step: Callable[..., tuple[State, Info]]
+    sample: Callable[..., Any]

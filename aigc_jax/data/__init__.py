@@ -1,0 +1,1 @@
+"""Data sets, tokenisers and the order in which training reads them."""

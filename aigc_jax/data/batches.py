@@ -1,0 +1,69 @@
+"""The order of the data, as a pure function of seed and step.
+
+Nothing is iterated, so there is no iterator to save: a run that resumes at step s asks for the examples of step s.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+
+from aigc_jax.errors import InputError
+
+Order = Callable[[int], np.ndarray]
+
+
+def shuffled(seed: int, examples: int, batch_size: int) -> Order:
+    """Every epoch visits the examples in a new random order, without replacement.
+
+    Epoch e is a permutation drawn from (seed, e), cut into ⌊examples / batch_size⌋ batches. The remainder is
+    left out of that epoch; which examples those are changes with the permutation.
+
+    Args:
+      seed: ≥ 0.
+      examples: how many there are.
+      batch_size: B.
+
+    Returns:
+      `(step) -> int32 [B]`, the examples of that step.
+
+    Raises:
+      InputError: the batch size is not in 1 … examples.
+    """
+    if batch_size < 1:
+        raise InputError(f"batch_size must be at least 1, got {batch_size}")
+    if batch_size > examples:
+        raise InputError(f"batch_size {batch_size} is above the data set's {examples} examples")
+    batches = examples // batch_size
+
+    @lru_cache(maxsize=2)  # consecutive steps share an epoch, or touch two
+    def epoch_order(epoch: int) -> np.ndarray:
+        return np.random.default_rng([seed, epoch]).permutation(examples).astype(np.int32)
+
+    def order(step: int) -> np.ndarray:
+        epoch, batch = divmod(step, batches)
+        return epoch_order(epoch)[batch * batch_size : (batch + 1) * batch_size]
+
+    return order
+
+
+def windows(tokens: np.ndarray, context: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cuts a text so that every token but the first is predicted exactly once.
+
+    Window i holds tokens iT … iT + T, so its last token is the next window's first. The last window is
+    padded with token 0, at weight 0.
+
+    Args:
+      tokens: int `[M]`, M ≥ 2.
+      context: T.
+
+    Returns:
+      int32 `[⌈(M − 1) / T⌉, T + 1]` and the weights of its targets, float32 `[⌈(M − 1) / T⌉, T]`.
+    """
+    targets = len(tokens) - 1
+    count = -(-targets // context)
+    padded = np.zeros(count * context + 1, np.int32)
+    padded[: len(tokens)] = tokens
+    starts = np.arange(count)[:, None] * context
+    weights = (np.arange(count * context) < targets).reshape(count, context)
+    return padded[starts + np.arange(context + 1)[None]], weights.astype(np.float32)

@@ -1,0 +1,166 @@
+"""The host loop: it keeps the device busy, and knows no family.
+
+    state, infos = scan(step, state, examples of K steps)       one dispatch
+
+While the device works on one dispatch, the host prepares the next and reads the figures of the one before. All that
+happens at a step (a log line, an evaluation, a checkpoint) happens at a boundary between dispatches, and the boundaries
+depend on the step and the cadence alone. A run that resumes from a boundary therefore executes the same programs on the same
+inputs as one that was never interrupted, and ends in the same bits.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from aigc_jax import parallel
+from aigc_jax.algorithm import Info, State
+from aigc_jax.errors import Diverged, InputError
+
+Dispatch = Callable[[State, Any, jax.Array], tuple[State, Info]]
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """How often things happen, in steps.
+
+    Raises:
+      InputError: one of them is below 1.
+    """
+
+    steps: int  # to train in all
+    steps_per_dispatch: int
+    log_every: int
+    eval_every: int
+    checkpoint_every: int
+
+    def __post_init__(self):
+        for field in fields(self):
+            if getattr(self, field.name) < 1:
+                raise InputError(f"{field.name} must be at least 1, got {getattr(self, field.name)}")
+
+    def next_boundary(self, step: int) -> int:
+        """The end of the dispatch that begins at `step`: the nearest multiple of any of the numbers above."""
+        every = (self.steps_per_dispatch, self.log_every, self.eval_every, self.checkpoint_every)
+        return min(self.steps, *(step - step % n + n for n in every))
+
+    def due(self, step: int, every: int) -> bool:
+        """Whether what happens every so many steps happens now; all of it does at the end."""
+        return step % every == 0 or step == self.steps
+
+
+class Hooks(NamedTuple):
+    """What the loop calls. None of it may change the state."""
+
+    log: Callable[[int, dict[str, float]], None]  # (step, mean figures of the dispatch that ends there)
+    evaluate: Callable[[int, State], None]  # (step, state)
+    save: Callable[[int, State], None]  # (step, state): every figure up to here was finite
+    advance: Callable[[int], None]  # (step): the device has done so many
+    interrupted: Callable[[], bool]  # asks for a save and a return at the next boundary
+
+
+def make_dispatch(
+    step: Callable[[State, Any], tuple[State, Info]], gather: Callable[[Any, jax.Array], Any]
+) -> Dispatch:
+    """Compiles K steps into one program: a `scan` that donates the state and reads its batches from the device.
+
+    Args:
+      step: `(state, batch) -> (state, info)`.
+      gather: `(data, indices [B]) -> batch`, on the device.
+
+    Returns:
+      `(state, data, indices int32 [K, B]) -> (state, info [K])`, jitted, one program for each K.
+    """
+
+    def dispatch(state, data, indices):
+        return jax.lax.scan(lambda s, i: step(s, gather(data, i)), state, indices)
+
+    return jax.jit(dispatch, donate_argnums=0)
+
+
+def all_finite(tree: Any) -> jax.Array:
+    """Whether every floating-point number in the tree is finite: bool []."""
+    floats = [x for x in jax.tree.leaves(tree) if jax.numpy.issubdtype(x.dtype, np.floating)]
+    return jax.numpy.stack([jax.numpy.isfinite(x).all() for x in floats]).all()
+
+
+def train(
+    dispatch: Dispatch,
+    state: State,
+    data: Any,
+    order: Callable[[int], np.ndarray],
+    start: int,
+    cadence: Cadence,
+    hooks: Hooks,
+) -> tuple[int, State]:
+    """Trains from step `start` to `cadence.steps`, or until interrupted.
+
+    Args:
+      dispatch: see `make_dispatch`.
+      state: after `start` steps. Its buffers are given to the device and must not be used afterwards.
+      data: the data set on the device.
+      order: `(step) -> int32 [B]`, the examples of a step.
+      start: the number of steps that `state` has done.
+      cadence, hooks: see there.
+
+    Returns:
+      The number of steps done and the state after them, saved.
+
+    Raises:
+      Diverged: a figure or a parameter is not finite. Nothing was saved since it last was.
+    """
+    finite = jax.jit(all_finite)
+    mesh = parallel.data_mesh()
+    state, data = jax.device_put((state, data), parallel.replicated(mesh))
+    pending: tuple[int, int, Info] | None = None
+
+    def read_pending() -> None:
+        nonlocal pending
+        if pending is not None:
+            first, last, infos = pending
+            pending = None
+            means = _read(infos, first)
+            hooks.advance(last)
+            if cadence.due(last, cadence.log_every):
+                hooks.log(last, means)
+
+    step = start
+    while step < cadence.steps:
+        end = cadence.next_boundary(step)
+        indices = np.stack([order(s) for s in range(step, end)])
+        split = indices.shape[1] % mesh.size == 0
+        sharding = parallel.split_on_axis(mesh, 1) if split else parallel.replicated(mesh)
+        state, infos = dispatch(state, data, jax.device_put(indices, sharding))
+        read_pending()  # of the dispatch before, while this one runs
+        pending = (step, end, infos)
+        step = end
+        evaluate, save = cadence.due(step, cadence.eval_every), cadence.due(step, cadence.checkpoint_every)
+        stop = hooks.interrupted()
+        if evaluate or save or stop:
+            read_pending()
+            if not finite(state):
+                raise Diverged(f"a parameter is not finite after step {step}", step)
+        if evaluate:
+            hooks.evaluate(step, state)
+        if save or stop:
+            hooks.save(step, state)
+        if stop:
+            break
+    return step, state
+
+
+def _read(infos: Info, first: int) -> dict[str, float]:
+    """The mean of each figure over a dispatch that began after step `first`.
+
+    Raises:
+      Diverged: one of them is not finite; says which and when.
+    """
+    figures = {name: np.asarray(x, np.float64) for name, x in infos._asdict().items()}
+    bad = {name: int(np.argmin(np.isfinite(x))) for name, x in figures.items() if not np.isfinite(x).all()}
+    if bad:
+        name = min(bad, key=lambda n: bad[n])
+        step = first + bad[name] + 1
+        raise Diverged(f"{name} is {figures[name][bad[name]]} at step {step}", step)
+    return {name: float(x.mean()) for name, x in figures.items()}

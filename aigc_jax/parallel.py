@@ -1,0 +1,110 @@
+"""Everything that names a device axis: reductions, per-example keys, meshes, pmap and shard_map.
+
+Data parallelism here is exact, not approximate. Two rules make it so:
+  * an example's randomness depends on its index in the whole batch, never on the device that holds it;
+  * means are Σ weight·loss / Σ weight with both sums taken over all devices before the division.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from aigc_jax.algorithm import Key, Keys, Params
+
+BATCH_AXIS = "batch"
+
+
+def psum(tree: Any, axis_name: str | None) -> Any:
+    """Sums each leaf over the mapped axis; the identity where `axis_name` is None."""
+    return tree if axis_name is None else jax.lax.psum(tree, axis_name)
+
+
+def example_keys(key: Key, batch_size: int, axis_name: str | None = None) -> Keys:
+    """One key per example: key_i = fold_in(key, i), with i the example's index in the whole batch.
+
+    Args:
+      key: one typed key, the same on every device.
+      batch_size: the number of examples on this device.
+      axis_name: the mapped axis over which the batch is split in equal shards, or None.
+
+    Returns:
+      `[batch_size]` typed keys. Shards laid side by side hold exactly the keys of the unsplit batch.
+    """
+    first = 0 if axis_name is None else jax.lax.axis_index(axis_name) * batch_size
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, first + jnp.arange(batch_size))
+
+
+def mean_and_grad(
+    loss_fn: Callable[..., tuple[jax.Array, jax.Array, Any]], axis_name: str | None = None
+) -> Callable[..., tuple[jax.Array, Any, Params]]:
+    """The weighted mean of a loss over the whole batch, and its gradient.
+
+        mean = Σ_i w_i l_i / max(Σ_i w_i, 1),   sums over all examples of all devices
+
+    Each device differentiates its *local* sum and the gradients are summed afterwards: differentiating
+    through a psum would count every device's contribution once per device.
+
+    Args:
+      loss_fn: `(params, *args) -> (losses, weights, aux)`, `losses` and `weights` of one shape; `aux` holds sums
+        to be reported in the same way, weighted already.
+      axis_name: the mapped axis, or None.
+
+    Returns:
+      `(params, *args) -> (mean, aux / Σw, gradient)`, equal on all devices.
+    """
+
+    def local_sum(params, *args):
+        losses, weights, aux = loss_fn(params, *args)
+        return jnp.sum(weights * losses), (jnp.sum(weights), aux)
+
+    def whole_mean(params, *args):
+        (total, (count, aux)), grads = jax.value_and_grad(local_sum, has_aux=True)(params, *args)
+        total, count, aux, grads = psum((total, count, aux, grads), axis_name)
+        count = jnp.maximum(count, 1.0)
+        return total / count, *jax.tree.map(lambda x: x / count, (aux, grads))
+
+    return whole_mean
+
+
+def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """A one-dimensional mesh over `devices` (all of them when None), named `BATCH_AXIS`."""
+    devices = jax.devices() if devices is None else devices
+    return jax.make_mesh((len(devices),), (BATCH_AXIS,), axis_types=(AxisType.Auto,), devices=devices)
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Every device holds the whole array."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def split_on_axis(mesh: Mesh, axis: int = 0) -> NamedSharding:
+    """The given axis is split over the devices."""
+    return NamedSharding(mesh, PartitionSpec(*(None,) * axis, BATCH_AXIS))
+
+
+def pmap_step(step: Callable) -> Callable:
+    """`step` under pmap: `(state, batch) -> (state, info)` with a leading device axis on the batch.
+
+    The state enters unreplicated and leaves replicated, as does `info`; index [0] reads one copy.
+    """
+    return jax.pmap(partial(step, axis_name=BATCH_AXIS), BATCH_AXIS, in_axes=(None, 0))
+
+
+def shard_map_step(step: Callable, mesh: Mesh) -> Callable:
+    """`step` under shard_map: the state replicated, the leading axis of the batch split over `mesh`.
+
+    `check_vma=False` is essential. With it on, the transpose of the implicit cast of the replicated parameters
+    is itself a psum, and a step that reduces its own gradients would scale them by the device count.
+    """
+    whole, split = PartitionSpec(), PartitionSpec(BATCH_AXIS)
+    return jax.shard_map(
+        partial(step, axis_name=BATCH_AXIS),
+        mesh=mesh,
+        in_specs=(whole, split),
+        out_specs=(whole, whole),
+        check_vma=False,
+    )

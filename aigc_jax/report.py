@@ -1,0 +1,152 @@
+"""The HTML page of a run, made from its folder alone. The page is one file: pictures are within it."""
+
+import base64
+import html
+import re
+from pathlib import Path
+from typing import Any
+
+from aigc_jax.pictures import curves
+from aigc_jax.run_folder import RunFolder, write_atomically
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #1d2330; background: #fff; margin: 2rem auto; max-width: 64rem;
+  padding: 0 1rem }
+h1 { font-size: 1.6rem; margin-bottom: .2rem } h2 { font-size: 1.3rem; margin-top: 2.8rem; border-bottom: 1px solid #d8dce4 }
+h3 { font-size: 1rem; margin: 1.4rem 0 .4rem } p.lead { color: #555e6e; margin-top: 0 }
+table { border-collapse: collapse; font-size: .9rem } td, th { padding: .2rem .8rem .2rem 0; text-align: left;
+  vertical-align: top } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
+tr + tr td { border-top: 1px solid #eceef2 } .row { display: flex; flex-wrap: wrap; gap: 1.4rem }
+figure { margin: 0 } figure img { max-width: 100%; image-rendering: pixelated } figcaption { color: #555e6e; font-size: .85rem }
+pre { background: #f5f6f8; padding: .8rem; overflow-x: auto; font-size: .8rem; max-height: 34rem } svg { max-width: 100%; height: auto }
+summary { cursor: pointer; margin-top: 1.2rem; font-weight: 600 } code { background: #f5f6f8; padding: 0 .2rem }
+"""
+_ARTEFACT = re.compile(r"(?P<name>.+)_(?P<step>\d+)\.(png|txt)")
+_CAPTIONS = {
+    "samples": "Samples",
+    "reconstructions": "Held-out images and, to the right of each, their reconstructions",
+    "manifold": "The 2-D latent space, decoded at equal steps of the prior's distribution function",
+}
+
+
+def page(title: str, lead: str, sections: list[str]) -> str:
+    """A whole HTML document; `sections` are HTML, the other two are text."""
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>\n'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>\n'
+        f'<body><h1>{html.escape(title)}</h1><p class="lead">{html.escape(lead)}</p>\n'
+        + "\n".join(sections)
+        + "\n</body></html>\n"
+    )
+
+
+def run_section(folder: RunFolder) -> str:
+    """The HTML section of one run: samples, curves, held-out figures, configuration, time."""
+    config, metrics = folder.read_config() or {}, folder.read_metrics()
+    parts = [f"<h2>{html.escape(config.get('title', folder.path.name))}</h2>", _lead(config, metrics)]
+    parts += [f'<div class="row">{"".join(_pictures(folder))}</div>', _texts(folder)]
+    parts += [f"<h3>Held-out figures</h3>{_figures(config, metrics)}"]
+    parts += [f'<h3>Curves</h3><div class="row">{"".join(_curves(metrics))}</div>', _configuration(config)]
+    return "\n".join(parts)
+
+
+def write_page(folder: RunFolder) -> Path:
+    """Writes index.html of one run and returns its path."""
+    config = folder.read_config() or {}
+    title = f"{config.get('title', 'Run')}: {folder.path.name}"
+    write_atomically(folder.page, page(title, "A run of aigc_jax.", [run_section(folder)]))
+    return folder.page
+
+
+def _lead(config: dict[str, Any], metrics: list[dict]) -> str:
+    data, options = config.get("data", {}), config.get("options", {})
+    done = max((m["step"] for m in metrics), default=0)
+    seconds = max((m.get("wall_s") or 0 for m in metrics), default=0)
+    parameters = ", ".join(f"{name} {count:,}" for name, count in config.get("parameters", {}).items())
+    text = (
+        f"Preset {options.get('preset')} on {data.get('name')} ({data.get('train', 0):,} to train on, "
+        f"{data.get('heldout', 0):,} {data.get('unit', '')} held out). {done:,} of {options.get('steps', 0):,} steps of "
+        f"{options.get('batch_size')} examples in {seconds:.0f} s on {config.get('hardware')}. Parameters: {parameters}."
+    )
+    return f'<p class="lead">{html.escape(text)}</p>'
+
+
+def _newest(folder: RunFolder, suffix: str) -> dict[str, tuple[int, Path]]:
+    """By name, the artefact of the greatest step."""
+    found: dict[str, tuple[int, Path]] = {}
+    for path in sorted(folder.samples.glob(f"*{suffix}")):
+        match = _ARTEFACT.fullmatch(path.name)
+        if match:
+            found[match["name"]] = max(found.get(match["name"], (-1, path)), (int(match["step"]), path))
+    order = list(_CAPTIONS)
+    return dict(sorted(found.items(), key=lambda item: order.index(item[0]) if item[0] in order else 99))
+
+
+def _pictures(folder: RunFolder) -> list[str]:
+    blocks = []
+    for name, (step, path) in _newest(folder, ".png").items():
+        caption = html.escape(f"{_CAPTIONS.get(name, name)} (step {step:,})")
+        data = base64.b64encode(path.read_bytes()).decode()
+        image = f'<img alt="{caption}" src="data:image/png;base64,{data}">'
+        blocks.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
+    return blocks
+
+
+def _texts(folder: RunFolder) -> str:
+    blocks = []
+    for name, (step, path) in _newest(folder, ".txt").items():
+        caption = html.escape(f"{_CAPTIONS.get(name, name)} (step {step:,})")
+        blocks.append(f"<figure><figcaption>{caption}</figcaption><pre>{html.escape(path.read_text())}</pre></figure>")
+    return "".join(blocks)
+
+
+def _values(record: dict[str, Any]) -> dict[str, float]:
+    return {k: v for k, v in record.items() if k not in ("step", "split", "wall_s") and v is not None}
+
+
+def _references(metrics: list[dict]) -> dict[str, dict[str, float]]:
+    return {m["split"]: _values(m) for m in metrics if m["split"] not in ("train", "heldout")}
+
+
+def _figures(config: dict[str, Any], metrics: list[dict]) -> str:
+    """A table: each figure at the last evaluation, beside its baselines and floors, with what it means."""
+    evaluations = [m for m in metrics if m["split"] == "heldout"]
+    if not evaluations:
+        return "<p>None yet.</p>"
+    last, references = evaluations[-1], _references(metrics)
+    names = ["this model", *references]
+    head = "".join(f'<th class="n">{html.escape(n)}</th>' for n in names)
+    rows = []
+    for figure, value in _values(last).items():
+        cells = [value, *(r.get(figure) for r in references.values())]
+        shown = "".join(f'<td class="n">{"" if c is None else f"{c:.4g}"}</td>' for c in cells)
+        meaning = html.escape(config.get("figures", {}).get(figure, ""))
+        rows.append(f"<tr><td><code>{html.escape(figure)}</code></td>{shown}<td>{meaning}</td></tr>")
+    return f"<table><tr><th>figure</th>{head}<th>what it is</th></tr>{''.join(rows)}</table>"
+
+
+def _curves(metrics: list[dict]) -> list[str]:
+    """One drawing for each figure: over training, over held-out evaluations, and its baselines."""
+    by_figure: dict[str, dict[str, tuple[list, list]]] = {}
+    for record in metrics:
+        if record["split"] in ("train", "heldout"):
+            for name, value in _values(record).items():
+                steps, values = by_figure.setdefault(name, {}).setdefault(record["split"], ([], []))
+                steps.append(record["step"])
+                values.append(value)
+    drawn = []
+    for name, series in by_figure.items():
+        if max(len(steps) for steps, _ in series.values()) < 2 or name == "tokens":
+            continue
+        levels = {split: values[name] for split, values in _references(metrics).items() if name in values}
+        drawn.append(f"<figure>{curves(series, levels, name)}</figure>")
+    return drawn
+
+
+def _configuration(config: dict[str, Any]) -> str:
+    rows = {**config.get("options", {}), **config.get("versions", {}), "data sha256": config.get("data", {}).get("sha256")}
+    cells = "".join(
+        f"<tr><td><code>{html.escape(k)}</code></td><td>{html.escape(str(v))}</td></tr>" for k, v in rows.items()
+    )
+    command = html.escape(config.get("command", ""))
+    return f"<details><summary>Configuration</summary><pre>{command}</pre><table>{cells}</table></details>"

@@ -1,0 +1,139 @@
+"""The folder of one run: config.json, metrics.jsonl, samples/, checkpoints/, index.html.
+
+Every file is replaced atomically or appended to line by line, so a process may be killed at any instruction and the
+next one finds a folder that it can go on from.
+"""
+
+import contextlib
+import fcntl
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from aigc_jax.errors import InputError
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replaces `path` by `content`, whole or not at all, even when the machine loses power."""
+    data = content.encode() if isinstance(content, str) else content
+    handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+class RunFolder:
+    """The paths of a run and what is written to them."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.samples = self.path / "samples"
+        self.checkpoints = self.path / "checkpoints"
+        self.page = self.path / "index.html"
+        self._config = self.path / "config.json"
+        self._metrics = self.path / "metrics.jsonl"
+
+    def create(self) -> None:
+        """Makes the folder.
+
+        Raises:
+          InputError: it cannot be made or written to, or it holds something that is not a run.
+        """
+        try:
+            self.samples.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path):
+                pass
+        except OSError as error:
+            raise InputError(f"workdir {self.path} is not writable ({error.strerror})") from error
+        ours = {self.samples.name, self.checkpoints.name}
+        foreign = [p.name for p in self.path.iterdir() if p.name[0] != "." and p.name not in ours]
+        if foreign and not self._config.exists():
+            message = f"workdir {self.path} holds {min(foreign)!r} and no run; choose an empty or new folder"
+            raise InputError(message)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the folder for one process; the system lets go of it when the process ends, however it ends.
+
+        Raises:
+          InputError: another process is training there.
+        """
+        with open(self.path / ".lock", "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise InputError(f"workdir {self.path} is in use by another process") from error
+            yield
+
+    def read_config(self) -> dict[str, Any] | None:
+        """What `write_config` wrote, or None where the run has not begun.
+
+        Raises:
+          InputError: the file is not the JSON object of a run.
+        """
+        try:
+            config = json.loads(self._config.read_text())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self._config}: cannot be read ({error})") from error
+        if not isinstance(config, dict) or not {"experiment", "options"} <= config.keys():
+            raise InputError(f"{self._config}: not the configuration of a run")
+        return config
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        """Replaces config.json."""
+        write_atomically(self._config, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """All complete lines of metrics.jsonl, in order; a line that a kill cut short is left out."""
+        if not self._metrics.exists():
+            return []
+        lines = []
+        for line in self._metrics.read_bytes().split(b"\n"):
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(record, dict) and "step" in record:
+                lines.append(record)
+        return lines
+
+    def append_metrics(self, step: int, split: str, values: dict[str, float], wall_s: float) -> None:
+        """Adds one line: {"step": …, "split": …, name → value, "wall_s": seconds of training so far}.
+
+        A value that is not finite becomes null, since JSON has no NaN.
+        """
+        finite = {k: float(v) if math.isfinite(v) else None for k, v in values.items()}
+        record = {"step": step, "split": split, **finite, "wall_s": round(wall_s, 3)}
+        with open(self._metrics, "a") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def rewind_metrics(self, step: int) -> float:
+        """Drops the lines after `step`, which a resumed run will write again.
+
+        Returns:
+          The seconds of training up to `step`.
+        """
+        kept = [record for record in self.read_metrics() if record["step"] <= step]
+        if self._metrics.exists():
+            write_atomically(self._metrics, "".join(json.dumps(record) + "\n" for record in kept))
+        return max((record.get("wall_s") or 0.0 for record in kept), default=0.0)
+
+    def page_is_stale(self) -> bool:
+        """Whether index.html is missing or older than the newest figures."""
+        if not self.page.exists() or not self._metrics.exists():
+            return True
+        return self.page.stat().st_mtime_ns < self._metrics.stat().st_mtime_ns

@@ -1,0 +1,1 @@
+"""Runnable experiments: `python -m experiments.gan`, `.vae`, `.lm`, `.sample`, `.evaluate`, `.quickstart`."""

@@ -1,0 +1,35 @@
+"""What the launchers on images share."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aigc_jax.data.images import Images, load_images
+from experiments.options import Options
+
+
+def load(options: Options) -> Images:
+    """The data set that the options name."""
+    return load_images(options.dataset, options.data_dir)
+
+
+def facts(options: Options, images: Images) -> dict[str, Any]:
+    """What a network on images needs to know."""
+    return {"image_shape": list(images.train.shape[1:])}
+
+
+def unit_interval(images: np.ndarray) -> np.ndarray:
+    """uint8 → float32 in [0, 1]."""
+    return images.astype(np.float32) / np.float32(255)
+
+
+def gather(data: jax.Array, indices: jax.Array) -> jax.Array:
+    """A batch of uint8 images as float32 in [0, 1], taken on the device."""
+    return data[indices].astype(jnp.float32) / 255
+
+
+def grid(images: np.ndarray, columns: int) -> np.ndarray:
+    """`[n, H, W, C]` → `[n / columns, columns, H, W, C]`."""
+    return np.asarray(images).reshape(-1, columns, *images.shape[1:])

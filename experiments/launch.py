@@ -1,0 +1,74 @@
+"""The command line of every experiment: flags in, one-line errors and exit codes out.
+
+Exit codes: 0 finished; 1 a bug; 2 unusable input; 3 diverged; 130 and 143 interrupted by Ctrl-C and SIGTERM, and saved.
+"""
+
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from absl import app, flags, logging
+
+from aigc_jax.errors import Diverged, InputError
+from experiments import training
+from experiments.experiment import Experiment
+from experiments.interrupt import Interrupted
+from experiments.options import define_flags, from_flags
+
+BAD_INPUT, DIVERGED, CTRL_C = 2, 3, 130
+
+
+def report_errors(command: Callable[[], None]) -> NoReturn:
+    """Runs a command and exits: an error that is a person's to mend is one line, and a code that says its kind."""
+    code = 0
+    try:
+        command()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = BAD_INPUT
+    except Diverged as error:
+        print(f"diverged: {error}", file=sys.stderr)
+        code = DIVERGED
+    except Interrupted as error:
+        print(error, file=sys.stderr)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = CTRL_C
+    sys.exit(code)
+
+
+def parse(arguments: Sequence[str]) -> list[str]:
+    """Parses absl flags; a flag that does not exist or does not parse is one line and exit code 2, as other bad input.
+
+    Returns:
+      What is left: the program's name.
+    """
+    try:
+        left = flags.FLAGS(list(arguments))
+    except flags.Error as error:
+        print(f"error: {error}; see --help", file=sys.stderr)
+        sys.exit(BAD_INPUT)
+    if len(left) > 1:
+        print(f"error: unexpected argument {left[1]!r}; options begin with --", file=sys.stderr)
+        sys.exit(BAD_INPUT)
+    return left
+
+
+def main(experiment: Experiment) -> None:
+    """The program of a training launcher."""
+    define_flags(experiment.presets)
+    flags.adopt_module_key_flags(sys.modules["experiments.options"])
+
+    def train(_: list[str]) -> None:
+        def command() -> None:
+            values = {name: flags.FLAGS[name].value for name in flags.FLAGS}
+            options = from_flags(experiment.presets, values)
+            module = f"python -m experiments.{experiment.name}"
+            training.train(experiment, options, shlex.join([*module.split(), *sys.argv[1:]]))
+
+        report_errors(command)
+
+    logging.set_verbosity(logging.WARNING)  # JAX narrates its search for accelerators
+    app.run(train, flags_parser=parse)
