@@ -2,9 +2,9 @@
 
     from aigc_jax import gan, vae, transformer
 
-Each family is a room of its own: `make(config, ...) -> Algorithm(init, step, sample)` at the front, and beneath it
-the free functions that take everything explicitly. Importing the package starts no backend, reads no
-flags and sets no global configuration.
+Each family is a room of its own: `make(config, ...) -> Algorithm(init, step, sample)` at the front,
+and beneath it the free functions that take everything explicitly. Importing the package starts no
+backend, reads no flags and sets no global configuration.
 """
 
 __version__ = "0.1.0"

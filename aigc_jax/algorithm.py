@@ -15,14 +15,14 @@ Info = Any  # a NamedTuple of float32 scalars, each in the unit that its name st
 class Algorithm(NamedTuple):
     """Three pure functions that share a state made of arrays and nothing else.
 
-    `step` is a `scan` body. All its randomness comes from `fold_in(state.key, state.step)` and from each example's
-    index in the whole batch, so the numbers are the same under `jit`, `scan`, `vmap`, `pmap`, `shard_map`
-    and a sharded `jit`.
+    `step` is a `scan` body. All its randomness comes from `fold_in(state.key, state.step)` and from
+    each example's index in the whole batch, so the numbers are the same under `jit`, `scan`,
+    `vmap`, `pmap`, `shard_map` and a sharded `jit`.
 
     Attributes:
       init: `(key) -> state`.
-      step: `(state, batch, axis_name=None) -> (state, info)`. With `axis_name`, the batch is this device's shard, and
-        sums are taken over that mapped axis before they are divided.
+      step: `(state, batch, axis_name=None) -> (state, info)`. With `axis_name`, the batch is this
+        device's shard, and sums are taken over that mapped axis before they are divided.
       sample: `(state, key, n, ...) -> artefacts`.
     """
 

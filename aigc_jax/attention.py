@@ -12,16 +12,18 @@ import jax.numpy as jnp
 def scaled_dot_product_attention(
     query: jax.Array, key: jax.Array, value: jax.Array, mask: jax.Array | None = None
 ) -> jax.Array:
-    """Attention(Q, K, V) = softmax(Q Kᵀ / √H) V for each head: the formula, to be read and to be tested against.
+    """Attention(Q, K, V) = softmax(Q Kᵀ / √H) V for each head: the formula, to be read and to be
+    tested against.
 
     Args:
       query: `[B, T, N, H]`.
       key, value: `[B, S, N, H]`.
-      mask: boolean, broadcastable to `[B, N, T, S]`: True where a query may look. None lets all look everywhere.
+      mask: boolean, broadcastable to `[B, N, T, S]`: True where a query may look. None lets all
+        look everywhere.
 
     Returns:
-      `[B, T, N, H]` in the query's dtype; scores and softmax are float32. A query that may look nowhere
-      gets the mean of all values.
+      `[B, T, N, H]` in the query's dtype; scores and softmax are float32. A query that may look
+      nowhere gets the mean of all values.
 
     Source: Vaswani et al. 2017, equation 1, https://arxiv.org/abs/1706.03762.
     """
@@ -38,16 +40,19 @@ def attention(
 ) -> jax.Array:
     """The same function by `jax.nn.dot_product_attention`, which XLA may replace by a fused kernel.
 
-    Arguments and result are those of `scaled_dot_product_attention`, except that `mask` must have four dimensions.
+    Arguments and result are those of `scaled_dot_product_attention`, except that `mask` must have
+    four dimensions.
     """
     return jax.nn.dot_product_attention(query, key, value, mask=mask)
 
 
 def causal_mask(queries: int, keys: int | None = None) -> jax.Array:
-    """True where key j is not in the future of query i; the last query is aligned with the last key.
+    """True where key j is not in the future of query i; the last query is aligned with the last
+    key.
 
-    Alignment matters when there are more keys than queries, as in decoding with a cache: aligned at the top left, as
-    `is_causal` of `jax.nn.dot_product_attention` is, a single query would see the first key only.
+    Alignment matters when there are more keys than queries, as in decoding with a cache: aligned at
+    the top left, as `is_causal` of `jax.nn.dot_product_attention` is, a single query would see the
+    first key only.
 
     Args:
       queries: T.
@@ -61,7 +66,9 @@ def causal_mask(queries: int, keys: int | None = None) -> jax.Array:
     """
     keys = queries if keys is None else keys
     if keys < queries:
-        raise ValueError(f"causal_mask needs at least as many keys as queries, got {keys} and {queries}")
+        raise ValueError(
+            f"causal_mask needs at least as many keys as queries, got {keys} and {queries}"
+        )
     position = jnp.arange(queries)[:, None] + (keys - queries)
     return (jnp.arange(keys)[None, :] <= position)[None, None]
 

@@ -1,8 +1,9 @@
 """Orbax behind one door: checkpoints that are complete, verified when read, and never in the way.
 
-What Orbax guarantees: a checkpoint appears under its step's name only when it is complete, whenever the process dies. What
-it does not, and this file adds: a SHA-256 of the contents, stored within each checkpoint, since flipped bits in
-array data restore silently; strict shapes and dtypes; and a fallback to the newest checkpoint that is sound.
+What Orbax guarantees: a checkpoint appears under its step's name only when it is complete, whenever
+the process dies. What it does not, and this file adds: a SHA-256 of the contents, stored within
+each checkpoint, since flipped bits in array data restore silently; strict shapes and dtypes; and a
+fallback to the newest checkpoint that is sound.
 """
 
 import hashlib
@@ -25,7 +26,8 @@ def _to_host(state: Any) -> list[np.ndarray]:
     def copy(leaf):
         if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             leaf = jax.random.key_data(leaf)
-        # A copy, since on the CPU a view would share memory with a buffer that the next dispatch is given.
+        # A copy, since on the CPU a view would share memory with a buffer that the next dispatch is
+        # given.
         return np.array(leaf, copy=True)
 
     return [copy(leaf) for leaf in jax.tree.leaves(state)]
@@ -38,7 +40,9 @@ def _from_host(leaves: list[np.ndarray], like: Any) -> Any:
         return jax.numpy.asarray(array)
 
     structure = jax.tree.structure(like)
-    return jax.tree.unflatten(structure, [wrap(a, b) for a, b in zip(leaves, jax.tree.leaves(like), strict=True)])
+    return jax.tree.unflatten(
+        structure, [wrap(a, b) for a, b in zip(leaves, jax.tree.leaves(like), strict=True)]
+    )
 
 
 def digest(leaves: list[np.ndarray]) -> str:
@@ -46,7 +50,7 @@ def digest(leaves: list[np.ndarray]) -> str:
     sha = hashlib.sha256()
     for leaf in leaves:
         sha.update(f"{leaf.dtype.str}{leaf.shape}".encode())
-        sha.update(np.ascontiguousarray(leaf))
+        sha.update(leaf.tobytes())
     return sha.hexdigest()
 
 
@@ -59,7 +63,8 @@ def _named(leaves: list[Any]) -> dict[str, Any]:
 
 
 class Checkpoints:
-    """The checkpoints of one run. Use as a context manager: leaving it waits for what is being written.
+    """The checkpoints of one run. Use as a context manager: leaving it waits for what is being
+    written.
 
     Args:
       folder: created when missing.
@@ -115,13 +120,15 @@ class Checkpoints:
         try:
             self._manager.wait_until_finished()
         except (OSError, ValueError) as error:
-            raise InputError(f"{self.folder}: a checkpoint could not be written ({error})") from error
+            raise InputError(
+                f"{self.folder}: a checkpoint could not be written ({error})"
+            ) from error
 
     def restore_newest(self, like: Any, repair: bool = True) -> tuple[int, Any] | None:
         """The newest sound checkpoint, or None where there is none.
 
-        A damaged one is renamed `damaged-<step>` and the one before it is tried: nothing is deleted, and
-        training can save that step again.
+        A damaged one is renamed `damaged-<step>` and the one before it is tried: nothing is
+        deleted, and training can save that step again.
 
         Args:
           like: a state of the structure, shapes and dtypes to restore.
@@ -131,7 +138,8 @@ class Checkpoints:
           Its step, and a state like `like`.
 
         Raises:
-          InputError: there are checkpoints and all are damaged, or one is sound but of another model.
+          InputError: there are checkpoints and all are damaged, or one is sound but of another
+            model.
         """
         tried = self.steps()
         for step in reversed(tried):
@@ -148,7 +156,10 @@ class Checkpoints:
             if repair:
                 self._set_aside(step)
         if tried:
-            raise InputError(f"{self.folder}: none of the checkpoints {tried} can be read; choose another --workdir")
+            raise InputError(
+                f"{self.folder}: none of the checkpoints {tried} can be read; "
+                "choose another --workdir"
+            )
         return None
 
     def _read(self, step: int, target: list[np.ndarray]) -> tuple[list[np.ndarray], str]:
@@ -156,7 +167,9 @@ class Checkpoints:
         meta = self._manager.restore(step, args=restore_meta)["meta"]
         # Orbax casts dtypes silently and reports another structure as it would report damage.
         if meta["leaves"] != _signature(target):
-            raise InputError(f"{self.folder / str(step)}: was written by another model than this one")
+            raise InputError(
+                f"{self.folder / str(step)}: was written by another model than this one"
+            )
         restore_state = ocp.args.Composite(state=ocp.args.StandardRestore(_named(target)))
         restored = self._manager.restore(step, args=restore_state)["state"]
         return [np.asarray(restored[name]) for name in sorted(restored)], meta["sha256"]

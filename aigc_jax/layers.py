@@ -1,11 +1,12 @@
 """Linen layers that several families use, in the form that is fast on every backend.
 
-XLA:CPU takes two detours in the backward pass of a Transformer. The weight gradient xᵀg of a linear layer is
-rewritten into a product over an explicitly transposed copy of x, and elementwise work that feeds g is
-fused into both products that use g, and so done twice. Nothing here is a custom derivative: an optimisation
-barrier is the identity, its transpose is again a barrier, and `jax.checkpoint` recomputes what is cheap, so the layers
-stay exact under grad, jvp, vmap and every composition of them. Measured on 2 CPU cores, float32, for a step of 4 layers,
-width 128, T64, B12 against the plain forms: 30.7 → 21.9 ms on jax 0.10.2, 28.4 → 19.7 ms on 0.12.0.
+XLA:CPU takes two detours in the backward pass of a Transformer. The weight gradient xᵀg of a linear
+layer is rewritten into a product over an explicitly transposed copy of x, and elementwise work that
+feeds g is fused into both products that use g, and so done twice. Nothing here is a custom
+derivative: an optimisation barrier is the identity, its transpose is again a barrier, and
+`jax.checkpoint` recomputes what is cheap, so the layers stay exact under grad, jvp, vmap and every
+composition of them. Measured on 2 CPU cores, float32, for a step of 4 layers, width 128, T64, B12
+against the plain forms: 30.7 → 21.9 ms on jax 0.10.2, 28.4 → 19.7 ms on 0.12.0.
 
 Dimensions: D width, K inputs, F outputs.
 """
@@ -17,7 +18,8 @@ from jax import lax
 
 
 def _fence(x: jax.Array) -> jax.Array:
-    """The identity, across which XLA:CPU does not fuse, forwards or backwards. Elsewhere, nothing at all."""
+    """The identity, across which XLA:CPU does not fuse, forwards or backwards. Elsewhere, nothing
+    at all."""
     return lax.platform_dependent(x, cpu=lax.optimization_barrier, default=lambda y: y)
 
 
@@ -34,7 +36,8 @@ def linear(x: jax.Array, kernel: jax.Array) -> jax.Array:
     inputs, outputs = kernel.shape
     rows = x.reshape(-1, inputs)
     if inputs > outputs:
-        # The gradient of a fenced transpose is computed as gᵀx and then transposed: the smaller copy of the two.
+        # The gradient of a fenced transpose is computed as gᵀx and then transposed: the smaller
+        # copy of the two.
         y = lax.dot_general(rows, _fence(kernel.T), (((1,), (1,)), ((), ())))
     else:
         y = rows @ kernel
@@ -45,7 +48,8 @@ def linear(x: jax.Array, kernel: jax.Array) -> jax.Array:
 def gelu(x: jax.Array) -> jax.Array:
     """GELU(x) = x Φ(x), Φ the normal distribution function, without the tanh approximation.
 
-    The backward pass keeps x alone. Source: Hendrycks and Gimpel 2016, https://arxiv.org/abs/1606.08415.
+    The backward pass keeps x alone. Source: Hendrycks and Gimpel 2016,
+    https://arxiv.org/abs/1606.08415.
     """
     return jax.nn.gelu(x, approximate=False)
 
@@ -74,7 +78,8 @@ def _broadcast_affine(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Ar
 
 
 class Dense(nn.Module):
-    """y = x W + b, with `kernel` [K, F] and `bias` [F] as in `flax.linen.Dense`, through `linear`."""
+    """y = x W + b, with `kernel` [K, F] and `bias` [F] as in `flax.linen.Dense`, through
+    `linear`."""
 
     features: int
     use_bias: bool = True

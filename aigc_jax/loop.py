@@ -2,10 +2,11 @@
 
     state, infos = scan(step, state, examples of K steps)       one dispatch
 
-While the device works on one dispatch, the host prepares the next and reads the figures of the one before. All that
-happens at a step (a log line, an evaluation, a checkpoint) happens at a boundary between dispatches, and the boundaries
-depend on the step and the cadence alone. A run that resumes from a boundary therefore executes the same programs on the same
-inputs as one that was never interrupted, and ends in the same bits.
+While the device works on one dispatch, the host prepares the next and reads the figures of the one
+before. All that happens at a step (a log line, an evaluation, a checkpoint) happens at a boundary
+between dispatches, and the boundaries depend on the step and the cadence alone. A run that resumes
+from a boundary therefore executes the same programs on the same inputs as one that was never
+interrupted, and ends in the same bits.
 """
 
 from collections.abc import Callable
@@ -39,10 +40,13 @@ class Cadence:
     def __post_init__(self):
         for field in fields(self):
             if getattr(self, field.name) < 1:
-                raise InputError(f"{field.name} must be at least 1, got {getattr(self, field.name)}")
+                raise InputError(
+                    f"{field.name} must be at least 1, got {getattr(self, field.name)}"
+                )
 
     def next_boundary(self, step: int) -> int:
-        """The end of the dispatch that begins at `step`: the nearest multiple of any of the numbers above."""
+        """The end of the dispatch that begins at `step`: the nearest multiple of any of the numbers
+        above."""
         every = (self.steps_per_dispatch, self.log_every, self.eval_every, self.checkpoint_every)
         return min(self.steps, *(step - step % n + n for n in every))
 
@@ -54,7 +58,9 @@ class Cadence:
 class Hooks(NamedTuple):
     """What the loop calls. None of it may change the state."""
 
-    log: Callable[[int, dict[str, float]], None]  # (step, mean figures of the dispatch that ends there)
+    log: Callable[
+        [int, dict[str, float]], None
+    ]  # (step, mean figures of the dispatch that ends there)
     evaluate: Callable[[int, State], None]  # (step, state)
     save: Callable[[int, State], None]  # (step, state): every figure up to here was finite
     advance: Callable[[int], None]  # (step): the device has done so many
@@ -64,7 +70,8 @@ class Hooks(NamedTuple):
 def make_dispatch(
     step: Callable[[State, Any], tuple[State, Info]], gather: Callable[[Any, jax.Array], Any]
 ) -> Dispatch:
-    """Compiles K steps into one program: a `scan` that donates the state and reads its batches from the device.
+    """Compiles K steps into one program: a `scan` that donates the state and reads its batches from
+    the device.
 
     Args:
       step: `(state, batch) -> (state, info)`.
@@ -99,7 +106,8 @@ def train(
 
     Args:
       dispatch: see `make_dispatch`.
-      state: after `start` steps. Its buffers are given to the device and must not be used afterwards.
+      state: after `start` steps. Its buffers are given to the device and must not be used
+        afterwards.
       data: the data set on the device.
       order: `(step) -> int32 [B]`, the examples of a step.
       start: the number of steps that `state` has done.
@@ -136,7 +144,10 @@ def train(
         read_pending()  # of the dispatch before, while this one runs
         pending = (step, end, infos)
         step = end
-        evaluate, save = cadence.due(step, cadence.eval_every), cadence.due(step, cadence.checkpoint_every)
+        evaluate, save = (
+            cadence.due(step, cadence.eval_every),
+            cadence.due(step, cadence.checkpoint_every),
+        )
         stop = hooks.interrupted()
         if evaluate or save or stop:
             read_pending()
@@ -158,7 +169,11 @@ def _read(infos: Info, first: int) -> dict[str, float]:
       Diverged: one of them is not finite; says which and when.
     """
     figures = {name: np.asarray(x, np.float64) for name, x in infos._asdict().items()}
-    bad = {name: int(np.argmin(np.isfinite(x))) for name, x in figures.items() if not np.isfinite(x).all()}
+    bad = {
+        name: int(np.argmin(np.isfinite(x)))
+        for name, x in figures.items()
+        if not np.isfinite(x).all()
+    }
     if bad:
         name = min(bad, key=lambda n: bad[n])
         step = first + bad[name] + 1

@@ -6,23 +6,31 @@ import jax
 import optax
 
 
-def adam(learning_rate: optax.ScalarOrSchedule, b1: float = 0.9, b2: float = 0.999) -> optax.GradientTransformation:
+def adam(
+    learning_rate: optax.ScalarOrSchedule, b1: float = 0.9, b2: float = 0.999
+) -> optax.GradientTransformation:
     """Adam, with ε = 1e-8. Source: Kingma and Ba 2015, https://arxiv.org/abs/1412.6980."""
     return optax.adam(learning_rate, b1=b1, b2=b2)
 
 
 def is_matrix(params: Any) -> Any:
-    """The weight-decay mask: True for leaves of two or more dimensions, so that norms and biases do not decay."""
+    """The weight-decay mask: True for leaves of two or more dimensions, so that norms and biases do
+    not decay."""
     return jax.tree.map(lambda p: p.ndim >= 2, params)
 
 
-def warmup_cosine(peak: float, warmup_steps: int, decay_steps: int, final_fraction: float = 0.1) -> optax.Schedule:
-    """Linear from 0 to `peak` over `warmup_steps`, then a half cosine down to `final_fraction`·`peak` at `decay_steps`.
+def warmup_cosine(
+    peak: float, warmup_steps: int, decay_steps: int, final_fraction: float = 0.1
+) -> optax.Schedule:
+    """Linear from 0 to `peak` over `warmup_steps`, then a half cosine down to
+    `final_fraction`·`peak` at `decay_steps`.
 
     A run shorter than the warm-up warms up over half of its steps.
     """
     warmup_steps = min(warmup_steps, decay_steps // 2)
-    return optax.warmup_cosine_decay_schedule(0.0, peak, warmup_steps, decay_steps, final_fraction * peak)
+    return optax.warmup_cosine_decay_schedule(
+        0.0, peak, warmup_steps, decay_steps, final_fraction * peak
+    )
 
 
 def adamw(
@@ -34,7 +42,8 @@ def adamw(
 ) -> optax.GradientTransformation:
     """AdamW on gradients clipped to a global norm; only matrices decay.
 
-    The clipping must see gradients that are already reduced over devices, which the steps of this package see to.
+    The clipping must see gradients that are already reduced over devices, which the steps of this
+    package see to.
     Source: Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101.
     """
     return optax.chain(

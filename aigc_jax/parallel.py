@@ -1,7 +1,8 @@
 """Everything that names a device axis: reductions, per-example keys, meshes, pmap and shard_map.
 
 Data parallelism here is exact, not approximate. Two rules make it so:
-  * an example's randomness depends on its index in the whole batch, never on the device that holds it;
+  * an example's randomness depends on its index in the whole batch, never on the device that holds
+    it;
   * means are Σ weight·loss / Σ weight with both sums taken over all devices before the division.
 """
 
@@ -32,7 +33,8 @@ def example_keys(key: Key, batch_size: int, axis_name: str | None = None) -> Key
       axis_name: the mapped axis over which the batch is split in equal shards, or None.
 
     Returns:
-      `[batch_size]` typed keys. Shards laid side by side hold exactly the keys of the unsplit batch.
+      `[batch_size]` typed keys. Shards laid side by side hold exactly the keys of the unsplit
+      batch.
     """
     first = 0 if axis_name is None else jax.lax.axis_index(axis_name) * batch_size
     return jax.vmap(jax.random.fold_in, (None, 0))(key, first + jnp.arange(batch_size))
@@ -45,12 +47,12 @@ def mean_and_grad(
 
         mean = Σ_i w_i l_i / max(Σ_i w_i, 1),   sums over all examples of all devices
 
-    Each device differentiates its *local* sum and the gradients are summed afterwards: differentiating
-    through a psum would count every device's contribution once per device.
+    Each device differentiates its *local* sum and the gradients are summed afterwards:
+    differentiating through a psum would count every device's contribution once per device.
 
     Args:
-      loss_fn: `(params, *args) -> (losses, weights, aux)`, `losses` and `weights` of one shape; `aux` holds sums
-        to be reported in the same way, weighted already.
+      loss_fn: `(params, *args) -> (losses, weights, aux)`, `losses` and `weights` of one shape;
+        `aux` holds sums to be reported in the same way, weighted already.
       axis_name: the mapped axis, or None.
 
     Returns:
@@ -73,7 +75,9 @@ def mean_and_grad(
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
     """A one-dimensional mesh over `devices` (all of them when None), named `BATCH_AXIS`."""
     devices = jax.devices() if devices is None else devices
-    return jax.make_mesh((len(devices),), (BATCH_AXIS,), axis_types=(AxisType.Auto,), devices=devices)
+    return jax.make_mesh(
+        (len(devices),), (BATCH_AXIS,), axis_types=(AxisType.Auto,), devices=devices
+    )
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -95,10 +99,12 @@ def pmap_step(step: Callable) -> Callable:
 
 
 def shard_map_step(step: Callable, mesh: Mesh) -> Callable:
-    """`step` under shard_map: the state replicated, the leading axis of the batch split over `mesh`.
+    """`step` under shard_map: the state replicated, the leading axis of the batch split over
+    `mesh`.
 
-    `check_vma=False` is essential. With it on, the transpose of the implicit cast of the replicated parameters
-    is itself a psum, and a step that reduces its own gradients would scale them by the device count.
+    `check_vma=False` is essential. With it on, the transpose of the implicit cast of the replicated
+    parameters is itself a psum, and a step that reduces its own gradients would scale them by the
+    device count.
     """
     whole, split = PartitionSpec(), PartitionSpec(BATCH_AXIS)
     return jax.shard_map(

@@ -19,14 +19,18 @@ def image_grid(images: np.ndarray, scale: int = 2, gap: int = 1) -> bytes:
       gap: grey image pixels between neighbours.
     """
     rows, columns, height, width, channels = images.shape
-    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, channels), 128, np.uint8)
+    sheet = np.full(
+        (rows * (height + gap) - gap, columns * (width + gap) - gap, channels), 128, np.uint8
+    )
     pixels = np.clip(np.rint(np.asarray(images) * 255), 0, 255).astype(np.uint8)
     for r in range(rows):
         for c in range(columns):
             top, left = r * (height + gap), c * (width + gap)
             sheet[top : top + height, left : left + width] = pixels[r, c]
     picture = Image.fromarray(sheet.squeeze(-1) if channels == 1 else sheet)
-    picture = picture.resize((sheet.shape[1] * scale, sheet.shape[0] * scale), Image.Resampling.NEAREST)
+    picture = picture.resize(
+        (sheet.shape[1] * scale, sheet.shape[0] * scale), Image.Resampling.NEAREST
+    )
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
@@ -49,9 +53,13 @@ def curves(
 
     figure = Figure(figsize=(4.6, 2.9), layout="constrained")
     axes: Any = figure.add_subplot()
-    for colour, (name, (steps, values)) in zip(("#2563a8", "#d9622b", "#3c8d4a"), series.items(), strict=False):
+    for colour, (name, (steps, values)) in zip(
+        ("#2563a8", "#d9622b", "#3c8d4a"), series.items(), strict=False
+    ):
         marker = "o" if len(steps) < 40 else None
-        axes.plot(steps, values, label=name, color=colour, linewidth=1.4, marker=marker, markersize=3)
+        axes.plot(
+            steps, values, label=name, color=colour, linewidth=1.4, marker=marker, markersize=3
+        )
     for style, (name, value) in zip(("--", ":", "-."), levels.items(), strict=False):
         axes.axhline(value, label=name, color="#777777", linestyle=style, linewidth=1)
     axes.set_title(title, fontsize=10)

@@ -1,4 +1,5 @@
-"""What a person sees while a run trains: a bar with speed and ETA, or plain lines where there is no terminal."""
+"""What a person sees while a run trains: a bar with speed and ETA, or plain lines where there is no
+terminal."""
 
 import sys
 import time
@@ -47,7 +48,9 @@ class ProgressReport:
                 TextColumn("{task.fields[figures]}"),
                 console=self._console,
             )
-            self._task = self._bar.add_task(title, total=steps, completed=start, rate="compiling", figures="")
+            self._task = self._bar.add_task(
+                title, total=steps, completed=start, rate="compiling", figures=""
+            )
 
     def __enter__(self) -> "ProgressReport":
         if self._bar:

@@ -1,4 +1,5 @@
-"""The HTML page of a run, made from its folder alone. The page is one file: pictures are within it."""
+"""The HTML page of a run, made from its folder alone. The page is one file: pictures are within
+it."""
 
 import base64
 import html
@@ -10,16 +11,20 @@ from aigc_jax.pictures import curves
 from aigc_jax.run_folder import RunFolder, write_atomically
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1d2330; background: #fff; margin: 2rem auto; max-width: 64rem;
+body { font: 15px/1.5 system-ui, sans-serif; color: #1d2330; background: #fff; margin: 2rem auto;
+max-width: 64rem;
   padding: 0 1rem }
-h1 { font-size: 1.6rem; margin-bottom: .2rem } h2 { font-size: 1.3rem; margin-top: 2.8rem; border-bottom: 1px solid #d8dce4 }
-h3 { font-size: 1rem; margin: 1.4rem 0 .4rem } p.lead { color: #555e6e; margin-top: 0 }
-table { border-collapse: collapse; font-size: .9rem } td, th { padding: .2rem .8rem .2rem 0; text-align: left;
-  vertical-align: top } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
+h1 { font-size: 1.6rem; margin-bottom: .2rem } h2 { font-size: 1.3rem; margin-top: 2.8rem;
+border-bottom: 1px solid #d8dce4 } h3 { font-size: 1rem; margin: 1.4rem 0 .4rem } p.lead { color:
+#555e6e; margin-top: 0 } table { border-collapse: collapse; font-size: .9rem } td, th { padding:
+.2rem .8rem .2rem 0; text-align: left;
+  vertical-align: top } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums;
+  white-space: nowrap }
 tr + tr td { border-top: 1px solid #eceef2 } .row { display: flex; flex-wrap: wrap; gap: 1.4rem }
-figure { margin: 0 } figure img { max-width: 100%; image-rendering: pixelated } figcaption { color: #555e6e; font-size: .85rem }
-pre { background: #f5f6f8; padding: .8rem; overflow-x: auto; font-size: .8rem; max-height: 34rem } svg { max-width: 100%; height: auto }
-summary { cursor: pointer; margin-top: 1.2rem; font-weight: 600 } code { background: #f5f6f8; padding: 0 .2rem }
+figure { margin: 0 } figure img { max-width: 100%; image-rendering: pixelated } figcaption { color:
+#555e6e; font-size: .85rem } pre { background: #f5f6f8; padding: .8rem; overflow-x: auto; font-size:
+.8rem; max-height: 34rem } svg { max-width: 100%; height: auto } summary { cursor: pointer;
+margin-top: 1.2rem; font-weight: 600 } code { background: #f5f6f8; padding: 0 .2rem }
 """
 _ARTEFACT = re.compile(r"(?P<name>.+)_(?P<step>\d+)\.(png|txt)")
 _CAPTIONS = {
@@ -32,7 +37,8 @@ _CAPTIONS = {
 def page(title: str, lead: str, sections: list[str]) -> str:
     """A whole HTML document; `sections` are HTML, the other two are text."""
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>\n'
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f"<title>{html.escape(title)}</title>\n"
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>\n'
         f'<body><h1>{html.escape(title)}</h1><p class="lead">{html.escape(lead)}</p>\n'
         + "\n".join(sections)
@@ -43,10 +49,16 @@ def page(title: str, lead: str, sections: list[str]) -> str:
 def run_section(folder: RunFolder) -> str:
     """The HTML section of one run: samples, curves, held-out figures, configuration, time."""
     config, metrics = folder.read_config() or {}, folder.read_metrics()
-    parts = [f"<h2>{html.escape(config.get('title', folder.path.name))}</h2>", _lead(config, metrics)]
+    parts = [
+        f"<h2>{html.escape(config.get('title', folder.path.name))}</h2>",
+        _lead(config, metrics),
+    ]
     parts += [f'<div class="row">{"".join(_pictures(folder))}</div>', _texts(folder)]
     parts += [f"<h3>Held-out figures</h3>{_figures(config, metrics)}"]
-    parts += [f'<h3>Curves</h3><div class="row">{"".join(_curves(metrics))}</div>', _configuration(config)]
+    parts += [
+        f'<h3>Curves</h3><div class="row">{"".join(_curves(metrics))}</div>',
+        _configuration(config),
+    ]
     return "\n".join(parts)
 
 
@@ -62,11 +74,15 @@ def _lead(config: dict[str, Any], metrics: list[dict]) -> str:
     data, options = config.get("data", {}), config.get("options", {})
     done = max((m["step"] for m in metrics), default=0)
     seconds = max((m.get("wall_s") or 0 for m in metrics), default=0)
-    parameters = ", ".join(f"{name} {count:,}" for name, count in config.get("parameters", {}).items())
+    parameters = ", ".join(
+        f"{name} {count:,}" for name, count in config.get("parameters", {}).items()
+    )
     text = (
-        f"Preset {options.get('preset')} on {data.get('name')} ({data.get('train', 0):,} to train on, "
-        f"{data.get('heldout', 0):,} {data.get('unit', '')} held out). {done:,} of {options.get('steps', 0):,} steps of "
-        f"{options.get('batch_size')} examples in {seconds:.0f} s on {config.get('hardware')}. Parameters: {parameters}."
+        f"Preset {options.get('preset')} on {data.get('name')} "
+        f"({data.get('train', 0):,} {data.get('unit', '')} to train on, "
+        f"{data.get('heldout', 0):,} held out). "
+        f"{done:,} of {options.get('steps', 0):,} steps of {options.get('batch_size')} examples "
+        f"in {seconds:.0f} s on {config.get('hardware')}. Parameters: {parameters}."
     )
     return f'<p class="lead">{html.escape(text)}</p>'
 
@@ -77,9 +93,13 @@ def _newest(folder: RunFolder, suffix: str) -> dict[str, tuple[int, Path]]:
     for path in sorted(folder.samples.glob(f"*{suffix}")):
         match = _ARTEFACT.fullmatch(path.name)
         if match:
-            found[match["name"]] = max(found.get(match["name"], (-1, path)), (int(match["step"]), path))
+            found[match["name"]] = max(
+                found.get(match["name"], (-1, path)), (int(match["step"]), path)
+            )
     order = list(_CAPTIONS)
-    return dict(sorted(found.items(), key=lambda item: order.index(item[0]) if item[0] in order else 99))
+    return dict(
+        sorted(found.items(), key=lambda item: order.index(item[0]) if item[0] in order else 99)
+    )
 
 
 def _pictures(folder: RunFolder) -> list[str]:
@@ -96,12 +116,16 @@ def _texts(folder: RunFolder) -> str:
     blocks = []
     for name, (step, path) in _newest(folder, ".txt").items():
         caption = html.escape(f"{_CAPTIONS.get(name, name)} (step {step:,})")
-        blocks.append(f"<figure><figcaption>{caption}</figcaption><pre>{html.escape(path.read_text())}</pre></figure>")
+        blocks.append(
+            f"<figure><figcaption>{caption}</figcaption><pre>{html.escape(path.read_text())}</pre></figure>"
+        )
     return "".join(blocks)
 
 
 def _values(record: dict[str, Any]) -> dict[str, float]:
-    return {k: v for k, v in record.items() if k not in ("step", "split", "wall_s") and v is not None}
+    return {
+        k: v for k, v in record.items() if k not in ("step", "split", "wall_s") and v is not None
+    }
 
 
 def _references(metrics: list[dict]) -> dict[str, dict[str, float]]:
@@ -109,7 +133,8 @@ def _references(metrics: list[dict]) -> dict[str, dict[str, float]]:
 
 
 def _figures(config: dict[str, Any], metrics: list[dict]) -> str:
-    """A table: each figure at the last evaluation, beside its baselines and floors, with what it means."""
+    """A table: each figure at the last evaluation, beside its baselines and floors, with what it
+    means."""
     evaluations = [m for m in metrics if m["split"] == "heldout"]
     if not evaluations:
         return "<p>None yet.</p>"
@@ -121,7 +146,9 @@ def _figures(config: dict[str, Any], metrics: list[dict]) -> str:
         cells = [value, *(r.get(figure) for r in references.values())]
         shown = "".join(f'<td class="n">{"" if c is None else f"{c:.4g}"}</td>' for c in cells)
         meaning = html.escape(config.get("figures", {}).get(figure, ""))
-        rows.append(f"<tr><td><code>{html.escape(figure)}</code></td>{shown}<td>{meaning}</td></tr>")
+        rows.append(
+            f"<tr><td><code>{html.escape(figure)}</code></td>{shown}<td>{meaning}</td></tr>"
+        )
     return f"<table><tr><th>figure</th>{head}<th>what it is</th></tr>{''.join(rows)}</table>"
 
 
@@ -138,15 +165,23 @@ def _curves(metrics: list[dict]) -> list[str]:
     for name, series in by_figure.items():
         if max(len(steps) for steps, _ in series.values()) < 2 or name == "tokens":
             continue
-        levels = {split: values[name] for split, values in _references(metrics).items() if name in values}
+        levels = {
+            split: values[name] for split, values in _references(metrics).items() if name in values
+        }
         drawn.append(f"<figure>{curves(series, levels, name)}</figure>")
     return drawn
 
 
 def _configuration(config: dict[str, Any]) -> str:
-    rows = {**config.get("options", {}), **config.get("versions", {}), "data sha256": config.get("data", {}).get("sha256")}
+    rows = {
+        **config.get("options", {}),
+        **config.get("versions", {}),
+        "data sha256": config.get("data", {}).get("sha256"),
+    }
     cells = "".join(
-        f"<tr><td><code>{html.escape(k)}</code></td><td>{html.escape(str(v))}</td></tr>" for k, v in rows.items()
+        f"<tr><td><code>{html.escape(k)}</code></td><td>{html.escape(str(v))}</td></tr>"
+        for k, v in rows.items()
     )
     command = html.escape(config.get("command", ""))
-    return f"<details><summary>Configuration</summary><pre>{command}</pre><table>{cells}</table></details>"
+    content = f"<pre>{command}</pre><table>{cells}</table>"
+    return f"<details><summary>Configuration</summary>{content}</details>"

@@ -1,7 +1,7 @@
 """The folder of one run: config.json, metrics.jsonl, samples/, checkpoints/, index.html.
 
-Every file is replaced atomically or appended to line by line, so a process may be killed at any instruction and the
-next one finds a folder that it can go on from.
+Every file is replaced atomically or appended to line by line, so a process may be killed at any
+instruction and the next one finds a folder that it can go on from.
 """
 
 import contextlib
@@ -60,12 +60,15 @@ class RunFolder:
         ours = {self.samples.name, self.checkpoints.name}
         foreign = [p.name for p in self.path.iterdir() if p.name[0] != "." and p.name not in ours]
         if foreign and not self._config.exists():
-            message = f"workdir {self.path} holds {min(foreign)!r} and no run; choose an empty or new folder"
-            raise InputError(message)
+            raise InputError(
+                f"workdir {self.path} holds {min(foreign)!r} and no run; "
+                "choose an empty or new folder"
+            )
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the folder for one process; the system lets go of it when the process ends, however it ends.
+        """Holds the folder for one process; the system lets go of it when the process ends, however
+        it ends.
 
         Raises:
           InputError: another process is training there.
@@ -98,7 +101,8 @@ class RunFolder:
         write_atomically(self._config, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """All complete lines of metrics.jsonl, in order; a line that a kill cut short is left out."""
+        """All complete lines of metrics.jsonl, in order; a line that a kill cut short is left
+        out."""
         if not self._metrics.exists():
             return []
         lines = []
@@ -111,8 +115,11 @@ class RunFolder:
                 lines.append(record)
         return lines
 
-    def append_metrics(self, step: int, split: str, values: dict[str, float], wall_s: float) -> None:
-        """Adds one line: {"step": …, "split": …, name → value, "wall_s": seconds of training so far}.
+    def append_metrics(
+        self, step: int, split: str, values: dict[str, float], wall_s: float
+    ) -> None:
+        """Adds one line: {"step": …, "split": …, name → value, "wall_s": seconds of training so
+        far}.
 
         A value that is not finite becomes null, since JSON has no NaN.
         """

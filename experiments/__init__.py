@@ -1,1 +1,2 @@
-"""Runnable experiments: `python -m experiments.gan`, `.vae`, `.lm`, `.sample`, `.evaluate`, `.quickstart`."""
+"""Runnable experiments: `python -m experiments.gan`, `.vae`, `.lm`, `.sample`, `.evaluate`,
+`.quickstart`."""

@@ -18,15 +18,17 @@ class Task(NamedTuple):
     gather: Callable[[Any, Any], Any]  # (data, indices [B]) -> batch, on the device
     examples: int  # indices run from 0 to examples − 1
     evaluate: Callable[[State, bool], dict[str, float]]  # (state, thorough) -> held-out figures
-    references: Callable[[], dict[str, dict[str, float]]]  # baselines and floors of the same figures
+    references: Callable[
+        [], dict[str, dict[str, float]]
+    ]  # baselines and floors of the same figures
     pictures: Callable[[State], dict[str, Artefact]]  # by name: what goes to samples/
 
 
 class Experiment(NamedTuple):
     """One launcher, as functions.
 
-    `facts` is the little that a model needs to know of its data: it is stored in config.json, so that a finished
-    run can be sampled from without the data.
+    `facts` is the little that a model needs to know of its data: it is stored in config.json, so
+    that a finished run can be sampled from without the data.
     """
 
     name: str
@@ -35,7 +37,10 @@ class Experiment(NamedTuple):
     load: Callable[[Any], Any]  # (options) -> data set, with a name and a fingerprint()
     facts: Callable[[Any, Any], dict[str, Any]]  # (options, data set) -> JSON
     algorithm: Callable[[Any, dict[str, Any]], Algorithm]  # (options, facts)
-    task: Callable[[Any, Any, dict[str, Any], Algorithm], Task]  # (options, data set, facts, algorithm)
+    task: Callable[
+        [Any, Any, dict[str, Any], Algorithm], Task
+    ]  # (options, data set, facts, algorithm)
     sample: Callable[[Any, dict[str, Any], Algorithm, State, int, int], Any]  # (…, num, seed)
-    figures: Mapping[str, str]  # what each figure means, for the page
-    extendable: Callable[[Any], bool] = lambda options: True  # may a run be given more --steps later?
+    extendable: Callable[[Any], bool] = lambda options: (
+        True
+    )  # may a run be given more --steps later?

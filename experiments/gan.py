@@ -1,8 +1,8 @@
-"""Trains a GAN on images and reports how far its samples are from held-out ones.
+"""Trains a GAN on images and reports how well its samples match held-out ones.
 
-    python -m experiments.gan                               # the default preset, on 5,000 real digits
-    python -m experiments.gan --preset=textbook             # the source article's network, loss and optimiser
-    python -m experiments.gan --dataset=fashion_mnist --steps=100000
+    python -m experiments.gan                               # the default preset, on 5,000 real
+    digits python -m experiments.gan --preset=textbook             # the source article's network,
+    loss and optimiser python -m experiments.gan --dataset=fashion_mnist --steps=100000
 
 Run the same command again to continue a run that was stopped.
 """
@@ -14,8 +14,8 @@ import jax
 from aigc_jax import gan
 from aigc_jax.algorithm import Algorithm
 from aigc_jax.data.images import DATASETS, Images
-from aigc_jax.metrics.energy import energy_distance
 from aigc_jax.metrics.pixels import shuffled_pixels
+from aigc_jax.metrics.prdc import prdc
 from experiments import images as shared
 from experiments import launch
 from experiments.experiment import Experiment, Task
@@ -37,7 +37,9 @@ class GanOptions(Options):
     )
 
 
-_DEFAULT = GanOptions(steps=20_000, learning_rate=2e-4, eval_every=2000, checkpoint_every=2000, log_every=200)
+_DEFAULT = GanOptions(
+    steps=20_000, learning_rate=2e-4, eval_every=2000, checkpoint_every=2000, log_every=200
+)
 PRESETS = {
     "default": _DEFAULT,
     "textbook": dataclasses.replace(
@@ -46,7 +48,7 @@ PRESETS = {
 }
 CONFIGS = {"default": gan.Config(), "textbook": gan.TEXTBOOK}
 
-JUDGED = 2000  # images on either side of the energy distance
+JUDGED = 2000  # images on either side at most
 
 
 def algorithm(options: GanOptions, facts: dict) -> Algorithm:
@@ -61,20 +63,24 @@ def algorithm(options: GanOptions, facts: dict) -> Algorithm:
 
 
 def task(options: GanOptions, images: Images, facts: dict, algorithm: Algorithm) -> Task:
-    """Trains on the images; judges by the energy distance to held-out ones."""
-    train, heldout = shared.unit_interval(images.train), shared.unit_interval(images.heldout[:JUDGED])
+    """Trains on the images; judges by precision, recall, density and coverage of held-out ones."""
+    train, heldout = (
+        shared.unit_interval(images.train),
+        shared.unit_interval(images.heldout[:JUDGED]),
+    )
+    judged = len(heldout)
     key = jax.random.key(options.seed + 1)
     sample = jax.jit(algorithm.sample, static_argnums=2)
 
+    def compare(generated):
+        return prdc(heldout, generated)._asdict()
+
     def evaluate(state, thorough):
-        return {"energy_distance": energy_distance(sample(state, key, JUDGED), heldout)}
+        return compare(sample(state, key, judged))
 
     def references():
-        shuffled = shuffled_pixels(train, options.seed, JUDGED)
-        return {
-            "floor": {"energy_distance": energy_distance(train[:JUDGED], heldout)},
-            "baseline": {"energy_distance": energy_distance(shuffled, heldout)},
-        }
+        shuffled = shuffled_pixels(train, options.seed, judged)
+        return {"training images": compare(train[:judged]), "shuffled pixels": compare(shuffled)}
 
     def pictures(state):
         return {"samples": shared.grid(sample(state, key, 100), 10)}
@@ -96,15 +102,6 @@ EXPERIMENT = Experiment(
     algorithm=algorithm,
     task=task,
     sample=sample,
-    figures={
-        "loss_d": "the discriminator's loss, nats; 1.386 where it cannot tell real from generated",
-        "loss_g": "the generator's loss, nats",
-        "probability_real": "mean D(x) on real images",
-        "probability_fake": "mean D(G(z)) on generated images",
-        "energy_distance": "between 2,000 samples and the held-out images (all of them, or 2,000), in pixel space; "
-        "0 where both follow one distribution. Floor: training images in place of samples. "
-        "Baseline: images whose pixels are drawn independently, each from its own training histogram",
-    },
 )
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from typing import Any
 
 
 class Interrupted(Exception):
-    """A signal asked the run to stop, and it was saved. `exit_code` is 128 + the signal, as a shell would report it."""
+    """A signal asked the run to stop, and it was saved. `exit_code` is 128 + the signal, as a shell
+    would report it."""
 
     def __init__(self, signum: int, message: str):
         super().__init__(message)
@@ -32,7 +33,9 @@ def noted_signals() -> Iterator[Callable[[], int | None]]:
     def note(signum: int, _frame: Any) -> None:
         received.append(signum)
         restore()
-        print("stopping after this dispatch; once more to stop at once", file=sys.stderr, flush=True)
+        print(
+            "stopping after this dispatch; once more to stop at once", file=sys.stderr, flush=True
+        )
 
     for s in before:
         signal.signal(s, note)

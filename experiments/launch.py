@@ -1,6 +1,7 @@
 """The command line of every experiment: flags in, one-line errors and exit codes out.
 
-Exit codes: 0 finished; 1 a bug; 2 unusable input; 3 diverged; 130 and 143 interrupted by Ctrl-C and SIGTERM, and saved.
+Exit codes: 0 finished; 1 a bug; 2 unusable input; 3 diverged; 130 and 143 interrupted by Ctrl-C and
+SIGTERM, and saved.
 """
 
 import shlex
@@ -20,7 +21,8 @@ BAD_INPUT, DIVERGED, CTRL_C = 2, 3, 130
 
 
 def report_errors(command: Callable[[], None]) -> NoReturn:
-    """Runs a command and exits: an error that is a person's to mend is one line, and a code that says its kind."""
+    """Runs a command and exits: an error that is a person's to mend is one line, and a code that
+    says its kind."""
     code = 0
     try:
         command()
@@ -40,7 +42,8 @@ def report_errors(command: Callable[[], None]) -> NoReturn:
 
 
 def parse(arguments: Sequence[str]) -> list[str]:
-    """Parses absl flags; a flag that does not exist or does not parse is one line and exit code 2, as other bad input.
+    """Parses absl flags; a flag that does not exist or does not parse is one line and exit code 2,
+    as other bad input.
 
     Returns:
       What is left: the program's name.
@@ -53,13 +56,13 @@ def parse(arguments: Sequence[str]) -> list[str]:
     if len(left) > 1:
         print(f"error: unexpected argument {left[1]!r}; options begin with --", file=sys.stderr)
         sys.exit(BAD_INPUT)
+    logging.set_verbosity(logging.WARNING)  # JAX narrates its search for accelerators
     return left
 
 
 def main(experiment: Experiment) -> None:
     """The program of a training launcher."""
     define_flags(experiment.presets)
-    flags.adopt_module_key_flags(sys.modules["experiments.options"])
 
     def train(_: list[str]) -> None:
         def command() -> None:
@@ -70,5 +73,4 @@ def main(experiment: Experiment) -> None:
 
         report_errors(command)
 
-    logging.set_verbosity(logging.WARNING)  # JAX narrates its search for accelerators
     app.run(train, flags_parser=parse)

@@ -1,14 +1,14 @@
 """Options as frozen dataclasses, and their absl flags.
 
-A launcher's options are a subclass of `Options`; its presets are instances of it. The flags, their types, defaults and help
-are read off the fields, so an option is declared once.
+A launcher's options are a subclass of `Options`; its presets are instances of it. The flags, their
+types, defaults and help are read off the fields, so an option is declared once.
 """
 
 import dataclasses
-import textwrap
+import sys
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from absl import flags
@@ -27,7 +27,8 @@ def option(
       default: where neither the preset nor the command line says otherwise.
       help: one sentence, with the unit where there is one.
       choices: the values it may take.
-      changeable: whether a run may be continued under another value, because the result does not depend on it.
+      changeable: whether a run may be continued under another value, because the result does not
+        depend on it.
     """
     metadata = {"help": help, "choices": choices, "changeable": changeable}
     return dataclasses.field(default=default, metadata=metadata)
@@ -40,7 +41,9 @@ class Options:
     preset: str = option("default", "The configuration that the other options start from.")
     dataset: str = option("mnist5k", "What to train on.")
     data_dir: str | None = option(
-        None, "Folder of the data set's files; without it they are downloaded once.", changeable=True
+        None,
+        "Folder of the data set's files; without it they are downloaded once.",
+        changeable=True,
     )
     workdir: str | None = option(
         None,
@@ -50,7 +53,9 @@ class Options:
     )
     steps: int = option(1000, "Updates to train for in all.", changeable=True)
     batch_size: int = option(128, "Examples in an update.")
-    learning_rate: float = option(1e-3, "Step size of the optimiser; the peak, where it has a schedule.")
+    learning_rate: float = option(
+        1e-3, "Step size of the optimiser; the peak, where it has a schedule."
+    )
     seed: int = option(0, "Decides initialisation, order of the data and all sampling.")
     eval_every: int = option(1000, "Steps between evaluations on held-out data.", changeable=True)
     checkpoint_every: int = option(1000, "Steps between checkpoints.", changeable=True)
@@ -73,7 +78,7 @@ def _plain_type(hint: Any) -> type:
     return hint
 
 
-_DEFINE = {
+_DEFINE: dict[type, Callable] = {
     str: flags.DEFINE_string,
     int: flags.DEFINE_integer,
     float: flags.DEFINE_float,
@@ -82,7 +87,8 @@ _DEFINE = {
 
 
 def define_flags(presets: Mapping[str, Options]) -> None:
-    """One absl flag for each field. All default to None, so that a flag not given leaves the preset's value.
+    """One absl flag for each field, shown by --help. All default to None, so that one not given
+    leaves the preset's value.
 
     Args:
       presets: by name; their values are shown in the help.
@@ -103,7 +109,9 @@ def define_flags(presets: Mapping[str, Options]) -> None:
         else:
             listed = ", ".join(f"{_show(v)} ({name})" for name, v in values.items())
             text += f" Default: {listed}."
-        _DEFINE[_plain_type(hints[field.name])](field.name, None, "\n".join(textwrap.wrap(text, 76)))
+        _DEFINE[_plain_type(hints[field.name])](field.name, None, text)
+        # absl's --help shows the flags of the program's own module, which it knows as argv[0].
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[field.name])
 
 
 def _show(value: Any) -> str:

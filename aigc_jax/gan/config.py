@@ -45,7 +45,13 @@ TEXTBOOK = Config(
     ema_decay=0.0,
     generator_loss=losses.saturating_generator_loss,
 )
-"""The source article's GAN to the letter: min_G max_D, Adam at its published defaults, no averaging."""
+"""The source article's GAN to the letter: min_G max_D, Adam at its published defaults, no
+averaging."""
+
+
+def networks_of(config: Config) -> Networks:
+    """The networks that `config` describes."""
+    return mlp(config.image_shape, config.latent_size, config.hidden)
 
 
 def make(
@@ -73,7 +79,7 @@ def make(
     """
     adam = optim.adam(config.learning_rate, config.adam_b1, config.adam_b2)
     tx_g, tx_d = tx_g or adam, tx_d or adam
-    nets = nets or mlp(config.image_shape, config.latent_size, config.hidden)
+    nets = nets or networks_of(config)
     return Algorithm(
         init=partial(init, networks=nets, tx_g=tx_g, tx_d=tx_d),
         step=partial(

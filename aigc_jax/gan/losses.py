@@ -1,7 +1,8 @@
 """Adversarial losses: from logits [B] to losses [B] in nats, unreduced, in float32.
 
-D(x) = σ(logit) is the probability that x is real. Everything is written in s(a) = softplus(a) = log(1 + eᵃ), by
-−log σ(a) = s(−a) and −log(1 − σ(a)) = s(a), so that no logarithm of a probability is ever taken.
+D(x) = σ(logit) is the probability that x is real. Everything is written in s(a) = softplus(a) =
+log(1 + eᵃ), by −log σ(a) = s(−a) and −log(1 − σ(a)) = s(a), so that no logarithm of a probability
+is ever taken.
 
 Source: Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661, equation 1 and section 3.
 """
@@ -11,7 +12,8 @@ import jax.numpy as jnp
 
 
 def minimax_discriminator_loss(logits_real: jax.Array, logits_fake: jax.Array) -> jax.Array:
-    """−log D(x) − log(1 − D(G(z))) = s(−real) + s(fake): what D minimises, the value function's negative.
+    """−log D(x) − log(1 − D(G(z))) = s(−real) + s(fake): what D minimises, the value function's
+    negative.
 
     Args:
       logits_real, logits_fake: `[B]`, of D on real and generated images.
@@ -24,7 +26,8 @@ def minimax_discriminator_loss(logits_real: jax.Array, logits_fake: jax.Array) -
 
 
 def saturating_generator_loss(logits_fake: jax.Array) -> jax.Array:
-    """log(1 − D(G(z))) = −s(fake): the generator's side of min_G max_D. Its gradient vanishes as D(G(z)) → 0.
+    """log(1 − D(G(z))) = −s(fake): the generator's side of min_G max_D. Its gradient vanishes as
+    D(G(z)) → 0.
 
     Args:
       logits_fake: `[B]`.
@@ -36,7 +39,8 @@ def saturating_generator_loss(logits_fake: jax.Array) -> jax.Array:
 
 
 def nonsaturating_generator_loss(logits_fake: jax.Array) -> jax.Array:
-    """−log D(G(z)) = s(−fake): the same fixed point, but a strong gradient where D rejects the fakes.
+    """−log D(G(z)) = s(−fake): the same fixed point, but a strong gradient where D rejects the
+    fakes.
 
     Args:
       logits_fake: `[B]`.

@@ -4,6 +4,7 @@ Dimensions: B batch, Z latent, H W C image.
 """
 
 import math
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -56,4 +57,10 @@ def mlp(
         params_d = discriminator.init(key_d, jnp.zeros((1, *image_shape)))
         return params_g, params_d
 
-    return Networks(init, generator.apply, discriminator.apply, latent_size)
+    def generate(params: Params, z: jax.Array) -> Any:
+        return generator.apply(params, z)
+
+    def discriminate(params: Params, images: jax.Array) -> Any:
+        return discriminator.apply(params, images)
+
+    return Networks(init, generate, discriminate, latent_size)

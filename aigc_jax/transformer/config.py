@@ -25,7 +25,8 @@ class Config:
       module: the network's Linen module.
       learning_rate: the peak.
       warmup_steps: of the linear warm-up.
-      decay_steps: where the cosine reaches its end, a tenth of the peak; None keeps the rate constant.
+      decay_steps: where the cosine reaches its end, a tenth of the peak; None keeps the rate
+        constant.
       weight_decay: AdamW's, on matrices; None is plain Adam, unclipped.
     """
 
@@ -42,8 +43,14 @@ class Config:
 
 
 def textbook(vocabulary_size: int, **changes: Any) -> Config:
-    """The source article's Transformer: post-norm blocks with ReLU, sinusoidal positions, plain Adam at a constant rate."""
-    base = dict(module=TextbookTransformer, learning_rate=3e-4, decay_steps=None, weight_decay=None)
+    """The source article's Transformer: post-norm blocks with ReLU, sinusoidal positions, plain
+    Adam at a constant rate."""
+    base: dict[str, Any] = {
+        "module": TextbookTransformer,
+        "learning_rate": 3e-4,
+        "decay_steps": None,
+        "weight_decay": None,
+    }
     return Config(vocabulary_size, **{**base, **changes})
 
 
@@ -57,13 +64,26 @@ def optimizer(config: Config) -> optax.GradientTransformation:
     return optim.adamw(rate, weight_decay=config.weight_decay)
 
 
+def networks_of(config: Config) -> Networks:
+    """The network that `config` describes."""
+    return decoder(
+        config.module,
+        config.vocabulary_size,
+        config.context,
+        config.layers,
+        config.heads,
+        config.width,
+    )
+
+
 def make(
     config: Config,
     *,
     nets: Networks | None = None,
     tx: optax.GradientTransformation | None = None,
 ) -> Algorithm:
-    """Closes `init`, `step` and `sample` over the network, the optimiser and the constants of `config`.
+    """Closes `init`, `step` and `sample` over the network, the optimiser and the constants of
+    `config`.
 
     Args:
       config: see `Config`.
@@ -80,14 +100,7 @@ def make(
       >>> algorithm.sample(state, jax.random.key(1), 2, jnp.array([0]), 10).shape
       (2, 10)
     """
-    nets = nets or decoder(
-        config.module,
-        config.vocabulary_size,
-        config.context,
-        config.layers,
-        config.heads,
-        config.width,
-    )
+    nets = nets or networks_of(config)
     tx = tx or optimizer(config)
     return Algorithm(
         init=partial(init, networks=nets, tx=tx),

@@ -49,7 +49,8 @@ def sample(
     window = min(networks.context, length)
 
     def append(tokens: jax.Array, position: jax.Array) -> tuple[jax.Array, None]:
-        # The window ends at position − 1, or is the first T tokens, whose later ones causality hides.
+        # The window ends at position − 1, or is the first T tokens, whose later ones causality
+        # hides.
         first = jnp.maximum(position - window, 0)
         seen = jax.lax.dynamic_slice_in_dim(tokens, first, window, axis=1)
         logits = networks.apply(state.params, seen)[:, position - 1 - first]

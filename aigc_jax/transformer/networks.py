@@ -30,7 +30,11 @@ def sinusoidal_positions(length: int, width: int) -> np.ndarray:
       float32 `[T, D]`. Source: Vaswani et al. 2017, section 3.5.
     """
     angles = np.arange(length)[:, None] / 10000.0 ** (np.arange(0, width, 2) / width)[None, :]
-    return np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(length, width).astype(np.float32)
+    return (
+        np.stack([np.sin(angles), np.cos(angles)], axis=-1)
+        .reshape(length, width)
+        .astype(np.float32)
+    )
 
 
 class SelfAttention(nn.Module):
@@ -75,7 +79,8 @@ class PreNormBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        # The residual stream sums 2 L branches; this keeps its variance at initialisation independent of L.
+        # The residual stream sums 2 L branches; this keeps its variance at initialisation
+        # independent of L.
         out_init = nn.initializers.normal(INIT_STD / (2 * self.layers) ** 0.5)
         x = x + SelfAttention(self.heads, out_init)(LayerNorm()(x))
         return x + FeedForward(gelu, out_init)(LayerNorm()(x))
@@ -94,7 +99,8 @@ class PostNormBlock(nn.Module):
 
 
 class NanoTransformer(nn.Module):
-    """Learned positions, pre-norm blocks, a last norm, the output tied to the embedding: tokens [B, T] → logits [B, T, V]."""
+    """Learned positions, pre-norm blocks, a last norm, the output tied to the embedding: tokens [B,
+    T] → logits [B, T, V]."""
 
     vocabulary_size: int
     context: int
@@ -104,8 +110,12 @@ class NanoTransformer(nn.Module):
 
     @nn.compact
     def __call__(self, tokens: jax.Array) -> jax.Array:
-        embed = nn.Embed(self.vocabulary_size, self.width, embedding_init=nn.initializers.normal(INIT_STD))
-        table = self.param("positions", nn.initializers.normal(INIT_STD), (self.context, self.width))
+        embed = nn.Embed(
+            self.vocabulary_size, self.width, embedding_init=nn.initializers.normal(INIT_STD)
+        )
+        table = self.param(
+            "positions", nn.initializers.normal(INIT_STD), (self.context, self.width)
+        )
         x = embed(tokens) + table[None, : tokens.shape[1]]
         for _ in range(self.layers):
             x = PreNormBlock(self.heads, self.layers)(x)
@@ -115,7 +125,8 @@ class NanoTransformer(nn.Module):
 class TextbookTransformer(nn.Module):
     """The blocks of Vaswani et al. 2017, decoder only: tokens [B, T] → logits [B, T, V].
 
-    Embeddings times √D plus sinusoidal positions, post-norm blocks with ReLU, a linear output of its own.
+    Embeddings times √D plus sinusoidal positions, post-norm blocks with ReLU, a linear output of
+    its own.
     """
 
     vocabulary_size: int
@@ -132,7 +143,9 @@ class TextbookTransformer(nn.Module):
         x = embed(tokens) * self.width**0.5 + positions[None, : tokens.shape[1]]
         for _ in range(self.layers):
             x = PostNormBlock(self.heads)(x)
-        return Dense(self.vocabulary_size, kernel_init=nn.initializers.normal(INIT_STD), name="logits")(x)
+        return Dense(
+            self.vocabulary_size, kernel_init=nn.initializers.normal(INIT_STD), name="logits"
+        )(x)
 
 
 def decoder(

@@ -20,7 +20,8 @@ class Networks(NamedTuple):
 
     Attributes:
       init: `(key) -> params`.
-      apply: `(params, tokens int [B, T]) -> logits [B, T, V]`; logits at t depend on tokens up to t alone.
+      apply: `(params, tokens int [B, T]) -> logits [B, T, V]`; logits at t depend on tokens up to t
+        alone.
       vocabulary_size: V.
       context: the greatest T.
     """
@@ -32,7 +33,8 @@ class Networks(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Windows of text. Position t of `tokens` is the input from which position t + 1 is predicted."""
+    """Windows of text. Position t of `tokens` is the input from which position t + 1 is
+    predicted."""
 
     tokens: jax.Array  # int32 [B, T + 1]
     weights: jax.Array  # float32 [B, T]: 1 for each target that counts, 0 for padding
@@ -82,7 +84,8 @@ def step(
 
         loss = Σ_bt w_bt · −log p(x_{b,t+1} | x_{b,≤t}) / Σ_bt w_bt
 
-    Both sums run over the whole batch on all devices, so unevenly padded shards weigh as their tokens do.
+    Both sums run over the whole batch on all devices, so unevenly padded shards weigh as their
+    tokens do.
 
     Args:
       state: see `State`.

@@ -1,6 +1,7 @@
 """Variational autoencoders. `make(Config())` is the front door; `step` is the algorithm."""
 
-from aigc_jax.vae.config import TEXTBOOK, Config, make
+from aigc_jax.vae.config import TEXTBOOK, Config, make, networks_of
+from aigc_jax.vae.evaluate import heldout_elbo, heldout_nll
 from aigc_jax.vae.likelihood import importance_sampled_nll, log_weights
 from aigc_jax.vae.losses import bernoulli_nll, gaussian_log_density, kl_to_standard_normal
 from aigc_jax.vae.networks import mlp
@@ -26,12 +27,15 @@ __all__ = [
     "binarise",
     "elbo_terms",
     "gaussian_log_density",
+    "heldout_elbo",
+    "heldout_nll",
     "importance_sampled_nll",
     "init",
     "kl_to_standard_normal",
     "log_weights",
     "make",
     "mlp",
+    "networks_of",
     "reparameterise",
     "sample",
     "step",

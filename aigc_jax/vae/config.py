@@ -20,7 +20,8 @@ class Config:
       latent_size: Z, the dimensions of z ~ N(0, I).
       hidden: the width of either network's hidden layer.
       learning_rate: Adam's.
-      dynamic_binarisation: train on binary images drawn anew at every step, so that the loss bounds a likelihood.
+      dynamic_binarisation: train on binary images drawn anew at every step, so that the loss bounds
+        a likelihood.
       ema_decay: of the averaged parameters, per step; 0 keeps no average.
     """
 
@@ -36,13 +37,19 @@ TEXTBOOK = Config(dynamic_binarisation=False, ema_decay=0.0)
 """The source article's VAE to the letter: cross-entropy on grey values, Adam, no averaging."""
 
 
+def networks_of(config: Config) -> Networks:
+    """The networks that `config` describes."""
+    return mlp(config.image_shape, config.latent_size, config.hidden)
+
+
 def make(
     config: Config,
     *,
     nets: Networks | None = None,
     tx: optax.GradientTransformation | None = None,
 ) -> Algorithm:
-    """Closes `init`, `step` and `sample` over the networks, the optimiser and the constants of `config`.
+    """Closes `init`, `step` and `sample` over the networks, the optimiser and the constants of
+    `config`.
 
     Args:
       config: see `Config`.
@@ -58,7 +65,7 @@ def make(
       >>> algorithm.sample(state, jax.random.key(1), 16).shape
       (16, 28, 28, 1)
     """
-    nets = nets or mlp(config.image_shape, config.latent_size, config.hidden)
+    nets = nets or networks_of(config)
     tx = tx or optim.adam(config.learning_rate)
     return Algorithm(
         init=partial(init, networks=nets, tx=tx),

@@ -2,8 +2,8 @@
 
     log p(x) ≥ E_q(z|x) log p(x|z) − KL(q(z|x) ‖ p(z))
 
-Both terms are *sums*, over pixels and over latents. A mean in place of either sum silently reweights the KL term, by 784
-for MNIST, and the result is no longer a bound on anything.
+Both terms are *sums*, over pixels and over latents. A mean in place of either sum silently
+reweights the KL term, by 784 for MNIST, and the result is no longer a bound on anything.
 
 Source: Kingma and Welling 2014, https://arxiv.org/abs/1312.6114, equation 3 and appendix B.
 """
@@ -20,7 +20,8 @@ def bernoulli_nll(logits: jax.Array, x: jax.Array) -> jax.Array:
 
     Args:
       logits: l, `[B, ...]`.
-      x: `[B, ...]` in {0, 1}. Grey values in [0, 1] give the cross-entropy of the textbook VAE, which is no likelihood.
+      x: `[B, ...]` in {0, 1}. Grey values in [0, 1] give the cross-entropy of the textbook VAE,
+        which is no likelihood.
 
     Returns:
       `[B]` nats, summed over all axes but the first.

@@ -4,6 +4,7 @@ Dimensions: B batch, Z latent, H W C image.
 """
 
 import math
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -59,9 +60,15 @@ def mlp(
             "decoder": decoder.init(key_d, jnp.zeros((1, latent_size))),
         }
 
+    def encode(params: Params, x: jax.Array) -> Any:
+        return encoder.apply(params["encoder"], x)
+
+    def decode(params: Params, z: jax.Array) -> Any:
+        return decoder.apply(params["decoder"], z)
+
     return Networks(
         init=init,
-        encode=lambda params, x: encoder.apply(params["encoder"], x),
-        decode=lambda params, z: decoder.apply(params["decoder"], z),
+        encode=encode,
+        decode=decode,
         latent_size=latent_size,
     )

@@ -1,0 +1,69 @@
+"""Judges a run on its held-out data, beside trivial baselines.
+
+    python -m experiments.evaluate --workdir=runs/vae-mnist5k-default
+
+The figures are printed, and written as JSON with --out.
+"""
+
+import json
+from pathlib import Path
+
+from absl import app, flags
+
+from aigc_jax.errors import InputError
+from aigc_jax.run_folder import write_atomically
+from experiments import launch
+from experiments.finished import open_run
+from experiments.run_config import check_data
+
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run to judge. Required.")
+DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Where the data set's files are, if no longer where they were."
+)
+TEXT = flags.DEFINE_string("text", None, "Where the run's text is, if no longer where it was.")
+OUT = flags.DEFINE_string(
+    "out", None, "JSON file to write the figures to, replaced when it exists."
+)
+
+
+def evaluate(workdir: str, **changes: str | None) -> dict:
+    """All held-out figures of the run's newest checkpoint, its baselines and floors, by name."""
+    run = open_run(workdir, **changes)
+    data = run.experiment.load(run.options)
+    check_data(data, run.config, workdir)
+    task = run.experiment.task(run.options, data, run.facts, run.algorithm)
+    return {"step": run.step, "heldout": task.evaluate(run.state, True), **task.references()}
+
+
+def table(figures: dict) -> str:
+    """The figures as aligned columns: one row for each, one column for the model and each
+    reference."""
+    columns = {k: v for k, v in figures.items() if isinstance(v, dict)}
+    rows = [["", *columns]]
+    for name in columns["heldout"]:
+        cells = (column.get(name) for column in columns.values())
+        rows.append([name, *("" if c is None else f"{c:.5g}" for c in cells)])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def main(_: list[str]) -> None:
+    """The command."""
+
+    def command() -> None:
+        if not WORKDIR.value:
+            raise InputError("--workdir is required; see --help")
+        if OUT.value and not Path(OUT.value).parent.is_dir():
+            raise InputError(f"--out: there is no folder {Path(OUT.value).parent}")
+        figures = evaluate(WORKDIR.value, data_dir=DATA_DIR.value, text=TEXT.value)
+        print(f"{WORKDIR.value} at step {figures['step']}\n{table(figures)}")
+        if OUT.value:
+            write_atomically(Path(OUT.value), json.dumps(figures, indent=2) + "\n")
+
+    launch.report_errors(command)
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=launch.parse)

@@ -1,0 +1,100 @@
+"""What config.json says of a run, and whether a command may go on with it."""
+
+import dataclasses
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from aigc_jax.algorithm import State
+from aigc_jax.errors import InputError
+from experiments.experiment import Experiment
+from experiments.figures import MEANINGS
+from experiments.options import Options, refuse_changes
+
+VERSIONED = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+def default_workdir(experiment: Experiment, options: Options) -> str:
+    """runs/EXPERIMENT-DATASET-PRESET."""
+    file = getattr(options, "text", None)
+    data = Path(file).stem if file else options.dataset
+    return f"runs/{experiment.name}-{data}-{options.preset}"
+
+
+def check_continuation(
+    experiment: Experiment, options: Options, stored: dict[str, Any] | None
+) -> None:
+    """Refuses a folder that holds another experiment, or this one under options that decide the
+    result.
+
+    Raises:
+      InputError: names the experiment or the option.
+    """
+    if stored is None:
+        return
+    if stored["experiment"] != experiment.name:
+        raise InputError(
+            f"workdir {options.workdir} holds a run of experiments.{stored['experiment']}; "
+            "choose another --workdir"
+        )
+    refuse_changes(options, stored["options"], str(options.workdir))
+    steps = stored["options"].get("steps")
+    if options.steps != steps and not experiment.extendable(options):
+        raise InputError(
+            f"--steps={options.steps} does not fit the run in {options.workdir}, whose learning "
+            f"rate was laid out for steps={steps}; give that value or another --workdir"
+        )
+
+
+def check_data(data: Any, stored: dict[str, Any] | None, workdir: str | None) -> None:
+    """Refuses data that are not those the run was begun with.
+
+    Raises:
+      InputError: the fingerprints differ.
+    """
+    if stored is not None and stored["data"]["sha256"] != data.fingerprint():
+        raise InputError(
+            f"the data {data.name} are not those that the run in {workdir} was trained on "
+            "(their SHA-256 differs)"
+        )
+
+
+def describe(
+    experiment: Experiment,
+    options: Options,
+    command: str,
+    data: Any,
+    facts: dict[str, Any],
+    state: State,
+) -> dict[str, Any]:
+    """What config.json says of a run: enough to sample from it and to repeat it."""
+    networks = {k: v for k, v in state._asdict().items() if k.startswith("params")}
+    device = jax.devices()[0]
+    cores = f"{os.cpu_count()} CPU cores ({platform.machine()})"
+    return {
+        "experiment": experiment.name,
+        "title": experiment.title,
+        "command": command,
+        "options": dataclasses.asdict(options),
+        "model": facts,
+        "parameters": {k: sum(x.size for x in jax.tree.leaves(v)) for k, v in networks.items()},
+        "data": {
+            "name": data.name,
+            "unit": data.unit,
+            "train": len(data.train),
+            "heldout": len(data.heldout),
+            "sha256": data.fingerprint(),
+        },
+        "figures": MEANINGS,
+        "hardware": cores
+        if device.platform == "cpu"
+        else f"{jax.device_count()} × {device.device_kind}",
+        "versions": {
+            "python": platform.python_version(),
+            **{p: metadata.version(p) for p in VERSIONED},
+        },
+    }
