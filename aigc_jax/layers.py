@@ -56,7 +56,7 @@ def gelu(x: jax.Array) -> jax.Array:
 
 @jax.checkpoint
 def layer_norm(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
-    """y = scale · (x − mean(x)) / √(var(x) + 1e-5) + bias, over the last axis, in float32.
+    """y = scale · (x − mean(x)) / √(var(x) + 1e-5) + bias, over the last axis, in float32 at least.
 
     Args:
       x: `[..., D]`.
@@ -65,7 +65,7 @@ def layer_norm(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
     Returns:
       `[..., D]` in x's dtype. Source: Ba et al. 2016, https://arxiv.org/abs/1607.06450.
     """
-    wide = x.astype(jnp.float32)
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     centred = wide - wide.mean(-1, keepdims=True)
     variance = jnp.square(centred).mean(-1, keepdims=True)
     normalised = centred * lax.rsqrt(variance + 1e-5)

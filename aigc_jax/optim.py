@@ -3,7 +3,10 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
+
+from aigc_jax.algorithm import Params
 
 
 def adam(
@@ -50,3 +53,18 @@ def adamw(
         optax.clip_by_global_norm(clip_norm),
         optax.adamw(learning_rate, b1=b1, b2=b2, weight_decay=weight_decay, mask=is_matrix),
     )
+
+
+def update_ema(ema: Params, params: Params, step: jax.Array, decay: float) -> Params:
+    """θ̄ ← β_t θ̄ + (1 − β_t) θ,   β_t = min(β, (1 + t) / (10 + t)).
+
+    The ramp lets the average forget its random beginning: with β alone it would still hold e⁻¹ of it after 1 / (1 − β) steps.
+
+    Args:
+      ema: θ̄, the average so far.
+      params: θ, the newest parameters.
+      step: t, int [], the number of updates before this one.
+      decay: β in [0, 1); 0 keeps no average.
+    """
+    ramp = (1.0 + step) / (10.0 + step)
+    return optax.incremental_update(params, ema, 1.0 - jnp.minimum(decay, ramp))

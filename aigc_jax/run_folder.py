@@ -135,8 +135,9 @@ class RunFolder:
           The seconds of training up to `step`.
         """
         kept = [record for record in self.read_metrics() if record["step"] <= step]
-        if self._metrics.exists():
-            write_atomically(self._metrics, "".join(json.dumps(record) + "\n" for record in kept))
+        content = "".join(json.dumps(record) + "\n" for record in kept)
+        if self._metrics.exists() and self._metrics.read_text(errors="replace") != content:
+            write_atomically(self._metrics, content)
         return max((record.get("wall_s") or 0.0 for record in kept), default=0.0)
 
     def page_is_stale(self) -> bool:

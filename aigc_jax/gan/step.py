@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from aigc_jax import parallel
+from aigc_jax import optim, parallel
 from aigc_jax.algorithm import Key, Keys, Params
 from aigc_jax.gan import losses
 
@@ -96,7 +96,7 @@ def step(
         z_i ~ N(0, I),  x̃ = G(z)
         θ_D ← θ_D − Adam ∇ mean_i l_D(D(x_i), D(x̃_i))
         θ_G ← θ_G − Adam ∇ mean_i l_G(D_new(G(z_i)))
-        θ_EMA ← β θ_EMA + (1 − β) θ_G
+        θ_EMA ← β_t θ_EMA + (1 − β_t) θ_G
 
     The fakes are generated once and their vector–Jacobian product serves G's update.
 
@@ -106,7 +106,7 @@ def step(
       networks, tx_g, tx_d: the networks and the optimisers of either player.
       discriminator_loss: `(logits_real [B], logits_fake [B]) -> [B]`.
       generator_loss: `(logits_fake [B]) -> [B]`.
-      ema_decay: β of the averaged generator, per step; 0 keeps no average.
+      ema_decay: β of the averaged generator, per step, see `optim.update_ema`; 0 keeps no average.
       axis_name: the mapped axis that splits the batch, if any.
 
     Returns:
@@ -140,7 +140,7 @@ def step(
     updates_g, opt_state_g = tx_g.update(grads_g, state.opt_state_g, state.params_g)
     params_g = optax.apply_updates(state.params_g, updates_g)
 
-    ema_g = optax.incremental_update(params_g, state.ema_g, 1.0 - ema_decay)
+    ema_g = optim.update_ema(state.ema_g, params_g, state.step, ema_decay)
     new = State(state.step + 1, state.key, params_g, params_d, opt_state_g, opt_state_d, ema_g)
     return new, Info(mean_d, total_g / count, *probabilities)
 

@@ -105,5 +105,5 @@ def step(
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     tokens = parallel.psum(jnp.sum(batch.weights), axis_name)
-    info = Info(nll, tokens, optax.global_norm(grads))
+    info = Info(nll, tokens, optax.tree.norm(grads))
     return State(state.step + 1, state.key, params, opt_state), info

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from aigc_jax import parallel
+from aigc_jax import optim, parallel
 from aigc_jax.algorithm import Key, Keys, Params
 from aigc_jax.vae.losses import bernoulli_nll, kl_to_standard_normal
 
@@ -112,7 +112,7 @@ def step(
       batch: grey values `[B, H, W, C]` in [0, 1].
       networks, tx: the networks and the optimiser.
       dynamic_binarisation: draw binary images anew at every step.
-      ema_decay: of the averaged parameters, per step; 0 keeps no average.
+      ema_decay: of the averaged parameters, per step, see `optim.update_ema`; 0 keeps none.
       axis_name: the mapped axis that splits the batch, if any.
 
     Returns:
@@ -134,7 +134,7 @@ def step(
     negative_elbo, terms, grads = parallel.mean_and_grad(loss, axis_name)(state.params)
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    ema = optax.incremental_update(params, state.ema, 1.0 - ema_decay)
+    ema = optim.update_ema(state.ema, params, state.step, ema_decay)
     return State(state.step + 1, state.key, params, opt_state, ema), Info(negative_elbo, *terms)
 
 

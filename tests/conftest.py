@@ -1,0 +1,85 @@
+"""The suite runs on four virtual CPU devices, with implicit rank promotion forbidden."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
+
+import jax
+import numpy as np
+import pytest
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def rng():
+    """NumPy randomness that is the same in every run."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory):
+    """The environment of a launcher: one CPU device, compiled programs shared within this session."""
+    cache = tmp_path_factory.getbasetemp().parent / "compiled"
+    return {
+        **os.environ,
+        "XLA_FLAGS": "",
+        "PYTHONPATH": str(ROOT),
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+
+
+@pytest.fixture(scope="session")
+def launch(environment):
+    """`launch("experiments.gan", "--steps=1", cwd=...)` runs a module and returns the finished process."""
+
+    def run(module, *arguments, cwd, check=True, timeout=240):
+        command = [sys.executable, "-m", module, *arguments]
+        done = subprocess.run(
+            command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout
+        )
+        if check:
+            assert done.returncode == 0, done.stderr
+        return done
+
+    return run
+
+
+def arrays(tree):
+    """The leaves of a tree as NumPy arrays, typed keys as their data."""
+    key = jax.dtypes.prng_key
+    return [
+        np.asarray(jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, key) else x)
+        for x in jax.tree.leaves(tree)
+    ]
+
+
+@pytest.fixture(scope="session")
+def assert_close():
+    """Compares two trees leaf by leaf."""
+
+    def compare(actual, expected, rtol=2e-5, atol=2e-6):
+        for a, b in zip(arrays(actual), arrays(expected), strict=True):
+            np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
+
+    return compare
+
+
+@pytest.fixture(scope="session")
+def assert_identical():
+    """Compares two trees leaf by leaf and bit by bit."""
+
+    def compare(actual, expected):
+        for a, b in zip(arrays(actual), arrays(expected), strict=True):
+            assert a.dtype == b.dtype
+            np.testing.assert_array_equal(a, b)
+
+    return compare

@@ -1,0 +1,412 @@
+"""Whatever is wrong is one line and a code, and costs nothing that was there before.
+
+Each command runs as `python -m` does, in a process of its own: forked from one that has imported
+JAX already, since importing takes longer than all the rest.
+"""
+
+import contextlib
+import gzip
+import hashlib
+import importlib
+import json
+import os
+import re
+import runpy
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+BAD_INPUT, DIVERGED = 2, 3
+SMALL = ["--steps=4", "--checkpoint_every=2", "--eval_every=4", "--log_every=2"]
+GAN = ["--dataset=mnist", "--data_dir=digits", "--batch_size=8", *SMALL]
+LM = ["--text=story.txt", "--context=8", "--layers=1", "--heads=2", "--width=8", *SMALL]
+
+
+def serve():
+    """Reads commands from standard input, runs each in a fork and writes its exit code."""
+    for module in ("aigc_jax.gan", "aigc_jax.vae", "aigc_jax.transformer", "experiments.launch"):
+        importlib.import_module(module)
+
+    for line in sys.stdin:
+        command = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            for stream in (1, 2):
+                os.dup2(os.open(command[str(stream)], os.O_WRONLY | os.O_CREAT, 0o644), stream)
+            os.chdir(command["cwd"])
+            sys.argv = [command["module"], *command["arguments"]]
+            code = 1
+            try:
+                runpy.run_module(command["module"], run_name="__main__", alter_sys=True)
+            except SystemExit as exit:
+                code = exit.code or 0
+            except BaseException:
+                sys.excepthook(*sys.exc_info())
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+
+class Finished(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(scope="module")
+def command(environment, tmp_path_factory):
+    """`command("gan", "--steps=1", cwd=...)` runs `experiments.gan`."""
+    outputs = tmp_path_factory.mktemp("outputs")
+    server = subprocess.Popen(
+        [sys.executable, __file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**environment, "XLA_FLAGS": "--xla_backend_optimization_level=0"},
+    )
+
+    def run(name, *arguments, cwd):
+        streams = {"1": str(outputs / "out"), "2": str(outputs / "err")}
+        for path in streams.values():
+            Path(path).unlink(missing_ok=True)
+        request = {
+            "module": f"experiments.{name}",
+            "arguments": list(arguments),
+            "cwd": str(cwd),
+            **streams,
+        }
+        print(json.dumps(request), file=server.stdin, flush=True)
+        code = int(server.stdout.readline())
+        return Finished(code, *(Path(path).read_text() for path in streams.values()))
+
+    with server:
+        yield run
+        server.stdin.close()
+
+
+def idx(array):
+    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    return header + array.astype(np.uint8).tobytes()
+
+
+def write_digits(folder, train=32, heldout=20):
+    """An MNIST of 4×4 pixels."""
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    for part, count in (("train", train), ("t10k", heldout)):
+        pixels, labels = rng.integers(256, size=(count, 4, 4)), rng.integers(10, size=count)
+        (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(pixels)))
+        (folder / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(labels)))
+
+
+@pytest.fixture(scope="module")
+def place(command, tmp_path_factory):
+    """A folder with data, a finished run of the GAN and one of the language model."""
+    place = tmp_path_factory.mktemp("place")
+    write_digits(place / "digits")
+    (place / "story.txt").write_text("It was a dark and stormy night.\n" * 20)
+    (place / "other.txt").write_text("It was a bright and quiet day..\n" * 20)
+    (place / "thesis").mkdir()
+    (place / "thesis" / "chapter.tex").write_text("mine")
+    (place / "empty").mkdir()
+    for name, options in (("gan", GAN), ("lm", LM)):
+        done = command(name, *options, f"--workdir={name}-run", cwd=place)
+        assert done.returncode == 0, done.stderr
+    return place
+
+
+def contents(folder):
+    """The SHA-256 of each file by path, and the folders."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.is_file()
+        else "folder"
+        for path in folder.rglob("*")
+    }
+
+
+def refusal(done, code=BAD_INPUT, word="error"):
+    """The one line that says what is wrong."""
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    *progress, line = done.stderr.splitlines()
+    assert line.startswith(f"{word}: ")
+    assert not progress or code == DIVERGED, progress
+    assert not any(note.startswith(("error", "diverged")) for note in progress)
+    return line.removeprefix(f"{word}: ")
+
+
+@contextlib.contextmanager
+def nothing_changes(folder):
+    before = contents(folder)
+    yield
+    assert contents(folder) == before
+
+
+BELOW_ONE = {
+    "gan": ["steps", "batch_size", "eval_every", "checkpoint_every", "log_every"],
+    "vae": ["latent_size", "steps_per_dispatch"],
+    "lm": ["context", "layers", "heads", "width"],
+}
+OPTIONS = [
+    (name, [f"--{option}={value}"], [f"{option} must be at least 1", f"got {value}"])
+    for name, options in BELOW_ONE.items()
+    for option in options
+    for value in (0, -3)
+]
+OPTIONS += [
+    ("gan", [f"--learning_rate={value}"], ["learning_rate must be positive", f"got {value}"])
+    for value in ("0.0", "-1.0", "nan", "inf")
+]
+OPTIONS += [
+    ("gan", ["--seed=-1"], ["seed must be at least 0"]),
+    ("vae", ["--seed=9223372036854775808"], ["seed"]),
+    ("vae", ["--seed=9223372036854775807"], ["seed"]),
+    ("gan", ["--batch_size=33"], ["batch_size 33", "32 examples"]),
+    ("gan", ["--preset=best"], ["'best'", "default, textbook"]),
+    ("gan", ["--dataset=cifar10"], ["'cifar10'", "mnist5k, mnist, fashion_mnist"]),
+    ("gan", ["--generator_loss=hinge"], ["'hinge'", "nonsaturating, saturating"]),
+    ("lm", ["--tokenizer=bpe"], ["'bpe'", "char, byte"]),
+    ("lm", ["--dataset=shakespeare"], ["'shakespeare'", "python_docs"]),
+    ("lm", ["--width=10", "--heads=4"], ["width 10", "4 heads"]),
+    ("lm", ["--width=7", "--heads=1", "--preset=textbook"], ["width 7"]),
+    ("gan", ["--stepz=3"], ["stepz", "--help"]),
+    ("gan", ["--context=8"], ["context"]),
+    ("gan", ["--steps=many"], ["--steps=many"]),
+    ("gan", ["--steps=1.5"], ["--steps=1.5"]),
+    ("gan", ["--learning_rate=fast"], ["--learning_rate=fast"]),
+    ("gan", ["--profile=perhaps"], ["--profile=perhaps"]),
+    ("gan", ["--steps"], ["steps"]),
+    ("gan", ["steps=3"], ["'steps=3'"]),
+]
+DEFAULTS = {"gan": GAN, "vae": GAN, "lm": LM}
+
+
+def described(case):
+    return " ".join([case[0], *case[1]])
+
+
+@pytest.mark.parametrize("case", OPTIONS, ids=described)
+def test_an_option_that_cannot_be_used(command, place, case):
+    name, arguments, parts = case
+    with nothing_changes(place):
+        done = command(name, *DEFAULTS[name], "--workdir=new", *arguments, cwd=place)
+    line = refusal(done)
+    assert all(part in line for part in parts), line
+
+
+IMAGES, LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
+FILES = [
+    ("truncated", IMAGES, lambda content: content[:-20]),
+    ("mis-sized", IMAGES, lambda content: gzip.compress(gzip.decompress(content)[:-1])),
+    ("wrong magic", IMAGES, lambda content: gzip.compress(b"\1" + gzip.decompress(content)[1:])),
+    ("not gzip", IMAGES, gzip.decompress),
+    ("empty", IMAGES, lambda content: b""),
+    ("too few labels", LABELS, lambda content: gzip.compress(idx(np.zeros(31)))),
+    ("other sizes", "t10k-images-idx3-ubyte.gz", lambda c: gzip.compress(idx(np.ones((20, 5, 4))))),
+    ("missing", "t10k-labels-idx1-ubyte.gz", None),
+]
+
+
+@pytest.mark.parametrize(("damage", "file", "change"), FILES, ids=lambda value: str(value)[:15])
+def test_images_that_cannot_be_used(command, tmp_path, damage, file, change):
+    write_digits(tmp_path / "digits")
+    path = tmp_path / "digits" / file
+    path.write_bytes(change(path.read_bytes())) if change else path.unlink()
+    with nothing_changes(tmp_path):
+        done = command("gan", *GAN, "--workdir=new", cwd=tmp_path)
+    assert f"digits/{file}: " in refusal(done)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "holds no text"),
+        (b"\n \n", "holds no text"),
+        ("Ein trüber Tag. ".encode("latin-1") * 20, "not UTF-8"),
+        (b"x", "too few for a context of 8"),
+        (b"too short for it", "too few for a context of 8"),
+        (None, "cannot be read"),
+    ],
+    ids=["empty", "blank", "latin-1", "one character", "short", "missing"],
+)
+def test_a_text_that_cannot_be_used(command, tmp_path, content, reason):
+    if content is not None:
+        (tmp_path / "story.txt").write_bytes(content)
+    with nothing_changes(tmp_path):
+        done = command("lm", *LM, "--workdir=new", cwd=tmp_path)
+    line = refusal(done)
+    assert "story.txt" in line
+    assert reason in line
+
+
+WORKDIRS = [
+    ("gan", ["--workdir=story.txt"], ["story.txt"]),
+    ("gan", ["--workdir=story.txt/run"], ["story.txt"]),
+    ("gan", ["--workdir=/proc/run"], ["/proc/run", "not writable"]),
+    ("gan", ["--workdir=thesis"], ["thesis", "'chapter.tex'"]),
+    ("gan", ["--workdir=lm-run"], ["lm-run", "experiments.lm"]),
+    ("vae", ["--workdir=gan-run"], ["gan-run", "experiments.gan"]),
+]
+
+
+@pytest.mark.parametrize("case", WORKDIRS, ids=described)
+def test_a_workdir_that_cannot_be_used(command, place, case):
+    name, arguments, parts = case
+    with nothing_changes(place):
+        done = command(name, *DEFAULTS[name], *arguments, cwd=place)
+    line = refusal(done)
+    assert all(part in line for part in parts), line
+
+
+CHANGES = [
+    ("gan", ["--seed=1"], ["--seed=1", "seed=0"]),
+    ("gan", ["--learning_rate=0.1"], ["--learning_rate=0.1", "learning_rate=0.0002"]),
+    ("gan", ["--batch_size=4"], ["--batch_size=4", "batch_size=8"]),
+    ("gan", ["--preset=textbook"], ["--preset=textbook", "preset=default"]),
+    ("gan", ["--generator_loss=saturating"], ["--generator_loss", "nonsaturating"]),
+    ("gan", ["--dataset=mnist5k"], ["--dataset=mnist5k", "dataset=mnist"]),
+    ("gan", ["--steps=3"], ["--steps=3", "4 steps"]),
+    ("lm", ["--steps=8"], ["--steps=8", "steps=4"]),
+    ("lm", ["--width=16"], ["--width=16", "width=8"]),
+    ("lm", ["--tokenizer=byte"], ["--tokenizer=byte", "tokenizer=char"]),
+    ("lm", ["--text=other.txt"], ["other.txt", "SHA-256"]),
+]
+
+
+@pytest.mark.parametrize("case", CHANGES, ids=described)
+def test_a_run_is_not_continued_under_other_options_or_data(command, place, case):
+    name, arguments, parts = case
+    with nothing_changes(place):
+        done = command(name, *DEFAULTS[name], f"--workdir={name}-run", *arguments, cwd=place)
+    line = refusal(done)
+    assert f"{name}-run" in line
+    assert all(part in line for part in parts), line
+
+
+FINISHED = [
+    ("sample", [], ["--workdir"]),
+    ("sample", ["--workdir=gan-run"], ["--out"]),
+    ("sample", ["--workdir=empty", "--out=a.png"], ["empty", "no run"]),
+    ("sample", ["--workdir=missing", "--out=a.png"], ["missing", "no run"]),
+    ("sample", ["--workdir=story.txt", "--out=a.png"], ["story.txt"]),
+    ("sample", ["--workdir=gan-run", "--out=a.png", "--num=0"], ["--num"]),
+    ("sample", ["--workdir=gan-run", "--out=a.png", "--num=x"], ["--num=x"]),
+    ("sample", ["--workdir=gan-run", "--out=a.png", "--seed=-1"], ["--seed"]),
+    ("sample", ["--workdir=gan-run", "--out=a.png", f"--seed={2**63}"], ["--seed"]),
+    ("sample", ["--workdir=gan-run", "--out=a.txt"], [".png or .npz", ".txt"]),
+    ("sample", ["--workdir=gan-run", "--out=samples"], [".png or .npz"]),
+    ("sample", ["--workdir=lm-run", "--out=a.png", "--num=1"], [".txt", ".png"]),
+    ("sample", ["--workdir=gan-run", "--out=nowhere/a.png"], ["nowhere"]),
+    ("sample", ["--workdir=gan-run", "--out=/proc/a.png"], ["/proc/a.png"]),
+    ("evaluate", [], ["--workdir"]),
+    ("evaluate", ["--workdir=empty"], ["empty", "no run"]),
+    ("evaluate", ["--workdir=gan-run", "--out=nowhere/a.json"], ["nowhere"]),
+    ("evaluate", ["--workdir=gan-run", "--out=empty"], ["empty"]),
+    ("evaluate", ["--workdir=gan-run", "--data_dir=empty"], ["empty"]),
+    ("evaluate", ["--workdir=lm-run", "--text=other.txt"], ["other.txt", "SHA-256"]),
+]
+
+
+@pytest.mark.parametrize("case", FINISHED, ids=described)
+def test_a_finished_run_asked_for_what_cannot_be(command, place, case):
+    name, arguments, parts = case
+    with nothing_changes(place):
+        done = command(name, *arguments, cwd=place)
+    line = refusal(done)
+    assert all(part in line for part in parts), line
+
+
+def test_a_run_without_a_checkpoint_yet(command, place, tmp_path):
+    (tmp_path / "run").mkdir()
+    config = (place / "gan-run" / "config.json").read_bytes()
+    (tmp_path / "run" / "config.json").write_bytes(config)
+    with nothing_changes(tmp_path):
+        done = command("sample", "--workdir=run", "--out=a.png", cwd=tmp_path)
+    assert "no checkpoint yet" in refusal(done)
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b"{}", b'{"experiment": "gan", "options": {}}'])
+@pytest.mark.parametrize("name", ["gan", "sample"])
+def test_a_config_that_is_not_a_runs(command, place, tmp_path, name, content):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_bytes(content)
+    arguments = [*GAN, f"--data_dir={place / 'digits'}"] if name == "gan" else ["--out=a.png"]
+    with nothing_changes(tmp_path):
+        done = command(name, *arguments, "--workdir=run", cwd=tmp_path)
+    assert "run/config.json" in refusal(done)
+
+
+@pytest.mark.parametrize(("name", "heldout"), [("gan", 5), ("vae", 7)])
+def test_few_held_out_images_are_enough_or_are_named(command, tmp_path, name, heldout):
+    write_digits(tmp_path / "digits", heldout=heldout)
+    before = contents(tmp_path)
+    done = command(name, *GAN, "--workdir=new", cwd=tmp_path)
+    if done.returncode != 0:
+        assert f"{heldout} " in refusal(done)
+        assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["gan", "vae", "lm"])
+def test_divergence_names_its_step(command, place, tmp_path, name):
+    options = ["--learning_rate=1e30", "--checkpoint_every=100", f"--workdir={tmp_path / 'run'}"]
+    with nothing_changes(place):
+        done = command(name, *DEFAULTS[name], *options, cwd=place)
+    line = refusal(done, DIVERGED, "diverged")
+    assert re.search("(at|after) step [123];", line)  # the language model's rate begins at 0
+    assert "no checkpoint was due before" in line
+    assert list((tmp_path / "run" / "checkpoints").glob("[0-9]*")) == []
+
+
+def test_a_state_that_is_not_finite_is_not_saved(command, place, tmp_path):
+    # The rate is infinite in float32: the first step's loss is finite, its update is not.
+    options = ["--learning_rate=1e39", "--checkpoint_every=1", f"--workdir={tmp_path / 'run'}"]
+    line = refusal(command("vae", *GAN, *options, cwd=place), DIVERGED, "diverged")
+    assert "not finite after step 1; no checkpoint was due before" in line
+    assert list((tmp_path / "run" / "checkpoints").glob("[0-9]*")) == []
+
+
+def test_divergence_keeps_the_last_good_checkpoint(command, place, tmp_path):
+    # Adam's first update moves each parameter by about 10; from the second step on e^(log σ²)
+    # overflows.
+    options = ["--learning_rate=10", "--checkpoint_every=1", f"--workdir={tmp_path / 'run'}"]
+    line = refusal(command("vae", *GAN, *options, cwd=place), DIVERGED, "diverged")
+    assert "at step 2" in line
+    assert "the last good checkpoint is of step 1" in line
+    kept = contents(tmp_path / "run" / "checkpoints" / "1")
+    again = refusal(command("vae", *GAN, *options, cwd=place), DIVERGED, "diverged")
+    assert again == line
+    assert contents(tmp_path / "run" / "checkpoints" / "1") == kept
+    out = tmp_path / "a.npz"
+    sampled = command("sample", f"--workdir={tmp_path / 'run'}", f"--out={out}", cwd=place)
+    assert sampled.returncode == 0, sampled.stderr
+    assert "at step 1" in sampled.stdout
+    assert np.isfinite(np.load(out)["images"]).all()
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "code", "word"),
+    [
+        ("gan", [*GAN, "--batch_size=0"], BAD_INPUT, "error"),
+        ("gan", [*GAN, "--stepz=1"], BAD_INPUT, "error"),
+        ("gan", [*GAN, "--learning_rate=1e30"], DIVERGED, "diverged"),
+        ("sample", ["--workdir=empty", "--out=a.png"], BAD_INPUT, "error"),
+        ("quickstart", ["--workdir=story.txt/run"], BAD_INPUT, "error"),
+    ],
+)
+def test_the_exit_codes_of_python_m(launch, place, tmp_path, module, arguments, code, word):
+    at = [] if "--workdir" in " ".join(arguments) else [f"--workdir={tmp_path / 'run'}"]
+    with nothing_changes(place):
+        done = launch(f"experiments.{module}", *arguments, *at, cwd=place, check=False)
+    refusal(done, code, word)
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,156 @@
+"""Killed at any moment, a run ends in the same bits as one that was never interrupted."""
+
+import json
+import random
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+FAMILIES = {
+    "gan": ["--steps=600", "--steps_per_dispatch=7", "--batch_size=32"],
+    "vae": ["--steps=600", "--steps_per_dispatch=7", "--batch_size=32"],
+    "lm": ["--steps=60", "--steps_per_dispatch=3", "--width=16", "--layers=1", "--batch_size=4"],
+}
+EVERY = {
+    "gan": ["--log_every=50", "--eval_every=200", "--checkpoint_every=30"],
+    "vae": ["--log_every=50", "--eval_every=200", "--checkpoint_every=30"],
+    "lm": ["--log_every=10", "--eval_every=20", "--checkpoint_every=4"],
+}
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    path = tmp_path_factory.mktemp("text") / "small.txt"
+    path.write_text("the quick brown fox jumps over the lazy dog\n" * 60)
+    return path
+
+
+def arguments(name, workdir, text):
+    extra = [f"--text={text}"] if name == "lm" else []
+    return [*FAMILIES[name], *EVERY[name], *extra, f"--workdir={workdir}"]
+
+
+def state_digest(workdir):
+    """The SHA-256 of parameters, optimiser state, key and step, as stored with the newest checkpoint."""
+    steps = [int(p.name) for p in (workdir / "checkpoints").iterdir() if p.name.isdecimal()]
+    metadata = workdir / "checkpoints" / str(max(steps)) / "meta" / "metadata"
+    return max(steps), json.loads(metadata.read_text())["sha256"]
+
+
+def figures(workdir):
+    """All lines of metrics.jsonl but for their wall time."""
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k != "wall_s"} for line in lines]
+
+
+def samples(workdir):
+    return {p.name: p.read_bytes() for p in (workdir / "samples").iterdir() if p.name[0] != "."}
+
+
+def start(name, options, environment, cwd):
+    return subprocess.Popen(
+        [sys.executable, "-m", f"experiments.{name}", *options],
+        env=environment,
+        cwd=cwd,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def whole(request, launch, tmp_path_factory, text):
+    """A run that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole") / request.param
+    launch(
+        f"experiments.{request.param}", *arguments(request.param, folder, text), cwd=folder.parent
+    )
+    return request.param, folder
+
+
+def test_kill_9_at_random_moments(whole, environment, tmp_path, text):
+    name, reference = whole
+    options = arguments(name, tmp_path / "run", text)
+    moments, kills = random.Random(name), 0
+    for _ in range(40):
+        process = start(name, options, environment, tmp_path)
+        # Any time from the first import to past the end; a few kills land before a checkpoint exists.
+        with_luck = 1.5 + moments.random() * (1.0 + 0.4 * kills)
+        try:
+            process.wait(with_luck)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            kills += 1
+        process.communicate()
+        if process.returncode == 0:
+            break
+    assert process.returncode == 0
+    assert kills >= 3
+    assert state_digest(tmp_path / "run") == state_digest(reference)
+    assert figures(tmp_path / "run") == figures(reference)
+    assert samples(tmp_path / "run") == samples(reference)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_signals_save_first_and_exit_with_a_code_of_their_own(
+    whole, signum, environment, launch, tmp_path, text
+):
+    name, reference = whole
+    if name == "vae" and signum == signal.SIGINT:
+        pytest.skip("as the others; saves time")
+    workdir = tmp_path / "run"
+    options = arguments(name, workdir, text)
+    with start(name, options, environment, tmp_path) as process:
+        for line in process.stderr:
+            if " train: " in line:  # training has begun
+                process.send_signal(signum)
+                break
+        output = process.stderr.read()
+    assert process.returncode == 128 + signum, output
+    saved = int(re.search(r"interrupted: saved at step (\d+)", output)[1])
+    assert state_digest(workdir)[0] == saved
+    done = launch(f"experiments.{name}", *options, cwd=tmp_path)
+    assert f"at step {saved}" in done.stderr
+    assert state_digest(workdir) == state_digest(reference)
+    assert [f for f in figures(workdir) if f["split"] != "train"] == [
+        f for f in figures(reference) if f["split"] != "train"
+    ]
+
+
+def test_a_finished_run_says_so_and_is_left_as_it_is(whole, launch, text):
+    name, folder = whole
+    before = {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
+    done = launch(f"experiments.{name}", *arguments(name, folder, text), cwd=folder.parent)
+    assert "finished" in done.stderr
+    changed = {p.name for p, t in before.items() if p.stat().st_mtime_ns != t}
+    assert changed <= {"config.json", ".lock"}
+
+
+def test_more_steps_continue_a_run_whose_schedule_does_not_depend_on_them(launch, tmp_path):
+    few = [*EVERY["gan"], "--batch_size=32", "--steps_per_dispatch=10"]
+    launch("experiments.gan", *few, "--steps=60", "--workdir=run", cwd=tmp_path)
+    launch("experiments.gan", *few, "--steps=120", "--workdir=run", cwd=tmp_path)
+    launch("experiments.gan", *few, "--steps=120", "--workdir=whole", cwd=tmp_path)
+    assert state_digest(tmp_path / "run") == state_digest(tmp_path / "whole")
+
+
+def test_a_schedule_laid_out_for_other_steps_is_refused(whole, launch, text):
+    name, folder = whole
+    if name != "lm":
+        pytest.skip("only the language model's rate depends on --steps")
+    options = [*arguments(name, folder, text), "--steps=90"]
+    done = launch("experiments.lm", *options, cwd=folder.parent, check=False)
+    assert done.returncode == 2
+    assert "--steps=90" in done.stderr
+
+
+def test_two_processes_do_not_share_a_folder(environment, launch, tmp_path, text):
+    options = ["--steps=100000", "--batch_size=32", f"--workdir={tmp_path / 'run'}"]
+    with start("vae", options, environment, tmp_path) as process:
+        next(line for line in process.stderr if " train: " in line)
+        second = launch("experiments.vae", *options, cwd=tmp_path, check=False)
+        process.kill()
+    assert second.returncode == 2
+    assert "in use by another process" in second.stderr

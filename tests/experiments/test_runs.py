@@ -1,0 +1,117 @@
+"""What a run leaves behind, and what can be done with it."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+COMMANDS = {
+    "gan": ["--steps=40", "--eval_every=20", "--checkpoint_every=20", "--log_every=10"],
+    "vae": ["--steps=40", "--eval_every=20", "--checkpoint_every=20", "--log_every=10"],
+    "lm": ["--steps=4", "--eval_every=2", "--checkpoint_every=2", "--log_every=2", "--width=16"],
+}
+PICTURES = {
+    "gan": {"samples.png"},
+    "vae": {"samples.png", "reconstructions.png", "manifold.png"},
+    "lm": {"samples.txt"},
+}
+
+
+@pytest.fixture(scope="module", params=COMMANDS)
+def run(request, launch, tmp_path_factory):
+    """A short run of each family, by its default preset."""
+    cwd = tmp_path_factory.mktemp(request.param)
+    extra = ["--tensorboard", "--profile"] if request.param == "gan" else []
+    options = ["--steps_per_dispatch=2", *COMMANDS[request.param], *extra, "--workdir=run"]
+    launch(f"experiments.{request.param}", *options, cwd=cwd)
+    return request.param, cwd / "run"
+
+
+def test_the_folder_holds_what_it_should(run):
+    name, folder = run
+    present = {p.name for p in folder.iterdir() if p.name[0] != "."}
+    expected = {"config.json", "metrics.jsonl", "samples", "checkpoints", "index.html"}
+    assert present == expected | ({"tensorboard", "profile"} if name == "gan" else set())
+    kinds = {p.stem.rsplit("_", 1)[0] + p.suffix for p in (folder / "samples").iterdir()}
+    assert kinds == PICTURES[name]
+
+
+def test_metrics_are_one_object_a_line(run):
+    _, folder = run
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert {line["split"] for line in lines} >= {"train", "heldout"}
+    assert all(isinstance(line["step"], int) and line["wall_s"] >= 0 for line in lines)
+    walls = [line["wall_s"] for line in lines]
+    assert walls == sorted(walls)
+
+
+def test_the_configuration_names_everything_that_decides_the_result(run):
+    name, folder = run
+    config = json.loads((folder / "config.json").read_text())
+    assert config["experiment"] == name
+    assert {"seed", "learning_rate", "batch_size", "preset", "steps"} <= config["options"].keys()
+    assert len(config["data"]["sha256"]) == 64
+    assert {"jax", "python"} <= config["versions"].keys()
+
+
+def test_tensorboard_and_profile_are_written_where_asked_for(run):
+    name, folder = run
+    if name != "gan":
+        pytest.skip("asked for with the GAN alone")
+    assert any(p.name.startswith("events.out") for p in (folder / "tensorboard").iterdir())
+    assert any(p.suffix == ".pb" for p in (folder / "profile").rglob("*"))
+
+
+def test_samples_from_the_folder_alone(run, launch, tmp_path):
+    name, folder = run
+    if name == "lm":
+        launch("experiments.sample", f"--workdir={folder}", "--num=2", "--out=s.txt", cwd=tmp_path)
+        assert "――――――――" in (tmp_path / "s.txt").read_text()
+        return
+    launch("experiments.sample", f"--workdir={folder}", "--num=5", "--out=s.png", cwd=tmp_path)
+    with Image.open(tmp_path / "s.png") as picture:
+        assert picture.size == ((3 * 29 - 1) * 2, (2 * 29 - 1) * 2)
+    launch("experiments.sample", f"--workdir={folder}", "--num=5", "--out=s.npz", cwd=tmp_path)
+    images = np.load(tmp_path / "s.npz", allow_pickle=False)["images"]
+    assert images.shape == (5, 28, 28, 1)
+    assert images.dtype == np.float32
+
+
+def test_evaluation_repeats_the_figures_of_the_run(run, launch, tmp_path):
+    _, folder = run
+    launch("experiments.evaluate", f"--workdir={folder}", "--out=f.json", cwd=tmp_path)
+    figures = json.loads((tmp_path / "f.json").read_text())
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    last = [line for line in lines if line["split"] == "heldout"][-1]
+    for name, value in figures["heldout"].items():
+        assert value == pytest.approx(last[name], rel=1e-6)
+    for split in figures.keys() - {"heldout", "step"}:
+        (reference,) = (line for line in lines if line["split"] == split)
+        for name, value in figures[split].items():
+            assert value == pytest.approx(reference[name], rel=1e-6)
+
+
+def test_quickstart_makes_one_page_of_three_runs_and_finds_them_again(launch, tmp_path):
+    launch("experiments.quickstart", "--steps=20", cwd=tmp_path)
+    page = (tmp_path / "runs/quickstart/index.html").read_text()
+    for heading in ("adversarial", "autoencoder", "Transformer"):
+        assert f"{heading}" in page
+    assert page.count("data:image/png;base64,") == 4
+    assert "http" not in page.replace("http://www.w3.org", "").replace(
+        "http://purl.org", ""
+    ).replace("http://creativecommons.org", "").replace("https://matplotlib.org", "")
+    again = launch("experiments.quickstart", "--steps=20", cwd=tmp_path)
+    assert again.stderr.count("finished") == 3
+
+
+def test_help_names_each_option_with_its_default(launch, tmp_path):
+    for name in COMMANDS:
+        done = launch(f"experiments.{name}", "--help", cwd=tmp_path, check=False)
+        shown = " ".join(done.stdout.split())
+        for option in ("preset", "dataset", "data_dir", "workdir", "steps", "batch_size", "seed"):
+            assert f"--{option}:" in shown
+        for option in ("eval_every", "checkpoint_every", "log_every", "steps_per_dispatch"):
+            assert f"--{option}: Steps" in shown
+        assert "--[no]profile" in shown
+        assert "Default: default." in shown

@@ -1,0 +1,93 @@
+"""Layers in their fast form against the plain one: values, gradients, and every transform."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from aigc_jax import layers
+
+
+def plain_layer_norm(x, scale, bias):
+    mean = x.mean(-1, keepdims=True)
+    variance = ((x - mean) ** 2).mean(-1, keepdims=True)
+    return (x - mean) / jnp.sqrt(variance + 1e-5) * scale[None] + bias[None]
+
+
+CASES = {
+    "narrowing linear": (layers.linear, lambda x, w: x @ w, [(6, 8), (8, 3)]),
+    "widening linear": (layers.linear, lambda x, w: x @ w, [(6, 3), (3, 8)]),
+    "gelu": (layers.gelu, lambda x: jax.nn.gelu(x, approximate=False), [(6, 8)]),
+    "layer norm": (layers.layer_norm, plain_layer_norm, [(6, 8), (8,), (8,)]),
+}
+
+
+@pytest.fixture(params=CASES)
+def case(request, rng):
+    fast, plain, shapes = CASES[request.param]
+    return fast, plain, [rng.normal(size=s).astype(np.float32) for s in shapes]
+
+
+def weighted(function):
+    """A scalar whose gradient is not constant."""
+    return lambda *args: jnp.sum(jnp.sin(function(*args)))
+
+
+def test_values_and_gradients_equal_the_plain_form(case):
+    fast, plain, args = case
+    which = tuple(range(len(args)))
+    for function in (jax.value_and_grad(weighted(f), which) for f in (fast,)):
+        actual = jax.jit(function)(*args)
+        expected = jax.jit(jax.value_and_grad(weighted(plain), which))(*args)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), actual, expected
+        )
+
+
+def test_derivatives_of_both_orders_and_modes_agree_with_finite_differences(case):
+    fast, _, args = case
+    with jax.enable_x64(True):
+        args = [jnp.asarray(a, jnp.float64) for a in args]
+        check_grads(fast, args, order=2, modes=("fwd", "rev"))
+
+
+def test_vmap_of_the_gradient(case):
+    fast, plain, args = case
+    stacked = [np.stack([a, 2 * a, -a]) for a in args]
+    actual, expected = (jax.jit(jax.vmap(jax.grad(weighted(f))))(*stacked) for f in (fast, plain))
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_linear_accepts_any_leading_dimensions(rng):
+    x, w = rng.normal(size=(2, 3, 4, 5)), rng.normal(size=(5, 2))
+    np.testing.assert_allclose(layers.linear(x, w), x @ w, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(layers.linear(x[0, 0, 0], w), x[0, 0, 0] @ w, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (layers.Dense(3), nn.Dense(3, kernel_init=nn.initializers.glorot_uniform())),
+        (layers.Dense(9, use_bias=False), nn.Dense(9, use_bias=False)),
+        (layers.LayerNorm(), nn.LayerNorm(epsilon=1e-5)),
+    ],
+)
+def test_modules_have_flaxs_parameters_and_values(ours, theirs, rng):
+    x = rng.normal(size=(4, 6)).astype(np.float32)
+    params = jax.tree.map(lambda p: p + 0.3, theirs.init(jax.random.key(0), x))
+    assert jax.tree.map(jnp.shape, ours.init(jax.random.key(0), x)) == jax.tree.map(
+        jnp.shape, params
+    )
+    np.testing.assert_allclose(ours.apply(params, x), theirs.apply(params, x), rtol=1e-5, atol=1e-5)
+
+
+def test_layer_norm_of_large_half_precision_inputs_is_computed_in_float32(rng):
+    x = jnp.asarray(rng.normal(size=(4, 64)) + 300, jnp.bfloat16)
+    one, zero = jnp.ones(64), jnp.zeros(64)
+    actual = layers.layer_norm(x, one, zero)
+    assert actual.dtype == jnp.bfloat16
+    wide = np.asarray(x, np.float64)
+    expected = (wide - wide.mean(-1, keepdims=True)) / np.sqrt(wide.var(-1, keepdims=True) + 1e-5)
+    np.testing.assert_allclose(np.float64(actual), expected, atol=0.02)  # 2⁻⁸ of values up to 4

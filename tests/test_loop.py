@@ -1,0 +1,194 @@
+"""The host loop: boundaries, late reading, divergence, and what is handed to hooks."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aigc_jax import loop
+from aigc_jax.errors import Diverged, InputError
+
+
+class State(NamedTuple):
+    step: jax.Array
+    total: jax.Array
+
+
+class Info(NamedTuple):
+    total: jax.Array
+
+
+def add(state, batch):
+    """total ← total + Σ batch: after n steps it tells exactly which examples were read."""
+    state = State(state.step + 1, state.total + jnp.sum(batch))
+    return state, Info(state.total)
+
+
+def order(step):
+    return np.array([step, step + 1], np.int32)
+
+
+DATA = jnp.arange(100.0)
+
+
+class Recorder:
+    def __init__(self, stop_after=None):
+        self.events, self.stop_after, self.done = [], stop_after, 0
+
+    def hooks(self):
+        return loop.Hooks(
+            log=lambda step, values: self.events.append(("log", step, values["total"])),
+            evaluate=lambda step, state: self.events.append(("evaluate", step, float(state.total))),
+            save=lambda step, state: self.events.append(("save", step, float(state.total))),
+            advance=self.advance,
+            interrupted=lambda: self.stop_after is not None and self.done >= self.stop_after,
+        )
+
+    def advance(self, step):
+        self.done = step
+
+    def at(self, kind):
+        return [step for event, step, _ in self.events if event == kind]
+
+
+def run(cadence, start=0, total=0.0, step=add, stop_after=None):
+    recorder = Recorder(stop_after)
+    dispatch = loop.make_dispatch(step, lambda data, indices: data[indices])
+    state = State(jnp.int32(start), jnp.float32(total))
+    done, state = loop.train(dispatch, state, DATA, order, start, cadence, recorder.hooks())
+    return recorder, done, state
+
+
+def total_after(steps):
+    return float(sum(2 * s + 1 for s in range(steps)))
+
+
+@pytest.mark.parametrize("per_dispatch", [1, 3, 4, 50])
+def test_every_step_is_done_once_on_its_own_examples(per_dispatch):
+    recorder, done, state = run(loop.Cadence(17, per_dispatch, 4, 5, 6))
+    assert (done, int(state.step), float(state.total)) == (17, 17, total_after(17))
+    assert recorder.at("log") == [4, 8, 12, 16, 17]
+    assert recorder.at("evaluate") == [5, 10, 15, 17]
+    assert recorder.at("save") == [6, 12, 17]
+    for kind, step, total in recorder.events:
+        if kind != "log":
+            assert total == total_after(step)
+
+
+def test_what_is_due_at_one_step_is_logged_then_judged_then_saved():
+    recorder, _, _ = run(loop.Cadence(4, 2, 4, 4, 4))
+    assert [kind for kind, step, _ in recorder.events if step == 4] == ["log", "evaluate", "save"]
+
+
+@pytest.mark.parametrize("start", [5, 6, 10, 12])
+def test_boundaries_from_a_boundary_on_are_those_of_the_whole_run(start):
+    cadence = loop.Cadence(40, 4, 3, 5, 6)
+
+    def boundaries(step):
+        found = []
+        while step < cadence.steps:
+            step = cadence.next_boundary(step)
+            found.append(step)
+        return found
+
+    whole = boundaries(0)
+    assert start in whole
+    assert boundaries(start) == [s for s in whole if s > start]
+
+
+def test_a_resumed_run_ends_where_the_whole_one_does():
+    cadence = loop.Cadence(20, 3, 4, 5, 6)
+    _, _, whole = run(cadence)
+    _, _, resumed = run(cadence, start=12, total=total_after(12))
+    assert float(resumed.total) == float(whole.total)
+
+
+def test_logged_figures_are_means_over_the_dispatch_that_ends_there():
+    recorder, _, _ = run(loop.Cadence(4, 2, 2, 4, 4))
+    means = [value for kind, _, value in recorder.events if kind == "log"]
+    expected = [
+        np.mean([total_after(1), total_after(2)]),
+        np.mean([total_after(3), total_after(4)]),
+    ]
+    assert means == expected
+
+
+def test_an_interrupted_run_is_saved_at_the_boundary():
+    recorder, done, state = run(loop.Cadence(100, 4, 100, 100, 100), stop_after=8)
+    assert done < 100
+    assert recorder.events[-1] == ("save", done, total_after(done))
+    assert float(state.total) == total_after(done)
+
+
+def poisoned(at, where):
+    def step(state, batch):
+        state, info = add(state, batch)
+        bad = state.step == at
+        if where == "info":
+            return state, Info(jnp.where(bad, jnp.nan, info.total))
+        return state._replace(total=jnp.where(bad, jnp.inf, state.total)), Info(jnp.float32(0))
+
+    return step
+
+
+def test_a_nan_in_the_figures_stops_the_run_and_names_the_step():
+    recorder = Recorder()
+    dispatch = loop.make_dispatch(poisoned(9, "info"), lambda data, indices: data[indices])
+    state = State(jnp.int32(0), jnp.float32(0))
+    with pytest.raises(Diverged, match="total is nan at step 9") as caught:
+        loop.train(dispatch, state, DATA, order, 0, loop.Cadence(20, 4, 4, 4, 4), recorder.hooks())
+    assert caught.value.step == 9
+    assert recorder.at("save") == [4, 8]
+
+
+def test_parameters_that_are_not_finite_are_never_saved():
+    recorder = Recorder()
+    dispatch = loop.make_dispatch(poisoned(8, "state"), lambda data, indices: data[indices])
+    state = State(jnp.int32(0), jnp.float32(0))
+    with pytest.raises(Diverged, match="a parameter is not finite after step 8"):
+        loop.train(dispatch, state, DATA, order, 0, loop.Cadence(20, 4, 4, 4, 4), recorder.hooks())
+    assert recorder.at("save") == [4]
+
+
+def test_figures_are_read_one_dispatch_late():
+    """When dispatch n is handed over, the figures of n − 1 have not been read yet, and those of n − 2 have."""
+    log = []
+    compiled = loop.make_dispatch(add, lambda data, indices: data[indices])
+
+    def dispatch(state, data, indices):
+        log.append("dispatch")
+        return compiled(state, data, indices)
+
+    hooks = Recorder().hooks()._replace(advance=lambda step: log.append("read"))
+    state = State(jnp.int32(0), jnp.float32(0))
+    loop.train(dispatch, state, DATA, order, 0, loop.Cadence(8, 2, 100, 100, 100), hooks)
+    assert log == ["dispatch", "dispatch", "read", "dispatch", "read", "dispatch", "read", "read"]
+
+
+def test_the_state_is_donated():
+    dispatch = loop.make_dispatch(add, lambda data, indices: data[indices])
+    state = State(jnp.int32(0), jnp.float32(0))
+    dispatch(state, DATA, jnp.zeros((2, 2), jnp.int32))
+    assert state.total.is_deleted()
+
+
+def test_equal_dispatches_are_traced_once():
+    traces = []
+
+    def step(state, batch):
+        traces.append(None)
+        return add(state, batch)
+
+    run(loop.Cadence(20, 5, 20, 20, 20), step=step)
+    assert len(traces) == 1
+
+
+@pytest.mark.parametrize("field", range(5))
+@pytest.mark.parametrize("value", [0, -3])
+def test_a_cadence_below_one_is_refused(field, value):
+    numbers = [5] * 5
+    numbers[field] = value
+    with pytest.raises(InputError, match=f"must be at least 1, got {value}"):
+        loop.Cadence(*numbers)

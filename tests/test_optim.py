@@ -1,0 +1,61 @@
+"""Schedules and optimisers by worked arithmetic."""
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from aigc_jax import optim
+
+
+def test_warmup_cosine():
+    schedule = optim.warmup_cosine(1e-3, warmup_steps=100, decay_steps=2000)
+    steps = {0: 0.0, 50: 5e-4, 100: 1e-3, 1050: 5.5e-4, 2000: 1e-4, 5000: 1e-4}
+    for step, rate in steps.items():
+        assert float(schedule(step)) == pytest.approx(rate, rel=1e-5, abs=1e-9)
+
+
+def test_short_runs_warm_up_over_half_of_their_steps():
+    schedule = optim.warmup_cosine(1.0, warmup_steps=100, decay_steps=10)
+    assert float(schedule(5)) == pytest.approx(1.0)
+
+
+def test_only_matrices_decay():
+    params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2), "scale": jnp.ones(2)}
+    tx = optim.adamw(0.1, weight_decay=0.5)
+    updates, _ = tx.update(
+        {k: jnp.zeros_like(v) for k, v in params.items()}, tx.init(params), params
+    )
+    np.testing.assert_allclose(updates["kernel"], -0.05)
+    np.testing.assert_array_equal(updates["bias"], 0)
+    np.testing.assert_array_equal(updates["scale"], 0)
+
+
+def test_gradients_are_clipped_to_a_global_norm():
+    grads = {"a": jnp.array([30.0, 0.0]), "b": jnp.array([40.0])}
+    clipped, _ = optax.clip_by_global_norm(1.0).update(grads, optax.EmptyState())
+    tx = optim.adamw(1.0, weight_decay=0.0, clip_norm=1.0)
+    _, state = tx.update(grads, tx.init(grads), grads)
+    first_moment = optax.tree.get(state, "mu")
+    np.testing.assert_allclose(first_moment["b"], 0.1 * clipped["b"], rtol=1e-6)
+
+
+def test_adam_is_adam():
+    # m̂ = g and v̂ = g² after one step, so the update is −rate · g / (|g| + ε)
+    tx = optim.adam(1e-3, b1=0.5)
+    updates, _ = tx.update(jnp.array([2.0, -0.1]), tx.init(jnp.zeros(2)))
+    np.testing.assert_allclose(updates, [-1e-3, 1e-3], rtol=1e-5)
+
+
+def test_the_average_follows_its_closed_form():
+    values, decay = [3.0, -1.0, 4.0, 2.0], 0.2
+    ema, expected = jnp.float32(10.0), 10.0
+    for step, value in enumerate(values):
+        ema = optim.update_ema(ema, jnp.float32(value), jnp.int32(step), decay)
+        beta = min(decay, (1 + step) / (10 + step))  # 0.1, 2/11, 0.2, 0.2
+        expected = beta * expected + (1 - beta) * value
+    assert float(ema) == pytest.approx(expected, rel=1e-6)
+
+
+def test_no_decay_keeps_the_newest_parameters():
+    assert float(optim.update_ema(jnp.float32(1.0), jnp.float32(2.0), jnp.int32(50), 0.0)) == 2.0

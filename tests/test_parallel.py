@@ -1,0 +1,33 @@
+"""Means over devices: weights, not devices, count."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aigc_jax import parallel
+
+
+def losses(theta, x, w):
+    return theta * x, w, jnp.sum(w)
+
+
+def test_mean_and_grad_by_worked_arithmetic():
+    x, w = jnp.array([1.0, 2.0, 4.0]), jnp.array([1.0, 0.0, 3.0])
+    mean, share, grad = parallel.mean_and_grad(losses)(jnp.float32(2.0), x, w)
+    assert (float(mean), float(share), float(grad)) == (2 * 13 / 4, 1.0, 13 / 4)
+
+
+def test_unevenly_weighted_shards_weigh_as_their_examples_do():
+    """A mean of the devices' means would give (1 + 12/3) / 2 here."""
+    x, w = jnp.array([[1.0, 2.0], [4.0, 4.0]]), jnp.array([[1.0, 0.0], [2.0, 1.0]])
+    whole = parallel.mean_and_grad(losses)(jnp.float32(2.0), x.ravel(), w.ravel())
+    sharded = jax.pmap(
+        lambda x, w: parallel.mean_and_grad(losses, "d")(jnp.float32(2.0), x, w), "d"
+    )(x, w)
+    for a, b in zip(sharded, whole, strict=True):
+        np.testing.assert_allclose(a, np.broadcast_to(b, 2), rtol=1e-6)
+
+
+def test_an_empty_batch_has_mean_zero_and_not_nan():
+    mean, _, grad = parallel.mean_and_grad(losses)(jnp.float32(2.0), jnp.ones(3), jnp.zeros(3))
+    assert (float(mean), float(grad)) == (0.0, 0.0)

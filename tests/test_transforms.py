@@ -1,0 +1,165 @@
+"""The transform table: one step, every transform, the same numbers.
+
+All under SGD. Adam divides by the gradient's size and would hide a gradient scaled by the number of devices.
+"""
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from aigc_jax import gan, parallel, transformer, vae
+from aigc_jax.algorithm import Algorithm
+
+SGD = optax.sgd(0.1)
+BATCH, DEVICES = 8, 4
+
+
+def image_batches(steps):
+    pixels = np.random.default_rng(1).random((steps, BATCH, 6, 5, 1), np.float32)
+    return jnp.asarray(pixels)
+
+
+def token_batches(steps):
+    rng = np.random.default_rng(2)
+    tokens = rng.integers(0, 11, (steps, BATCH, 9))
+    lengths = np.array([8, 8, 1, 0, 3, 8, 2, 5])  # unevenly padded, one shard nearly empty
+    weights = np.arange(8)[None] < lengths[:, None]
+    weights = np.broadcast_to(weights, (steps, BATCH, 8)).astype(np.float32)
+    return transformer.Batch(jnp.asarray(tokens, jnp.int32), jnp.asarray(weights))
+
+
+SIZES = {"context": 8, "layers": 1, "heads": 2, "width": 12}
+
+FAMILIES = {
+    "gan": (gan.make(gan.Config((6, 5, 1), 3, 7), tx_g=SGD, tx_d=SGD), image_batches),
+    "vae": (vae.make(vae.Config((6, 5, 1), hidden=7), tx=optax.sgd(0.01)), image_batches),
+    "lm": (transformer.make(transformer.Config(11, **SIZES), tx=SGD), token_batches),
+    "lm-textbook": (transformer.make(transformer.textbook(11, **SIZES), tx=SGD), token_batches),
+}
+
+
+def nth(tree, i):
+    return jax.tree.map(lambda x: x[i], tree)
+
+
+class Family(NamedTuple):
+    """An algorithm, and the reference: its step called without any transform, on whole batches."""
+
+    algorithm: Algorithm
+    jitted: Callable  # its step, compiled once for this file
+    traces: list  # grows by one whenever that step is traced
+    batches: Any  # of four steps
+    states: list  # after 0, 1, … 4 plain steps
+    infos: list  # of each of them
+
+
+@cache
+def plain_run(name):
+    algorithm, batches = FAMILIES[name][0], FAMILIES[name][1](4)
+    traces = []
+
+    def step(state, batch):
+        traces.append(None)
+        return algorithm.step(state, batch)
+
+    states, infos = [jax.jit(algorithm.init)(jax.random.key(0))], []
+    for i in range(4):
+        state, info = algorithm.step(states[-1], nth(batches, i))
+        states.append(state)
+        infos.append(info)
+    return Family(algorithm, jax.jit(step), traces, batches, states, infos)
+
+
+@pytest.fixture(params=FAMILIES, scope="module")
+def family(request):
+    return plain_run(request.param)
+
+
+def test_jit(family, assert_close):
+    actual = family.jitted(family.states[0], nth(family.batches, 0))
+    assert_close(actual, (family.states[1], family.infos[0]))
+
+
+def test_a_step_changes_every_parameter(family):
+    for name in (name for name in family.states[0]._fields if name.startswith("params")):
+        before, after = (jax.tree.leaves(getattr(state, name)) for state in family.states[:2])
+        for a, b in zip(before, after, strict=True):
+            assert not np.array_equal(a, b)
+
+
+def test_scan_of_4(family, assert_close):
+    scan = jax.jit(partial(jax.lax.scan, family.algorithm.step))
+    actual, stacked = scan(family.states[0], family.batches)
+    assert int(actual.step) == 4
+    assert_close(actual, family.states[4], rtol=1e-4, atol=1e-5)
+    for i in range(4):
+        assert_close(nth(stacked, i), family.infos[i], rtol=1e-4, atol=1e-5)
+
+
+def test_vmap_over_seeds(family, assert_close):
+    keys = jax.random.split(jax.random.key(5), 8)
+    init = jax.jit(jax.vmap(family.algorithm.init))
+    batch, states = nth(family.batches, 0), init(keys)
+    assert_close(nth(states, 3), jax.jit(family.algorithm.init)(keys[3]))
+    together = jax.jit(jax.vmap(family.algorithm.step, (0, None)))(states, batch)
+    for seed in range(8):
+        assert_close(nth(together, seed), family.jitted(nth(states, seed), batch))
+
+
+def test_jit_on_a_sharded_batch(family, assert_close):
+    mesh = parallel.data_mesh()
+    batch = jax.device_put(nth(family.batches, 0), parallel.split_on_axis(mesh))
+    state = jax.device_put(family.states[0], parallel.replicated(mesh))
+    assert_close(jax.jit(family.algorithm.step)(state, batch), (family.states[1], family.infos[0]))
+
+
+def test_pmap(family, assert_close, assert_identical):
+    batch = nth(family.batches, 0)
+    shards = jax.tree.map(lambda x: x.reshape(DEVICES, -1, *x.shape[1:]), batch)
+    replicas = parallel.pmap_step(family.algorithm.step)(family.states[0], shards)
+    assert_close(nth(replicas, 0), (family.states[1], family.infos[0]))
+    for device in range(1, DEVICES):
+        assert_identical(nth(replicas, device), nth(replicas, 0))
+
+
+def test_shard_map(family, assert_close):
+    step = parallel.shard_map_step(family.algorithm.step, parallel.data_mesh())
+    actual, info = jax.jit(step)(family.states[0], nth(family.batches, 0))
+    assert_close((actual, info), (family.states[1], family.infos[0]))
+    for leaf in jax.tree.leaves(actual._replace(key=None)):
+        copies = [np.asarray(shard.data) for shard in leaf.addressable_shards]
+        assert len(copies) == DEVICES
+        for copy in copies[1:]:
+            np.testing.assert_array_equal(copy, copies[0])
+
+
+def test_calls_are_traced_once(family):
+    state, _ = family.jitted(family.states[0], nth(family.batches, 0))
+    family.jitted(state, nth(family.batches, 1))
+    assert len(family.traces) == 1
+
+
+def test_a_fixed_key_gives_identical_states(family, assert_identical):
+    init, batch = jax.jit(family.algorithm.init), nth(family.batches, 0)
+    runs = [family.jitted(init(jax.random.key(3)), batch) for _ in range(2)]
+    assert_identical(*runs)
+
+
+def test_states_hold_arrays_alone(family):
+    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(family.states[0]))
+
+
+def test_example_keys_do_not_depend_on_the_split():
+    key = jax.random.key(7)
+    whole = jax.random.key_data(parallel.example_keys(key, BATCH))
+    shards = jax.pmap(
+        lambda _: jax.random.key_data(parallel.example_keys(key, BATCH // DEVICES, "d")), "d"
+    )(jnp.arange(DEVICES))
+    np.testing.assert_array_equal(np.asarray(shards).reshape(whole.shape), whole)
+    assert len({tuple(row) for row in np.asarray(whole)}) == BATCH

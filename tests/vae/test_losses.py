@@ -1,0 +1,52 @@
+"""The terms of the ELBO against NumPy in float64 and against quadrature."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aigc_jax import vae
+
+
+def test_bernoulli_nll_sums_over_pixels(rng):
+    logits, x = rng.normal(size=(3, 4, 2, 1)) * 5, rng.random((3, 4, 2, 1))
+    p = 1 / (1 + np.exp(-logits))
+    expected = -(x * np.log(p) + (1 - x) * np.log1p(-p)).sum((1, 2, 3))
+    np.testing.assert_allclose(vae.bernoulli_nll(logits, x), expected, rtol=1e-6)
+
+
+def test_bernoulli_nll_of_certain_and_wrong_logits():
+    actual = vae.bernoulli_nll(jnp.array([[200.0], [200.0]]), jnp.array([[1.0], [0.0]]))
+    np.testing.assert_allclose(actual, [0.0, 200.0])
+
+
+def test_kl_by_worked_arithmetic():
+    # ½ (μ² + σ² − log σ² − 1): ½ (4 + 1 − 0 − 1) = 2 and ½ (0 + e − 1 − 1) = (e − 2)/2, summed over latents
+    actual = vae.kl_to_standard_normal(jnp.array([[2.0, 0.0]]), jnp.array([[0.0, 1.0]]))
+    np.testing.assert_allclose(actual, [2 + (np.e - 2) / 2], rtol=1e-6)
+
+
+def test_kl_against_quadrature():
+    mean, log_variance = 0.8, -1.3
+    z = np.linspace(-12, 12, 200_001)
+
+    def log_normal(mu, lv):
+        return -0.5 * ((z - mu) ** 2 / np.exp(lv) + lv + np.log(2 * np.pi))
+
+    q = np.exp(log_normal(mean, log_variance))
+    expected = np.trapezoid(q * (log_normal(mean, log_variance) - log_normal(0, 0)), z)
+    actual = vae.kl_to_standard_normal(jnp.array([[mean]]), jnp.array([[log_variance]]))
+    assert float(actual[0]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_kl_is_zero_at_the_prior_and_accurate_near_it():
+    assert float(vae.kl_to_standard_normal(jnp.zeros((1, 5)), jnp.zeros((1, 5)))[0]) == 0
+    near = 1e-3  # ½ (e^a − 1 − a) ≈ a²/4
+    actual = vae.kl_to_standard_normal(jnp.zeros((1, 1)), jnp.full((1, 1), near))
+    assert float(actual[0]) == pytest.approx(0.5 * (np.expm1(near) - near), rel=1e-3)
+
+
+def test_gaussian_log_density(rng):
+    z, mean, log_variance = rng.normal(size=(3, 4, 2))
+    expected = -0.5 * ((z - mean) ** 2 / np.exp(log_variance) + log_variance + np.log(2 * np.pi))
+    actual = vae.gaussian_log_density(z, mean, log_variance)
+    np.testing.assert_allclose(actual, expected.sum(-1), rtol=1e-5)
