@@ -12,8 +12,7 @@ import jax.numpy as jnp
 def scaled_dot_product_attention(
     query: jax.Array, key: jax.Array, value: jax.Array, mask: jax.Array | None = None
 ) -> jax.Array:
-    """Attention(Q, K, V) = softmax(Q Kᵀ / √H) V for each head: the formula, to be read and to be
-    tested against.
+    """Attention(Q, K, V) = softmax(Q Kᵀ / √H) V for each head: the formula, to test against.
 
     Args:
       query: `[B, T, N, H]`.
@@ -47,8 +46,7 @@ def attention(
 
 
 def causal_mask(queries: int, keys: int | None = None) -> jax.Array:
-    """True where key j is not in the future of query i; the last query is aligned with the last
-    key.
+    """True where key j is not in the future of query i; the last query stands at the last key.
 
     Alignment matters when there are more keys than queries, as in decoding with a cache: aligned at
     the top left, as `is_causal` of `jax.nn.dot_product_attention` is, a single query would see the

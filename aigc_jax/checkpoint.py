@@ -63,8 +63,7 @@ def _named(leaves: list[Any]) -> dict[str, Any]:
 
 
 class Checkpoints:
-    """The checkpoints of one run. Use as a context manager: leaving it waits for what is being
-    written.
+    """The checkpoints of one run. Leaving its context waits for what is being written.
 
     Args:
       folder: created when missing.

@@ -1,15 +1,12 @@
-"""The errors that are a person's to mend: launchers print their one line and exit, without a
-traceback."""
+"""Errors that are a person's to mend: launchers print one line and no traceback."""
 
 
 class InputError(ValueError):
-    """Something given by the user (an option, a file, a folder) cannot be used. The message says
-    what to do."""
+    """An option, a file or a folder cannot be used as given. The message says what to do."""
 
 
 class Diverged(FloatingPointError):
-    """Training produced a number that is not finite. Carries the `step` at which it was first
-    seen."""
+    """Training produced a number that is not finite, first seen at `step`."""
 
     def __init__(self, message: str, step: int):
         super().__init__(message)

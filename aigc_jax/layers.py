@@ -18,8 +18,7 @@ from jax import lax
 
 
 def _fence(x: jax.Array) -> jax.Array:
-    """The identity, across which XLA:CPU does not fuse, forwards or backwards. Elsewhere, nothing
-    at all."""
+    """The identity, across which XLA:CPU fuses neither forwards nor backwards."""
     return lax.platform_dependent(x, cpu=lax.optimization_barrier, default=lambda y: y)
 
 
@@ -78,8 +77,7 @@ def _broadcast_affine(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Ar
 
 
 class Dense(nn.Module):
-    """y = x W + b, with `kernel` [K, F] and `bias` [F] as in `flax.linen.Dense`, through
-    `linear`."""
+    """y = x W + b, with the parameters of `flax.linen.Dense`: `kernel` [K, F] and `bias` [F]."""
 
     features: int
     use_bias: bool = True

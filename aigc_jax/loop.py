@@ -45,8 +45,7 @@ class Cadence:
                 )
 
     def next_boundary(self, step: int) -> int:
-        """The end of the dispatch that begins at `step`: the nearest multiple of any of the numbers
-        above."""
+        """The end of the dispatch that begins at `step`: the nearest multiple of any of these."""
         every = (self.steps_per_dispatch, self.log_every, self.eval_every, self.checkpoint_every)
         return min(self.steps, *(step - step % n + n for n in every))
 
@@ -70,8 +69,7 @@ class Hooks(NamedTuple):
 def make_dispatch(
     step: Callable[[State, Any], tuple[State, Info]], gather: Callable[[Any, jax.Array], Any]
 ) -> Dispatch:
-    """Compiles K steps into one program: a `scan` that donates the state and reads its batches from
-    the device.
+    """Compiles K steps into one program: a `scan` over batches that lie on the device.
 
     Args:
       step: `(state, batch) -> (state, info)`.

@@ -17,16 +17,14 @@ def adam(
 
 
 def is_matrix(params: Any) -> Any:
-    """The weight-decay mask: True for leaves of two or more dimensions, so that norms and biases do
-    not decay."""
+    """The weight-decay mask: True for leaves of two or more dimensions, not norms and biases."""
     return jax.tree.map(lambda p: p.ndim >= 2, params)
 
 
 def warmup_cosine(
     peak: float, warmup_steps: int, decay_steps: int, final_fraction: float = 0.1
 ) -> optax.Schedule:
-    """Linear from 0 to `peak` over `warmup_steps`, then a half cosine down to
-    `final_fraction`·`peak` at `decay_steps`.
+    """Linear from 0 to `peak`, then a half cosine down to `final_fraction`·`peak` at `decay_steps`.
 
     A run shorter than the warm-up warms up over half of its steps.
     """
@@ -58,7 +56,8 @@ def adamw(
 def update_ema(ema: Params, params: Params, step: jax.Array, decay: float) -> Params:
     """θ̄ ← β_t θ̄ + (1 − β_t) θ,   β_t = min(β, (1 + t) / (10 + t)).
 
-    The ramp lets the average forget its random beginning: with β alone it would still hold e⁻¹ of it after 1 / (1 − β) steps.
+    The ramp lets the average forget its random beginning: with β alone it would still hold e⁻¹ of
+    it after 1 / (1 − β) steps.
 
     Args:
       ema: θ̄, the average so far.

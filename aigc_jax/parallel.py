@@ -99,8 +99,7 @@ def pmap_step(step: Callable) -> Callable:
 
 
 def shard_map_step(step: Callable, mesh: Mesh) -> Callable:
-    """`step` under shard_map: the state replicated, the leading axis of the batch split over
-    `mesh`.
+    """`step` under shard_map: the state on every device, the batch split over `mesh`.
 
     `check_vma=False` is essential. With it on, the transpose of the implicit cast of the replicated
     parameters is itself a psum, and a step that reduces its own gradients would scale them by the

@@ -1,7 +1,5 @@
-"""What a person sees while a run trains: a bar with speed and ETA, or plain lines where there is no
-terminal."""
+"""What a person sees of a run: a bar with speed and ETA, or lines where there is no terminal."""
 
-import sys
 import time
 from typing import Any
 
@@ -91,7 +89,7 @@ class ProgressReport:
         if self._console.is_terminal:
             self._console.print(message, markup=False, soft_wrap=True)
         else:
-            print(message, file=sys.stderr, flush=True)
+            print(message, file=self._console.file, flush=True)  # as it is: rich would wrap it
 
 
 def _clock(seconds: float) -> str:

@@ -1,5 +1,4 @@
-"""The HTML page of a run, made from its folder alone. The page is one file: pictures are within
-it."""
+"""The HTML page of a run, made from its folder alone: one file, with the pictures in it."""
 
 import base64
 import html
@@ -11,20 +10,24 @@ from aigc_jax.pictures import curves
 from aigc_jax.run_folder import RunFolder, write_atomically
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1d2330; background: #fff; margin: 2rem auto;
-max-width: 64rem;
-  padding: 0 1rem }
-h1 { font-size: 1.6rem; margin-bottom: .2rem } h2 { font-size: 1.3rem; margin-top: 2.8rem;
-border-bottom: 1px solid #d8dce4 } h3 { font-size: 1rem; margin: 1.4rem 0 .4rem } p.lead { color:
-#555e6e; margin-top: 0 } table { border-collapse: collapse; font-size: .9rem } td, th { padding:
-.2rem .8rem .2rem 0; text-align: left;
-  vertical-align: top } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums;
-  white-space: nowrap }
-tr + tr td { border-top: 1px solid #eceef2 } .row { display: flex; flex-wrap: wrap; gap: 1.4rem }
-figure { margin: 0 } figure img { max-width: 100%; image-rendering: pixelated } figcaption { color:
-#555e6e; font-size: .85rem } pre { background: #f5f6f8; padding: .8rem; overflow-x: auto; font-size:
-.8rem; max-height: 34rem } svg { max-width: 100%; height: auto } summary { cursor: pointer;
-margin-top: 1.2rem; font-weight: 600 } code { background: #f5f6f8; padding: 0 .2rem }
+body { font: 15px/1.5 system-ui, sans-serif; color: #1d2330; background: #fff;
+  margin: 2rem auto; max-width: 64rem; padding: 0 1rem }
+h1 { font-size: 1.6rem; margin-bottom: .2rem }
+h2 { font-size: 1.3rem; margin-top: 2.8rem; border-bottom: 1px solid #d8dce4 }
+h3 { font-size: 1rem; margin: 1.4rem 0 .4rem }
+p.lead { color: #555e6e; margin-top: 0 }
+table { border-collapse: collapse; font-size: .9rem }
+td, th { padding: .2rem .8rem .2rem 0; text-align: left; vertical-align: top }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
+tr + tr td { border-top: 1px solid #eceef2 }
+.row { display: flex; flex-wrap: wrap; gap: 1.4rem }
+figure { margin: 0 }
+figure img { max-width: 100%; image-rendering: pixelated }
+figcaption { color: #555e6e; font-size: .85rem }
+pre { background: #f5f6f8; padding: .8rem; overflow-x: auto; font-size: .8rem; max-height: 34rem }
+svg { max-width: 100%; height: auto }
+summary { cursor: pointer; margin-top: 1.2rem; font-weight: 600 }
+code { background: #f5f6f8; padding: 0 .2rem }
 """
 _ARTEFACT = re.compile(r"(?P<name>.+)_(?P<step>\d+)\.(png|txt)")
 _CAPTIONS = {
@@ -116,9 +119,8 @@ def _texts(folder: RunFolder) -> str:
     blocks = []
     for name, (step, path) in _newest(folder, ".txt").items():
         caption = html.escape(f"{_CAPTIONS.get(name, name)} (step {step:,})")
-        blocks.append(
-            f"<figure><figcaption>{caption}</figcaption><pre>{html.escape(path.read_text())}</pre></figure>"
-        )
+        text = html.escape(path.read_text("utf-8"))
+        blocks.append(f"<figure><figcaption>{caption}</figcaption><pre>{text}</pre></figure>")
     return "".join(blocks)
 
 
@@ -133,8 +135,7 @@ def _references(metrics: list[dict]) -> dict[str, dict[str, float]]:
 
 
 def _figures(config: dict[str, Any], metrics: list[dict]) -> str:
-    """A table: each figure at the last evaluation, beside its baselines and floors, with what it
-    means."""
+    """A table: each figure at the last evaluation, its references, and what it means."""
     evaluations = [m for m in metrics if m["split"] == "heldout"]
     if not evaluations:
         return "<p>None yet.</p>"

@@ -34,6 +34,9 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         raise
 
 
+_REQUIRED = {"experiment", "options", "model", "data"}
+
+
 class RunFolder:
     """The paths of a run and what is written to them."""
 
@@ -51,24 +54,26 @@ class RunFolder:
         Raises:
           InputError: it cannot be made or written to, or it holds something that is not a run.
         """
+        ours = {self.samples.name, self.checkpoints.name}
         try:
-            self.samples.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
+            present = [p.name for p in self.path.iterdir() if p.name[0] != "."]
+            foreign = sorted(name for name in present if name not in ours)
+            if foreign and not self._config.exists():
+                raise InputError(
+                    f"workdir {self.path} holds {foreign[0]!r} and no run; "
+                    "choose an empty or new folder"
+                )
+            self.samples.mkdir(exist_ok=True)
             with tempfile.TemporaryFile(dir=self.path):
                 pass
         except OSError as error:
-            raise InputError(f"workdir {self.path} is not writable ({error.strerror})") from error
-        ours = {self.samples.name, self.checkpoints.name}
-        foreign = [p.name for p in self.path.iterdir() if p.name[0] != "." and p.name not in ours]
-        if foreign and not self._config.exists():
-            raise InputError(
-                f"workdir {self.path} holds {min(foreign)!r} and no run; "
-                "choose an empty or new folder"
-            )
+            message = f"workdir {self.path} is not writable ({error.strerror})"
+            raise InputError(message) from error
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the folder for one process; the system lets go of it when the process ends, however
-        it ends.
+        """Holds the folder for one process, until it ends, however it ends.
 
         Raises:
           InputError: another process is training there.
@@ -87,12 +92,12 @@ class RunFolder:
           InputError: the file is not the JSON object of a run.
         """
         try:
-            config = json.loads(self._config.read_text())
+            config = json.loads(self._config.read_text("utf-8"))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             raise InputError(f"{self._config}: cannot be read ({error})") from error
-        if not isinstance(config, dict) or not {"experiment", "options"} <= config.keys():
+        if not isinstance(config, dict) or not config.keys() >= _REQUIRED:
             raise InputError(f"{self._config}: not the configuration of a run")
         return config
 
@@ -101,8 +106,7 @@ class RunFolder:
         write_atomically(self._config, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """All complete lines of metrics.jsonl, in order; a line that a kill cut short is left
-        out."""
+        """All lines of metrics.jsonl in order, but for one that a kill cut short."""
         if not self._metrics.exists():
             return []
         lines = []
@@ -118,8 +122,7 @@ class RunFolder:
     def append_metrics(
         self, step: int, split: str, values: dict[str, float], wall_s: float
     ) -> None:
-        """Adds one line: {"step": …, "split": …, name → value, "wall_s": seconds of training so
-        far}.
+        """Adds one line: step, split, name → value, and the seconds of training so far.
 
         A value that is not finite becomes null, since JSON has no NaN.
         """

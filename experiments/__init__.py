@@ -1,2 +1,1 @@
-"""Runnable experiments: `python -m experiments.gan`, `.vae`, `.lm`, `.sample`, `.evaluate`,
-`.quickstart`."""
+"""Experiments to run: `python -m experiments.gan` and its neighbours."""

@@ -6,14 +6,13 @@ The figures are printed, and written as JSON with --out.
 """
 
 import json
-from pathlib import Path
 
 from absl import app, flags
 
 from aigc_jax.errors import InputError
-from aigc_jax.run_folder import write_atomically
 from experiments import launch
 from experiments.finished import open_run
+from experiments.output import check_out, write_out
 from experiments.run_config import check_data
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run to judge. Required.")
@@ -36,8 +35,7 @@ def evaluate(workdir: str, **changes: str | None) -> dict:
 
 
 def table(figures: dict) -> str:
-    """The figures as aligned columns: one row for each, one column for the model and each
-    reference."""
+    """A row for each figure, a column for the model and one for each reference."""
     columns = {k: v for k, v in figures.items() if isinstance(v, dict)}
     rows = [["", *columns]]
     for name in columns["heldout"]:
@@ -55,12 +53,11 @@ def main(_: list[str]) -> None:
     def command() -> None:
         if not WORKDIR.value:
             raise InputError("--workdir is required; see --help")
-        if OUT.value and not Path(OUT.value).parent.is_dir():
-            raise InputError(f"--out: there is no folder {Path(OUT.value).parent}")
+        out = check_out(OUT.value) if OUT.value else None
         figures = evaluate(WORKDIR.value, data_dir=DATA_DIR.value, text=TEXT.value)
         print(f"{WORKDIR.value} at step {figures['step']}\n{table(figures)}")
-        if OUT.value:
-            write_atomically(Path(OUT.value), json.dumps(figures, indent=2) + "\n")
+        if out:
+            write_out(out, json.dumps(figures, indent=2) + "\n")
 
     launch.report_errors(command)
 

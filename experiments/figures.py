@@ -7,9 +7,9 @@ MEANINGS = {
     "probability_real": "mean D(x) on real images",
     "probability_fake": "mean D(G(z)) on generated images",
     "precision": "share of samples within the 5-nearest-neighbour balls of held-out images, in "
-    "pixel space; as many samples as held-out images, 2,000 at most. Beside it: training images in place "
-    "of samples (the most to be hoped for), and images whose pixels are each drawn from that "
-    "pixel's training histogram (no shape)",
+    "pixel space; as many samples as held-out images, 2,000 at most. Beside it: training images "
+    "in place of samples (the most to be hoped for), and images whose pixels are each drawn from "
+    "that pixel's training histogram (no shape)",
     "recall": "share of held-out images within the samples' balls",
     "density": "held-out balls that a sample lies in, over 5; above 1 where samples are smoother "
     "than images",

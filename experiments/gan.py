@@ -1,8 +1,8 @@
 """Trains a GAN on images and reports how well its samples match held-out ones.
 
-    python -m experiments.gan                               # the default preset, on 5,000 real
-    digits python -m experiments.gan --preset=textbook             # the source article's network,
-    loss and optimiser python -m experiments.gan --dataset=fashion_mnist --steps=100000
+    python -m experiments.gan                       # the default preset, on 5,000 real digits
+    python -m experiments.gan --preset=textbook     # the source article's GAN to the letter
+    python -m experiments.gan --dataset=fashion_mnist --steps=100000
 
 Run the same command again to continue a run that was stopped.
 """
@@ -14,6 +14,7 @@ import jax
 from aigc_jax import gan
 from aigc_jax.algorithm import Algorithm
 from aigc_jax.data.images import DATASETS, Images
+from aigc_jax.errors import InputError
 from aigc_jax.metrics.pixels import shuffled_pixels
 from aigc_jax.metrics.prdc import prdc
 from experiments import images as shared
@@ -49,6 +50,7 @@ PRESETS = {
 CONFIGS = {"default": gan.Config(), "textbook": gan.TEXTBOOK}
 
 JUDGED = 2000  # images on either side at most
+NEIGHBOURS = 5
 
 
 def algorithm(options: GanOptions, facts: dict) -> Algorithm:
@@ -69,11 +71,15 @@ def task(options: GanOptions, images: Images, facts: dict, algorithm: Algorithm)
         shared.unit_interval(images.heldout[:JUDGED]),
     )
     judged = len(heldout)
+    if judged <= NEIGHBOURS:
+        raise InputError(
+            f"{images.name} has {judged} held-out images; the figures need {NEIGHBOURS + 1}"
+        )
     key = jax.random.key(options.seed + 1)
     sample = jax.jit(algorithm.sample, static_argnums=2)
 
     def compare(generated):
-        return prdc(heldout, generated)._asdict()
+        return prdc(heldout, generated, NEIGHBOURS)._asdict()
 
     def evaluate(state, thorough):
         return compare(sample(state, key, judged))

@@ -1,5 +1,6 @@
 """What the launchers on images share."""
 
+from statistics import NormalDist
 from typing import Any
 
 import jax
@@ -31,5 +32,12 @@ def gather(data: jax.Array, indices: jax.Array) -> jax.Array:
 
 
 def grid(images: np.ndarray, columns: int) -> np.ndarray:
-    """`[n, H, W, C]` → `[n / columns, columns, H, W, C]`."""
-    return np.asarray(images).reshape(-1, columns, *images.shape[1:])
+    """`[n, H, W, C]` → `[⌈n / columns⌉, columns, H, W, C]`, blank where images run out."""
+    blanks = np.zeros((-len(images) % columns, *images.shape[1:]), np.float32)
+    return np.concatenate([images, blanks]).reshape(-1, columns, *images.shape[1:])
+
+
+def normal_quantiles(side: int) -> np.ndarray:
+    """A square of 2-D latents at equal steps of N(0, 1)'s distribution function: `[side², 2]`."""
+    quantiles = [NormalDist().inv_cdf((i + 0.5) / side) for i in range(side)]
+    return np.array([(x, -y) for y in quantiles for x in quantiles], np.float32)

@@ -8,8 +8,7 @@ from typing import Any
 
 
 class Interrupted(Exception):
-    """A signal asked the run to stop, and it was saved. `exit_code` is 128 + the signal, as a shell
-    would report it."""
+    """A signal asked the run to stop, and it was saved. `exit_code` is 128 + the signal."""
 
     def __init__(self, signum: int, message: str):
         super().__init__(message)

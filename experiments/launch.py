@@ -21,8 +21,7 @@ BAD_INPUT, DIVERGED, CTRL_C = 2, 3, 130
 
 
 def report_errors(command: Callable[[], None]) -> NoReturn:
-    """Runs a command and exits: an error that is a person's to mend is one line, and a code that
-    says its kind."""
+    """Runs a command and exits; an error that is a person's to mend is one line and a code."""
     code = 0
     try:
         command()
@@ -42,8 +41,7 @@ def report_errors(command: Callable[[], None]) -> NoReturn:
 
 
 def parse(arguments: Sequence[str]) -> list[str]:
-    """Parses absl flags; a flag that does not exist or does not parse is one line and exit code 2,
-    as other bad input.
+    """Parses absl flags; what does not exist or does not parse ends in one line and code 2.
 
     Returns:
       What is left: the program's name.

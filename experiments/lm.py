@@ -1,8 +1,8 @@
 """Trains a Transformer to continue text and reports its loss on the whole held-out part.
 
-    python -m experiments.lm                                # the default preset, on Python's own
-    documentation python -m experiments.lm --preset=textbook              # the blocks of the source
-    article python -m experiments.lm --text=FILE --tokenizer=byte   # any UTF-8 text
+    python -m experiments.lm                        # the default preset, on Python's documentation
+    python -m experiments.lm --preset=textbook      # the blocks of the source article
+    python -m experiments.lm --text=FILE --tokenizer=byte
 
 Run the same command again to continue a run that was stopped.
 """
@@ -39,17 +39,10 @@ class LmOptions(Options):
 
 
 _DEFAULT = LmOptions(
-    steps=2000,
-    batch_size=12,
-    learning_rate=1e-3,
-    eval_every=500,
-    checkpoint_every=500,
-    steps_per_dispatch=20,
+    steps=2000, batch_size=12, eval_every=500, checkpoint_every=500, steps_per_dispatch=20
 )
-PRESETS = {
-    "default": _DEFAULT,
-    "textbook": dataclasses.replace(_DEFAULT, preset="textbook", learning_rate=3e-4),
-}
+_TEXTBOOK = dataclasses.replace(_DEFAULT, preset="textbook", learning_rate=3e-4)
+PRESETS = {"default": _DEFAULT, "textbook": _TEXTBOOK}
 
 SAMPLE_LENGTH = 500  # tokens
 
@@ -67,12 +60,14 @@ def algorithm(options: LmOptions, facts: dict) -> Algorithm:
     """The Transformer that the options describe.
 
     Raises:
-      InputError: the width is not a multiple of the heads.
+      InputError: the sizes do not fit each other.
     """
     try:
-        return transformer.make(_config(options, facts))
+        made = transformer.make(_config(options, facts))
+        jax.eval_shape(made.init, jax.random.key(0))
     except ValueError as error:
         raise InputError(str(error)) from error
+    return made
 
 
 def task(options: LmOptions, text: Text, facts: dict, algorithm: Algorithm) -> Task:
@@ -104,8 +99,7 @@ def task(options: LmOptions, text: Text, facts: dict, algorithm: Algorithm) -> T
 
 
 def sample(options: LmOptions, facts: dict, algorithm: Algorithm, state, num: int, seed: int):
-    """`num` texts of 500 tokens that begin with a line break (or, lacking one, with the first
-    character)."""
+    """`num` texts of 500 tokens."""
     coder = texts.tokenizer(facts)
     draw = jax.jit(algorithm.sample, static_argnames=("n", "length"))
     prompt = jnp.asarray(coder.encode(texts.first_token(facts)))

@@ -87,8 +87,7 @@ _DEFINE: dict[type, Callable] = {
 
 
 def define_flags(presets: Mapping[str, Options]) -> None:
-    """One absl flag for each field, shown by --help. All default to None, so that one not given
-    leaves the preset's value.
+    """One absl flag for each field, shown by --help; one not given leaves the preset's value.
 
     Args:
       presets: by name; their values are shown in the help.
@@ -139,11 +138,23 @@ def from_flags(presets: Mapping[str, T], values: Mapping[str, Any]) -> T:
         if choices and value not in choices:
             raise InputError(f"unknown {field.name} {value!r}; choose one of {', '.join(choices)}")
         if isinstance(value, float) and not 0 < value < float("inf"):
-            raise InputError(f"{field.name} must be positive and finite, got {value}")
-        least = 0 if field.name == "seed" else 1
-        if isinstance(value, int) and not isinstance(value, bool) and value < least:
-            raise InputError(f"{field.name} must be at least {least}, got {value}")
+            raise InputError(f"--{field.name} must be positive and finite, got {value}")
+        if field.name == "seed":
+            check_seed(value)
+            continue
+        if isinstance(value, int) and not isinstance(value, bool) and value < 1:
+            raise InputError(f"--{field.name} must be at least 1, got {value}")
     return options
+
+
+def check_seed(seed: int) -> None:
+    """Refuses a seed that JAX would take for another one, as it keeps 32 bits.
+
+    Raises:
+      InputError: it is negative or too large.
+    """
+    if not 0 <= seed < 2**32 - 1:  # the next one up seeds the evaluation
+        raise InputError(f"--seed must be between 0 and 2**32 - 2, got {seed}")
 
 
 def refuse_changes(options: Options, stored: Mapping[str, Any], workdir: str) -> None:

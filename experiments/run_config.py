@@ -28,8 +28,7 @@ def default_workdir(experiment: Experiment, options: Options) -> str:
 def check_continuation(
     experiment: Experiment, options: Options, stored: dict[str, Any] | None
 ) -> None:
-    """Refuses a folder that holds another experiment, or this one under options that decide the
-    result.
+    """Refuses a folder that holds another experiment, or this one under other options.
 
     Raises:
       InputError: names the experiment or the option.

@@ -7,16 +7,17 @@ python -m experiments.sample --workdir=runs/lm-python_docs-default --num=3 --out
 
 import io
 import math
-from pathlib import Path
 
 import numpy as np
 from absl import app, flags
 
 from aigc_jax.errors import InputError
 from aigc_jax.pictures import image_grid
-from aigc_jax.run_folder import write_atomically
 from experiments import launch
 from experiments.finished import Finished, open_run
+from experiments.images import grid
+from experiments.options import check_seed
+from experiments.output import check_out, write_out
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run to sample from. Required.")
 NUM = flags.DEFINE_integer("num", 64, "How many samples.")
@@ -49,10 +50,7 @@ def encode(samples: np.ndarray | list[str], suffix: str) -> bytes:
         raise InputError(
             f"--out: images go to .png or .npz, not {suffix or 'a file without an ending'}"
         )
-    columns = math.isqrt(len(samples) - 1) + 1
-    blanks = -len(samples) % columns
-    padded = np.concatenate([samples, np.zeros((blanks, *samples.shape[1:]), samples.dtype)])
-    return image_grid(padded.reshape(-1, columns, *samples.shape[1:]))
+    return image_grid(grid(samples, columns=math.isqrt(len(samples) - 1) + 1))
 
 
 def draw(run: Finished, num: int, seed: int) -> np.ndarray | list[str]:
@@ -67,13 +65,12 @@ def main(_: list[str]) -> None:
     def command() -> None:
         if not WORKDIR.value or not OUT.value:
             raise InputError("--workdir and --out are required; see --help")
-        if NUM.value < 1 or SEED.value < 0:
-            raise InputError("--num must be at least 1 and --seed at least 0")
-        out = Path(OUT.value)
-        if not out.parent.is_dir():
-            raise InputError(f"--out: there is no folder {out.parent}")
+        if NUM.value < 1:
+            raise InputError(f"--num must be at least 1, got {NUM.value}")
+        check_seed(SEED.value)
+        out = check_out(OUT.value)
         run = open_run(WORKDIR.value)
-        write_atomically(out, encode(draw(run, NUM.value, SEED.value), out.suffix))
+        write_out(out, encode(draw(run, NUM.value, SEED.value), out.suffix))
         print(f"{NUM.value} samples of {WORKDIR.value} at step {run.step} in {out}")
 
     launch.report_errors(command)

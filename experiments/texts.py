@@ -24,8 +24,7 @@ def load(options: Any) -> Text:
 
 
 def facts(options: Any, text: Text) -> dict[str, Any]:
-    """The alphabet, with which a finished run can be sampled from without its text; None for
-    bytes."""
+    """The alphabet, so that a run can be sampled from without its text; None for bytes."""
     if options.tokenizer == "byte":
         return {"alphabet": None}
     return {"alphabet": CharTokenizer.of(text.train + text.heldout).alphabet}
@@ -37,6 +36,5 @@ def tokenizer(facts: dict[str, Any]) -> Tokenizer:
 
 
 def first_token(facts: dict[str, Any]) -> str:
-    """What unprompted text begins after: a line break or, in an alphabet without one, its first
-    character."""
+    """What unprompted text begins after: a line break, or the first of an alphabet without."""
     return "\n" if facts["alphabet"] is None or "\n" in facts["alphabet"] else facts["alphabet"][0]

@@ -23,8 +23,7 @@ from experiments.run_config import check_continuation, check_data, default_workd
 
 
 def train(experiment: Experiment, options: Any, command: str) -> RunFolder:
-    """Trains to `options.steps`, continuing the run that is in the folder if there is one, and
-    writes its page.
+    """Trains to `options.steps`, continuing the run in the folder if any; writes its page.
 
     Everything that can be wrong with the options or the data is found out before anything is
     written.

@@ -1,17 +1,14 @@
-"""Trains a VAE on images and reports its bound, and an estimate of its likelihood, on held-out
-ones.
+"""Trains a VAE on images and reports its bound and its likelihood on held-out ones.
 
-    python -m experiments.vae                               # the default preset, on 5,000 real
-    digits python -m experiments.vae --preset=textbook             # the source article's network,
-    loss and optimiser python -m experiments.vae --dataset=mnist --data_dir=FOLDER --latent_size=20
-    --steps=50000
+    python -m experiments.vae                       # the default preset, on 5,000 real digits
+    python -m experiments.vae --preset=textbook     # the source article's VAE to the letter
+    python -m experiments.vae --dataset=mnist --latent_size=20 --steps=50000
 
 Run the same command again to continue a run that was stopped.
 """
 
 import dataclasses
 from functools import partial
-from statistics import NormalDist
 
 import jax
 import jax.numpy as jnp
@@ -61,13 +58,10 @@ def task(options: VaeOptions, images: Images, facts: dict, algorithm: Algorithm)
     """Trains on the images; judges by bound and likelihood of held-out ones, binarised once."""
     config = _config(options, facts)
     networks = vae.networks_of(config)
-    train, grey = (
-        shared.unit_interval(images.train),
-        jnp.asarray(shared.unit_interval(images.heldout)),
-    )
+    train, grey = shared.unit_interval(images.train), shared.unit_interval(images.heldout)
     key_x, key_z = jax.random.split(jax.random.key(options.seed + 1))
-    binary = vae.binarise(example_keys(key_x, len(grey)), grey)
-    judged = binary if config.dynamic_binarisation else grey
+    binary = vae.binarise(example_keys(key_x, len(grey)), jnp.asarray(grey))
+    judged = binary if config.dynamic_binarisation else jnp.asarray(grey)
 
     def evaluate(state, thorough):
         figures = vae.heldout_elbo(state.ema, judged, key_z, networks=networks)
@@ -85,23 +79,16 @@ def task(options: VaeOptions, images: Images, facts: dict, algorithm: Algorithm)
         decode = jax.jit(lambda z: jax.nn.sigmoid(networks.decode(state.ema, z)))
         shown = judged[:50]
         means, _ = networks.encode(state.ema, shown)
-        pairs = np.stack([np.asarray(shown), np.asarray(decode(means))], 1)
+        pairs = np.stack([shown, decode(means)], 1)
         found = {
             "samples": shared.grid(algorithm.sample(state, key_z, 100), 10),
             "reconstructions": shared.grid(pairs.reshape(-1, *facts["image_shape"]), 10),
         }
         if options.latent_size == 2:
-            found["manifold"] = shared.grid(decode(manifold_points(15)), 15)
+            found["manifold"] = shared.grid(decode(shared.normal_quantiles(15)), 15)
         return found
 
     return Task(images.train, shared.gather, len(images.train), evaluate, references, pictures)
-
-
-def manifold_points(side: int) -> jax.Array:
-    """A square grid of 2-D latents at equal steps of the prior's distribution function, `[side²,
-    2]`."""
-    quantiles = [NormalDist().inv_cdf((i + 0.5) / side) for i in range(side)]
-    return jnp.array([(x, -y) for y in quantiles for x in quantiles])
 
 
 def sample(options: VaeOptions, facts: dict, algorithm: Algorithm, state, num: int, seed: int):

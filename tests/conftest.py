@@ -25,7 +25,7 @@ def rng():
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory):
-    """The environment of a launcher: one CPU device, compiled programs shared within this session."""
+    """The environment of a launcher: one CPU device, compiled programs kept for the session."""
     cache = tmp_path_factory.getbasetemp().parent / "compiled"
     return {
         **os.environ,
@@ -39,7 +39,7 @@ def environment(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def launch(environment):
-    """`launch("experiments.gan", "--steps=1", cwd=...)` runs a module and returns the finished process."""
+    """`launch("experiments.gan", "--steps=1", cwd=...)` runs a module to its end."""
 
     def run(module, *arguments, cwd, check=True, timeout=240):
         command = [sys.executable, "-m", module, *arguments]

@@ -57,7 +57,7 @@ class TestPackage:
 
 
 def test_losses_and_steps_do_not_reach_flax_even_indirectly():
-    """Only the files themselves are loaded, not the rooms' __init__, which opens the front door too."""
+    """By the files themselves: a room's __init__ opens the front door too."""
     for family in FAMILIES:
         for name in ("losses", "step"):
             for module in imports(ROOT / "aigc_jax" / family / f"{name}.py"):

@@ -153,7 +153,7 @@ def test_parameters_that_are_not_finite_are_never_saved():
 
 
 def test_figures_are_read_one_dispatch_late():
-    """When dispatch n is handed over, the figures of n − 1 have not been read yet, and those of n − 2 have."""
+    """When dispatch n is handed over, n − 2 has been read and n − 1 has not."""
     log = []
     compiled = loop.make_dispatch(add, lambda data, indices: data[indices])
 

@@ -1,6 +1,6 @@
 """The transform table: one step, every transform, the same numbers.
 
-All under SGD. Adam divides by the gradient's size and would hide a gradient scaled by the number of devices.
+All under SGD. Adam divides by the gradient's size and would hide one scaled by the device count.
 """
 
 from collections.abc import Callable

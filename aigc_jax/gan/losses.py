@@ -12,8 +12,7 @@ import jax.numpy as jnp
 
 
 def minimax_discriminator_loss(logits_real: jax.Array, logits_fake: jax.Array) -> jax.Array:
-    """−log D(x) − log(1 − D(G(z))) = s(−real) + s(fake): what D minimises, the value function's
-    negative.
+    """−log D(x) − log(1 − D(G(z))) = s(−real) + s(fake): what D minimises.
 
     Args:
       logits_real, logits_fake: `[B]`, of D on real and generated images.
@@ -26,8 +25,9 @@ def minimax_discriminator_loss(logits_real: jax.Array, logits_fake: jax.Array) -
 
 
 def saturating_generator_loss(logits_fake: jax.Array) -> jax.Array:
-    """log(1 − D(G(z))) = −s(fake): the generator's side of min_G max_D. Its gradient vanishes as
-    D(G(z)) → 0.
+    """log(1 − D(G(z))) = −s(fake): the generator's side of min_G max_D.
+
+    Its gradient vanishes as D(G(z)) → 0.
 
     Args:
       logits_fake: `[B]`.
@@ -39,8 +39,7 @@ def saturating_generator_loss(logits_fake: jax.Array) -> jax.Array:
 
 
 def nonsaturating_generator_loss(logits_fake: jax.Array) -> jax.Array:
-    """−log D(G(z)) = s(−fake): the same fixed point, but a strong gradient where D rejects the
-    fakes.
+    """−log D(G(z)) = s(−fake): the same fixed point, and a gradient where D rejects fakes.
 
     Args:
       logits_fake: `[B]`.

@@ -63,8 +63,7 @@ def init(
     tx_g: optax.GradientTransformation,
     tx_d: optax.GradientTransformation,
 ) -> State:
-    """The state before the first update; the average of the generator starts at its initial
-    parameters."""
+    """The state before the first update; the average starts at the initial generator."""
     key_init, key_steps = jax.random.split(key)
     params_g, params_d = networks.init(key_init)
     return State(
@@ -90,8 +89,7 @@ def step(
     ema_decay: float = 0.999,
     axis_name: str | None = None,
 ) -> tuple[State, Info]:
-    """Draws fakes, updates D on real and fake, then updates G on the same fakes through the **new**
-    D.
+    """Draws fakes, updates D on real and fake, then G on these fakes through the **new** D.
 
         z_i ~ N(0, I),  x̃ = G(z)
         θ_D ← θ_D − Adam ∇ mean_i l_D(D(x_i), D(x̃_i))
@@ -146,7 +144,6 @@ def step(
 
 
 def sample(state: State, key: Key, n: int, *, networks: Networks) -> jax.Array:
-    """n images of the averaged generator, `[n, H, W, C]` in [0, 1]; image i depends on `key` and i
-    alone."""
+    """n images of the averaged generator, `[n, H, W, C]` in [0, 1]; each of its own key."""
     z = latents(parallel.example_keys(key, n), networks.latent_size)
     return networks.generate(state.ema_g, z)

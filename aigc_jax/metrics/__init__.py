@@ -1,2 +1,1 @@
-"""Figures on held-out data, one file for each kind, and the trivial baselines to hold them
-against."""
+"""Figures on held-out data, a file for each kind, and trivial models to hold them against."""

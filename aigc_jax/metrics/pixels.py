@@ -7,8 +7,7 @@ import numpy as np
 
 
 def pixel_means(train: np.ndarray) -> np.ndarray:
-    """p_d = (Σ_i x_id + ½) / (M + 1), the smoothed mean of each pixel: grey values `[M, H, W, C]`
-    in [0, 1] → `[H, W, C]`."""
+    """p_d = (Σ_i x_id + ½) / (M + 1), smoothed means: `[M, H, W, C]` → `[H, W, C]`."""
     return (train.sum(axis=0, dtype=np.float64) + 0.5) / (len(train) + 1)
 
 
@@ -25,8 +24,7 @@ def independent_pixels_nll(probabilities: np.ndarray, x: np.ndarray) -> float:
 
 
 def shuffled_pixels(train: np.ndarray, seed: int, n: int) -> np.ndarray:
-    """n images whose pixels are each drawn from that pixel's own values in the training set,
-    independently.
+    """n images, each pixel drawn from its own values in the training set, independently.
 
     Args:
       train: `[M, H, W, C]`.

@@ -1,5 +1,4 @@
-"""Precision, recall, density and coverage: how real samples look, and how much of the real they
-show.
+"""Precision, recall, density and coverage: how real samples are, and how much they show.
 
 Dimensions: N real, M generated, D features (or pixels).
 """
@@ -12,8 +11,7 @@ import numpy as np
 
 
 class Prdc(NamedTuple):
-    """Each 0 at worst. Two samples of one distribution do not reach 1: see the floor that is
-    reported beside them."""
+    """Each 0 at worst. Two samples of one distribution do not reach 1: compare with those."""
 
     precision: float  # the share of generated points within the real manifold
     recall: float  # the share of real points within the generated manifold
@@ -25,16 +23,19 @@ class Prdc(NamedTuple):
 
 @jax.jit
 def _squared_distances(x: jax.Array, y: jax.Array) -> jax.Array:
-    return jnp.sum(x * x, -1)[:, None] + jnp.sum(y * y, -1)[None, :] - 2.0 * x @ y.T
+    # In full precision, since accelerators would round the factors and with them small distances.
+    products = jnp.matmul(x, y.T, precision="highest")
+    return jnp.sum(x * x, -1)[:, None] + jnp.sum(y * y, -1)[None, :] - 2.0 * products
 
 
 def prdc(real: np.ndarray, generated: np.ndarray, k: int = 5) -> Prdc:
     """The four figures, from Euclidean k-nearest-neighbour balls.
 
         r_k(x)    = distance from x to its k-th nearest neighbour within its own set
-        precision = mean_j 1[∃i ‖g_j − x_i‖ < r_k(x_i)]      recall   = mean_i 1[∃j ‖x_i − g_j‖ <
-        r_k(g_j)] density   = 1/(kM) Σ_j Σ_i 1[‖g_j − x_i‖ < r_k(x_i)]   coverage = mean_i 1[∃j ‖g_j
-        − x_i‖ < r_k(x_i)]
+        precision = mean_j 1[∃i ‖g_j − x_i‖ < r_k(x_i)]
+        recall    = mean_i 1[∃j ‖x_i − g_j‖ < r_k(g_j)]
+        density   = 1/(kM) Σ_j Σ_i 1[‖g_j − x_i‖ < r_k(x_i)]
+        coverage  = mean_i 1[∃j ‖g_j − x_i‖ < r_k(x_i)]
 
     Figures are comparable only at equal N, M and k.
 

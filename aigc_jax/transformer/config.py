@@ -43,8 +43,7 @@ class Config:
 
 
 def textbook(vocabulary_size: int, **changes: Any) -> Config:
-    """The source article's Transformer: post-norm blocks with ReLU, sinusoidal positions, plain
-    Adam at a constant rate."""
+    """The source article's: post-norm, ReLU, sinusoidal positions; Adam at a constant rate."""
     base: dict[str, Any] = {
         "module": TextbookTransformer,
         "learning_rate": 3e-4,
@@ -82,8 +81,7 @@ def make(
     nets: Networks | None = None,
     tx: optax.GradientTransformation | None = None,
 ) -> Algorithm:
-    """Closes `init`, `step` and `sample` over the network, the optimiser and the constants of
-    `config`.
+    """Closes `init`, `step` and `sample` over the network and optimiser of `config`.
 
     Args:
       config: see `Config`.

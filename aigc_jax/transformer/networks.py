@@ -26,9 +26,14 @@ def sinusoidal_positions(length: int, width: int) -> np.ndarray:
       length: T.
       width: D, even.
 
+    Raises:
+      ValueError: D is odd.
+
     Returns:
       float32 `[T, D]`. Source: Vaswani et al. 2017, section 3.5.
     """
+    if width % 2:
+        raise ValueError(f"width {width} is odd, and sinusoidal positions come in pairs")
     angles = np.arange(length)[:, None] / 10000.0 ** (np.arange(0, width, 2) / width)[None, :]
     return (
         np.stack([np.sin(angles), np.cos(angles)], axis=-1)
@@ -99,8 +104,7 @@ class PostNormBlock(nn.Module):
 
 
 class NanoTransformer(nn.Module):
-    """Learned positions, pre-norm blocks, a last norm, the output tied to the embedding: tokens [B,
-    T] → logits [B, T, V]."""
+    """Learned positions, pre-norm blocks, tied output: tokens [B, T] → logits [B, T, V]."""
 
     vocabulary_size: int
     context: int

@@ -33,8 +33,7 @@ class Networks(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Windows of text. Position t of `tokens` is the input from which position t + 1 is
-    predicted."""
+    """Windows of text: position t + 1 of `tokens` is predicted from those up to t."""
 
     tokens: jax.Array  # int32 [B, T + 1]
     weights: jax.Array  # float32 [B, T]: 1 for each target that counts, 0 for padding

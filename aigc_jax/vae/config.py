@@ -48,8 +48,7 @@ def make(
     nets: Networks | None = None,
     tx: optax.GradientTransformation | None = None,
 ) -> Algorithm:
-    """Closes `init`, `step` and `sample` over the networks, the optimiser and the constants of
-    `config`.
+    """Closes `init`, `step` and `sample` over networks, optimiser and constants of `config`.
 
     Args:
       config: see `Config`.

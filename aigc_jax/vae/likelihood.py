@@ -44,10 +44,10 @@ def log_weights(
 def importance_sampled_nll(
     params: Params, x: jax.Array, key: Key, *, networks: Networks, k: int
 ) -> jax.Array:
-    """−log p(x), estimated with k importance samples; at any k an upper bound in expectation, and
-    the tighter the larger k.
+    """−log p(x), estimated with k importance samples.
 
-    The sum over samples is streamed, log(eᵃ + eᵇ) at a time, so memory does not grow with k.
+    At any k it is an upper bound in expectation, the tighter the larger k. The sum over samples is
+    streamed, log(eᵃ + eᵇ) at a time, so memory does not grow with k.
 
     Args:
       params: of `networks`.

@@ -50,8 +50,7 @@ class Info(NamedTuple):
 
 
 def binarise(keys: Keys, x: jax.Array) -> jax.Array:
-    """Dynamic binarisation, x̂ ~ Bernoulli(x): keys `[B]`, grey values `[B, ...]` in [0, 1] → {0,
-    1} float32.
+    """x̂ ~ Bernoulli(x): keys `[B]`, grey values `[B, ...]` in [0, 1] → {0, 1} float32.
 
     Source: Salakhutdinov and Murray 2008; drawn anew at every step as in Burda et al. 2016.
     """
@@ -139,8 +138,7 @@ def step(
 
 
 def sample(state: State, key: Key, n: int, *, networks: Networks) -> jax.Array:
-    """n images from the prior: the mean σ(logits) of p(x|z) at z ~ N(0, I), `[n, H, W, C]` in [0,
-    1]."""
+    """n images from the prior: the mean of p(x|z) at z ~ N(0, I), `[n, H, W, C]` in [0, 1]."""
     keys = parallel.example_keys(key, n)
     z = jax.vmap(lambda k: jax.random.normal(k, (networks.latent_size,)))(keys)
     return jax.nn.sigmoid(networks.decode(state.ema, z))

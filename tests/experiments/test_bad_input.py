@@ -166,7 +166,7 @@ OPTIONS += [
     for value in ("0.0", "-1.0", "nan", "inf")
 ]
 OPTIONS += [
-    ("gan", ["--seed=-1"], ["seed must be at least 0"]),
+    ("gan", ["--seed=-1"], ["--seed must be between 0"]),
     ("vae", ["--seed=9223372036854775808"], ["seed"]),
     ("vae", ["--seed=9223372036854775807"], ["seed"]),
     ("gan", ["--batch_size=33"], ["batch_size 33", "32 examples"]),

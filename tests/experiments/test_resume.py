@@ -34,7 +34,7 @@ def arguments(name, workdir, text):
 
 
 def state_digest(workdir):
-    """The SHA-256 of parameters, optimiser state, key and step, as stored with the newest checkpoint."""
+    """The step of the newest checkpoint, and the SHA-256 of its whole state."""
     steps = [int(p.name) for p in (workdir / "checkpoints").iterdir() if p.name.isdecimal()]
     metadata = workdir / "checkpoints" / str(max(steps)) / "meta" / "metadata"
     return max(steps), json.loads(metadata.read_text())["sha256"]
@@ -76,7 +76,7 @@ def test_kill_9_at_random_moments(whole, environment, tmp_path, text):
     moments, kills = random.Random(name), 0
     for _ in range(40):
         process = start(name, options, environment, tmp_path)
-        # Any time from the first import to past the end; a few kills land before a checkpoint exists.
+        # From the first imports to past the end; some kills land before a checkpoint exists.
         with_luck = 1.5 + moments.random() * (1.0 + 0.4 * kills)
         try:
             process.wait(with_luck)

@@ -1,4 +1,4 @@
-"""Adversarial losses against NumPy in float64, on logits where probabilities would have rounded to 0 or 1."""
+"""Adversarial losses against NumPy in float64, also where probabilities would round to 0 or 1."""
 
 import math
 

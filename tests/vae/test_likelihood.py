@@ -29,7 +29,7 @@ def model(mean=0.0, log_variance=0.0):
 
 @pytest.fixture(scope="module")
 def exact():
-    """log p(x) = log ∫ N(z; 0, 1) Π_d Bernoulli(x_d; σ(w_d z + b_d)) dz, by quadrature in float64."""
+    """log p(x) = log ∫ N(z; 0, 1) Π_d Bernoulli(x_d; σ(w_d z + b_d)) dz, by quadrature."""
     z = np.linspace(-10, 10, 40_001)
     logits = z[:, None] * WEIGHTS + BIASES
     log_p = X @ logits.T - np.logaddexp(0, logits).sum(1)
@@ -70,7 +70,7 @@ def test_one_importance_sample_is_the_elbo_in_expectation():
 
 
 def test_the_textbook_mistakes_would_be_seen():
-    """Reconstruction as a mean and KL as a sum (or the reverse) shifts the loss away from the ELBO."""
+    """Reconstruction as a mean and KL as a sum, or the reverse, is no ELBO."""
     networks = model(0.3, 0.5)
     reconstruction, kl = vae.elbo_terms(
         {}, jnp.float32(X), jax.random.split(jax.random.key(0), 3), networks=networks

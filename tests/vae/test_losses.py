@@ -20,7 +20,7 @@ def test_bernoulli_nll_of_certain_and_wrong_logits():
 
 
 def test_kl_by_worked_arithmetic():
-    # ½ (μ² + σ² − log σ² − 1): ½ (4 + 1 − 0 − 1) = 2 and ½ (0 + e − 1 − 1) = (e − 2)/2, summed over latents
+    # ½ (μ² + σ² − log σ² − 1): ½ (4 + 1 − 0 − 1) = 2 and ½ (0 + e − 1 − 1) = (e − 2)/2, summed
     actual = vae.kl_to_standard_normal(jnp.array([[2.0, 0.0]]), jnp.array([[0.0, 1.0]]))
     np.testing.assert_allclose(actual, [2 + (np.e - 2) / 2], rtol=1e-6)
 
