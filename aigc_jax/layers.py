@@ -16,6 +16,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+# Below this many rows the products are too small for the detours to matter, and fusion is worth
+# more than fences: the textbook GAN, 128 rows, takes 0.97 ms a step without and 1.11 with them.
+_FEW_ROWS = 256
+
 
 def _fence(x: jax.Array) -> jax.Array:
     """The identity, across which XLA:CPU fuses neither forwards nor backwards."""
@@ -34,6 +38,8 @@ def linear(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """
     inputs, outputs = kernel.shape
     rows = x.reshape(-1, inputs)
+    if rows.shape[0] < _FEW_ROWS:
+        return (rows @ kernel).reshape(*x.shape[:-1], outputs)
     if inputs > outputs:
         # The gradient of a fenced transpose is computed as gᵀx and then transposed: the smaller
         # copy of the two.

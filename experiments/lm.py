@@ -73,12 +73,12 @@ def algorithm(options: LmOptions, facts: dict) -> Algorithm:
 def task(options: LmOptions, text: Text, facts: dict, algorithm: Algorithm) -> Task:
     """Trains on random windows; judges by the loss of every held-out token but the first."""
     coder, networks = texts.tokenizer(facts), transformer.networks_of(_config(options, facts))
-    train, heldout = coder.encode(text.train), coder.encode(text.heldout)
+    train, heldout = (coder.encode(part) for part in (text.train, text.heldout))
     bits_per_byte = (len(heldout) - 1) / len(text.heldout.encode()) / math.log(2)
 
     def gather(data, starts):
-        span = starts[:, None] + jnp.arange(options.context + 1)[None]
-        return transformer.Batch(data[span], jnp.ones((starts.shape[0], options.context)))
+        rows = texts.windows_at(data, starts, options.context + 1)
+        return transformer.Batch(rows, jnp.ones((len(rows), options.context)))
 
     def figures(nll):
         return {"nll_nats": nll, "bits_per_byte": nll * bits_per_byte}
@@ -92,8 +92,8 @@ def task(options: LmOptions, text: Text, facts: dict, algorithm: Algorithm) -> T
         return {name: figures(count(train, heldout, size)) for name, count in counts.items()}
 
     def pictures(state):
-        texts = sample(options, facts, algorithm, state, 3, options.seed + 1)
-        return {"samples": "\n\n――――――――\n\n".join(texts)}
+        drawn = sample(options, facts, algorithm, state, 3, options.seed + 1)
+        return {"samples": texts.SEPARATOR.join(drawn)}
 
     return Task(train, gather, len(train) - options.context, evaluate, references, pictures)
 

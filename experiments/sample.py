@@ -13,7 +13,7 @@ from absl import app, flags
 
 from aigc_jax.errors import InputError
 from aigc_jax.pictures import image_grid
-from experiments import launch
+from experiments import launch, texts
 from experiments.finished import Finished, open_run
 from experiments.images import grid
 from experiments.options import check_seed
@@ -29,8 +29,6 @@ OUT = flags.DEFINE_string(
 )
 SEED = flags.DEFINE_integer("seed", 0, "Decides the samples; the first n of more are the same n.")
 
-SEPARATOR = "\n\n――――――――\n\n"
-
 
 def encode(samples: np.ndarray | list[str], suffix: str) -> bytes:
     """The contents of a file of that kind.
@@ -41,7 +39,7 @@ def encode(samples: np.ndarray | list[str], suffix: str) -> bytes:
     if isinstance(samples, list):
         if suffix != ".txt":
             raise InputError(f"--out: texts go to .txt, not {suffix or 'a file without an ending'}")
-        return (SEPARATOR.join(samples) + "\n").encode()
+        return (texts.SEPARATOR.join(samples) + "\n").encode()
     if suffix == ".npz":
         buffer = io.BytesIO()
         np.savez_compressed(buffer, images=samples)

@@ -2,9 +2,14 @@
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from aigc_jax.data.text import Text, load_text
 from aigc_jax.data.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer
 from aigc_jax.errors import InputError
+
+SEPARATOR = "\n\n――――――――\n\n"
 
 
 def load(options: Any) -> Text:
@@ -38,3 +43,8 @@ def tokenizer(facts: dict[str, Any]) -> Tokenizer:
 def first_token(facts: dict[str, Any]) -> str:
     """What unprompted text begins after: a line break, or the first of an alphabet without."""
     return "\n" if facts["alphabet"] is None or "\n" in facts["alphabet"] else facts["alphabet"][0]
+
+
+def windows_at(tokens: jax.Array, starts: jax.Array, length: int) -> jax.Array:
+    """Row b is the `length` tokens from `starts[b]` on: int `[M]`, int `[B]` → `[B, length]`."""
+    return tokens[starts[:, None] + jnp.arange(length)[None]]

@@ -33,8 +33,9 @@ class VaeOptions(Options):
     latent_size: int = option(2, "Dimensions of the latent space.")
 
 
-_DEFAULT = VaeOptions(steps=10_000, learning_rate=1e-3)
-PRESETS = {"default": _DEFAULT, "textbook": dataclasses.replace(_DEFAULT, preset="textbook")}
+_DEFAULT = VaeOptions(steps=10_000, learning_rate=2e-3)
+_TEXTBOOK = dataclasses.replace(_DEFAULT, preset="textbook", learning_rate=1e-3)
+PRESETS = {"default": _DEFAULT, "textbook": _TEXTBOOK}
 CONFIGS = {"default": vae.Config(), "textbook": vae.TEXTBOOK}
 
 SAMPLES = 100  # K of the importance-sampled likelihood

@@ -28,12 +28,12 @@ class Config:
     image_shape: tuple[int, int, int] = (28, 28, 1)
     latent_size: int = 2
     hidden: int = 128
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     dynamic_binarisation: bool = True
     ema_decay: float = 0.999
 
 
-TEXTBOOK = Config(dynamic_binarisation=False, ema_decay=0.0)
+TEXTBOOK = Config(learning_rate=1e-3, dynamic_binarisation=False, ema_decay=0.0)
 """The source article's VAE to the letter: cross-entropy on grey values, Adam, no averaging."""
 
 

@@ -1,5 +1,6 @@
 """The terms of the ELBO against NumPy in float64 and against quadrature."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -17,6 +18,22 @@ def test_bernoulli_nll_sums_over_pixels(rng):
 def test_bernoulli_nll_of_certain_and_wrong_logits():
     actual = vae.bernoulli_nll(jnp.array([[200.0], [200.0]]), jnp.array([[1.0], [0.0]]))
     np.testing.assert_allclose(actual, [0.0, 200.0])
+
+
+def test_derivatives_of_bernoulli_nll_are_exact_everywhere_and_to_second_order():
+    """d/dl = σ(l) − x and d²/dl² = σ(l)(1 − σ(l)), also at l = 0 and far from it."""
+    logits, x = np.array([-90.0, -30.0, -1.0, 0.0, 2.0, 30.0, 90.0]), 0.3
+    sigmoid = 1 / (1 + np.exp(-logits))
+
+    def loss(l):
+        return vae.bernoulli_nll(l[None, None], jnp.full((1, 1), x))[0]
+
+    first, second = jax.grad(loss), jax.jacfwd(jax.grad(loss))
+    l = jnp.float32(logits)
+    np.testing.assert_allclose(jax.vmap(first)(l), sigmoid - x, rtol=1e-6)
+    np.testing.assert_allclose(jax.vmap(second)(l), sigmoid * (1 - sigmoid), rtol=1e-5, atol=1e-7)
+    forwards = jax.vmap(lambda a: jax.jvp(loss, (a,), (jnp.float32(1),))[1])(l)
+    np.testing.assert_allclose(forwards, sigmoid - x, rtol=1e-6)
 
 
 def test_kl_by_worked_arithmetic():

@@ -1,0 +1,1 @@
+"""Side-by-side programs against what users would pick instead: `python -m benchmarks.NAME`."""

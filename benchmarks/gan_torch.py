@@ -1,0 +1,49 @@
+"""The textbook's GAN in PyTorch, eager and compiled."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from benchmarks.ours import Task
+from benchmarks.torch_row import adam, network, training_row
+from benchmarks.turns import Row
+
+
+def row(task: Task, compiled: bool) -> Row:
+    """D's step on real and fake, then G's on the same fakes through the new D.
+
+    Args:
+      task: see there.
+      compiled: put the generator and both losses, and so their gradients, under torch.compile.
+        The optimisers are fused already, and no faster when compiled.
+    """
+    generate = network(task.weights["g"], nn.Sigmoid())
+    discriminate = network(task.weights["d"], nn.Flatten(0))
+    params_g, params_d = list(generate.parameters()), list(discriminate.parameters())
+    adam_g, adam_d = adam(params_g), adam(params_d)
+
+    def mean_loss_d(real: Tensor, fakes: Tensor) -> Tensor:
+        return (softplus(-discriminate(real)) + softplus(discriminate(fakes))).mean()
+
+    def mean_loss_g(fakes: Tensor) -> Tensor:
+        return -softplus(discriminate(fakes)).mean()
+
+    if compiled:
+        generate = torch.compile(generate)
+        mean_loss_d, mean_loss_g = torch.compile(mean_loss_d), torch.compile(mean_loss_g)
+
+    def update(real: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        fakes = generate(z)
+
+        loss_d = mean_loss_d(real, fakes.detach())
+        adam_d.zero_grad()
+        loss_d.backward()
+        adam_d.step()
+
+        loss_g = mean_loss_g(fakes)
+        adam_g.zero_grad()
+        loss_g.backward(inputs=params_g)  # D's gradients would be thrown away
+        adam_g.step()
+        return loss_d, loss_g
+
+    return training_row(task, update, (adam_d, adam_g))

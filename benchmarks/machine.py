@@ -1,0 +1,71 @@
+"""The machine and the software that a measurement was made on, and how it is held still for one."""
+
+import datetime
+import importlib
+import os
+import platform
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+PEERS = ("jax", "flax", "optax", "tensorflow", "keras", "torch")
+
+
+def hold_to_cpu() -> None:
+    """Keeps all frameworks on the CPU and Keras on TensorFlow. Call it before any is used."""
+    import jax
+
+    jax.config.update("jax_platforms", "cpu")
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def threads() -> int:
+    """The number of CPU cores that this process may use: every row gets as many threads."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def facts() -> dict[str, Any]:
+    """Processor, cores, system, date, and the versions of those frameworks that are loaded."""
+    loaded = {name: sys.modules[name].__version__ for name in PEERS if name in sys.modules}
+    return {
+        "date": datetime.date.today().isoformat(),
+        "cpu": _cpu_model(),
+        "cores": threads(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "versions": {"python": platform.python_version(), **loaded},
+    }
+
+
+def foreign_cpu_seconds() -> float | None:
+    """CPU time spent so far on all but this process, over all cores, in seconds.
+
+    It counts what a hypervisor withheld, too. None where the system does not say.
+    """
+    file = Path("/proc/stat")
+    if not file.is_file():
+        return None
+    ticks = [int(field) for field in file.read_text().split()[1:9]]
+    idle, waiting_for_disk = ticks[3:5]
+    busy = sum(ticks) - idle - waiting_for_disk
+    return busy / os.sysconf("SC_CLK_TCK") - time.process_time()
+
+
+def import_peer(module: str) -> Any:
+    """A module of this folder that needs a framework which the package itself does not.
+
+    Raises:
+      ImportError: the framework is not installed.
+    """
+    return importlib.import_module(f"benchmarks.{module}")
+
+
+def _cpu_model() -> str:
+    file = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*:\s*(.+)", file.read_text()) if file.is_file() else None
+    return found[1].strip() if found else platform.processor() or "unknown"

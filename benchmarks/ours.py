@@ -1,0 +1,153 @@
+"""The rows of this package: an algorithm as the launchers run it, and as a research script would.
+
+Dimensions: B batch, H W C image, K steps, L losses, M images.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from aigc_jax.algorithm import Algorithm, Params, State
+from aigc_jax.data.batches import shuffled
+from aigc_jax.data.images import load_images
+from aigc_jax.loop import make_dispatch
+from benchmarks.turns import Check, Row
+
+Layers = list[tuple[np.ndarray, np.ndarray]]  # kernel [inputs, outputs] and bias [outputs] of each
+
+STEPS_PER_DISPATCH = 50  # the launchers' default
+CHECKED_STEPS = 2  # the second one's losses depend on all updates of the first
+
+
+class Task(NamedTuple):
+    """What every row is given."""
+
+    images: np.ndarray  # float32 [M, H·W·C] in [0, 1]
+    batch_size: int
+    noise_size: int  # Z, the standard normal numbers that each example takes
+    weights: Mapping[str, Layers]  # of each network, before the first step
+    threads: int
+
+
+def digits() -> np.ndarray:
+    """The 4,500 training digits of `mnist5k`, float32 `[M, 28, 28, 1]` in [0, 1]."""
+    return load_images("mnist5k").train.astype(np.float32) / np.float32(255)
+
+
+def layers(params: Params) -> Layers:
+    """The dense layers of one of our networks, in order, as arrays for other frameworks."""
+    dense = params["params"]
+    in_order = sorted(dense, key=lambda name: int(name.rsplit("_")[-1]))
+    return [(np.array(dense[name]["kernel"]), np.array(dense[name]["bias"])) for name in in_order]
+
+
+def initial_state(algorithm: Algorithm) -> State:
+    """The state that all rows start from."""
+    return algorithm.init(jax.random.key(0))
+
+
+def expected(
+    algorithm: Algorithm,
+    images: np.ndarray,
+    batch_size: int,
+    noise: Callable[[State], jax.Array],
+    losses: Sequence[str],
+) -> Check:
+    """The first steps of the free functions, uncompiled: what every row must reproduce.
+
+    Args:
+      algorithm: ours.
+      images: `[M, H, W, C]`.
+      batch_size: B.
+      noise: `(state) -> [B, Z]`, what the step from this state draws.
+      losses: names in the algorithm's `Info`.
+    """
+    state = initial_state(algorithm)
+    order = shuffled(1, len(images), batch_size)
+    indices = np.stack([order(k) for k in range(CHECKED_STEPS)])
+    drawn, seen = [], []
+    for chosen in indices:
+        drawn.append(np.asarray(noise(state)))
+        state, info = algorithm.step(state, images[chosen])
+        seen.append(_losses(info, losses))
+    return Check(indices, np.stack(drawn), np.stack(seen))
+
+
+def scan_row(
+    algorithm: Algorithm, images: np.ndarray, batch_size: int, losses: Sequence[str]
+) -> Row:
+    """`make_dispatch` of `aigc_jax.loop`, fed as `train` feeds it: 50 steps are one program.
+
+    Args:
+      algorithm, images, batch_size, losses: as in `expected`.
+    """
+    dispatch = make_dispatch(algorithm.step, _gather)
+    data, order = jax.device_put(images), shuffled(0, len(images), batch_size)
+    state = initial_state(algorithm)
+    done = 0
+
+    def run(steps: int) -> None:
+        nonlocal state, done
+        pending = None
+        for start in range(done, done + steps, STEPS_PER_DISPATCH):
+            indices = np.stack([order(s) for s in range(start, start + STEPS_PER_DISPATCH)])
+            state, infos = dispatch(state, data, jax.device_put(indices))
+            if pending is not None:
+                _losses(pending, losses)  # of the dispatch before, while this one runs
+            pending = infos
+        done += steps
+        jax.block_until_ready((state, pending))
+
+    def check(indices: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        del noise  # a pure function of the state
+        _, infos = dispatch(initial_state(algorithm), data, jax.device_put(indices))
+        return _losses(infos, losses)
+
+    return Row(run, lambda: _counters(state), check, STEPS_PER_DISPATCH)
+
+
+def step_row(
+    algorithm: Algorithm, images: np.ndarray, batch_size: int, losses: Sequence[str]
+) -> Row:
+    """`jax.jit` around one step, called from a Python loop.
+
+    Args:
+      algorithm, images, batch_size, losses: as in `expected`.
+    """
+    step = jax.jit(lambda s, data, i: algorithm.step(s, _gather(data, i)), donate_argnums=0)
+    data, order = jax.device_put(images), shuffled(0, len(images), batch_size)
+    state = initial_state(algorithm)
+    done = 0
+
+    def run(steps: int) -> None:
+        nonlocal state, done
+        for s in range(done, done + steps):
+            state, info = step(state, data, order(s))
+        done += steps
+        jax.block_until_ready((state, info))
+
+    def check(indices: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        del noise  # a pure function of the state
+        fresh, seen = initial_state(algorithm), []
+        for chosen in indices:
+            fresh, info = step(fresh, data, chosen)
+            seen.append(_losses(info, losses))
+        return np.stack(seen)
+
+    return Row(run, lambda: _counters(state), check)
+
+
+def _gather(data: jax.Array, indices: jax.Array) -> jax.Array:
+    return data[indices]
+
+
+def _losses(info: Any, names: Sequence[str]) -> np.ndarray:
+    """`[..., L]`, read from the device."""
+    return np.stack([np.asarray(getattr(info, name), np.float64) for name in names], axis=-1)
+
+
+def _counters(state: State) -> list[int]:
+    """Every integer in a state counts steps: the state's own, and each Adam's."""
+    return [int(x) for x in jax.tree.leaves(state) if x.dtype == np.int32]

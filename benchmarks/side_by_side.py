@@ -1,0 +1,174 @@
+"""Measures training programs side by side: the same work, turn by turn in one process.
+
+    round 1:  row 1 does N₁ steps, row 2 does N₂, …      round 2:  in the reverse order      …
+
+Whatever else the machine does falls on all rows alike, since they alternate within seconds. A row's
+figure is the median over the rounds, in ms per step. Before anything is timed, each row computes
+the losses of the same few steps from the same weights, examples and noise, and the program ends
+where they differ. After each turn a row's counters must have advanced by exactly the steps that it
+is credited with.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from absl import app, flags
+
+from aigc_jax.errors import InputError
+from benchmarks import machine
+from benchmarks.turns import Check, Mismatch, Row, check, measure
+
+OURS = "ours (scan of 50)"
+QUIET = 0.1  # cores that other programs may keep busy before the table carries a warning
+
+_ROUNDS = flags.DEFINE_integer(
+    "rounds",
+    9,
+    "Turns that each row gets; its figure is their median. At least 7 to report it.",
+    lower_bound=1,
+)
+_SECONDS = flags.DEFINE_float(
+    "seconds",
+    0.75,
+    "Seconds of one turn; each row's number of steps is chosen to fit.",
+    lower_bound=0.01,
+)
+_ONLY = flags.DEFINE_list("only", None, "Rows to run, separated by commas. Default: all of them.")
+_OUT = flags.DEFINE_string("out", None, "A .json file for all that is printed, and every turn.")
+
+
+def add_ratios(figures: dict[str, dict[str, Any]], article: str) -> list[str]:
+    """Adds to each row its median over that of `OURS`; the lines that sum the comparison up.
+
+    Args:
+      figures: as `measure` gives them; changed.
+      article: the row of the source article's own program.
+    """
+    if OURS not in figures:
+        return []
+    ours = figures[OURS]["median_ms"]
+    for row in figures.values():
+        row["ratio_to_ours"] = row["median_ms"] / ours
+
+    def line(name: str, role: str) -> str:
+        times = figures[name]["ratio_to_ours"]
+        against = f"median {ours:.3g} against {figures[name]['median_ms']:.3g} ms per step"
+        return f"{OURS} is {times:.3g} times as fast as {role}: {against}"
+
+    others = [name for name in figures if not name.startswith("ours")]
+    lines = [line(article, f"the article's loop ({article})")] if article in figures else []
+    if others:
+        best = min(others, key=lambda name: figures[name]["median_ms"])
+        lines.append(line(best, f"the best of the others ({best})"))
+    return lines
+
+
+def table(figures: Mapping[str, Mapping[str, Any]]) -> str:
+    """The figures as a Markdown table."""
+    width = max(map(len, figures))
+    lines = [
+        f"| {'ms per step':{width}} |  median |     min |     max | / ours | steps per turn |",
+        f"|{'-' * (width + 2)}|--------:|--------:|--------:|-------:|---------------:|",
+    ]
+    for name, row in figures.items():
+        cells = " | ".join(f"{row[column]:7.3f}" for column in ("median_ms", "min_ms", "max_ms"))
+        ratio = f"{row['ratio_to_ours']:6.2f}" if "ratio_to_ours" in row else "     -"
+        lines.append(f"| {name:{width}} | {cells} | {ratio} | {row['steps_per_turn']:14d} |")
+    return "\n".join(lines)
+
+
+def compare(
+    title: str,
+    prepare: Callable[[], tuple[Check, Mapping[str, Callable[[], Row]]]],
+    names: Sequence[str],
+) -> dict[str, Any]:
+    """Builds the chosen rows, checks and measures them, and prints what came of it.
+
+    Args:
+      title: what is compared.
+      prepare: gives the check, and a factory of each row by name.
+      names: of all rows in order, the article's first.
+
+    Returns:
+      All that was printed and every turn, for JSON.
+
+    Raises:
+      InputError: an unknown row, or an --out that cannot be written.
+      Mismatch: see `check` and `turn`.
+    """
+    chosen = [name for name in names if name in (_ONLY.value or names)]
+    if unknown := set(_ONLY.value or ()) - set(names):
+        raise InputError(
+            f"unknown row {', '.join(sorted(unknown))}; --only takes {', '.join(names)}"
+        )
+    if _OUT.value is not None and not Path(_OUT.value).absolute().parent.is_dir():
+        raise InputError(f"--out={_OUT.value}: no such folder")
+    expected, factories = prepare()
+    rows, checked = {}, {}
+    for name in chosen:
+        rows[name] = factories[name]()
+        checked[name] = check(name, rows[name], expected)
+        says = "its own program" if checked[name] is None else f"same losses, {checked[name]:.0e}"
+        print(f"{name}: {says}", flush=True)
+    facts = machine.facts()
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    batch_size = expected.indices.shape[1]
+    print(f"\n{title}, batch {batch_size}, float32, {_ROUNDS.value} rounds of {_SECONDS.value:g} s")
+    print(f"{facts['cpu']}, {facts['cores']} cores, {facts['date']}\n{versions}\n", flush=True)
+    figures, disturbance = measure(rows, _ROUNDS.value, _SECONDS.value)
+    summary = add_ratios(figures, article=names[0])
+    if disturbance is not None and disturbance > QUIET:
+        summary.append(
+            f"warning: other programs took {disturbance:.2f} of a core meanwhile, and threads that "
+            "wait for one another suffer most: measure again on a quiet machine"
+        )
+    print(table(figures), *summary, sep="\n")
+    for name in chosen:
+        figures[name]["loss_difference"] = checked[name]
+    return {
+        "title": title,
+        **facts,
+        "batch_size": batch_size,
+        "rounds": _ROUNDS.value,
+        "seconds_per_turn": _SECONDS.value,
+        "cores_busy_elsewhere": disturbance,
+        "rows": figures,
+        "summary": summary,
+    }
+
+
+def main(
+    title: str,
+    prepare: Callable[[], tuple[Check, Mapping[str, Callable[[], Row]]]],
+    names: Sequence[str],
+) -> None:
+    """The command line around `compare`: flags, one-line errors, the JSON file.
+
+    Args:
+      title, prepare, names: see `compare`.
+    """
+
+    def command(argv: Sequence[str]) -> None:
+        if len(argv) > 1:
+            raise app.UsageError(f"unexpected argument {argv[1]!r}")
+        machine.hold_to_cpu()
+        try:
+            result = compare(title, prepare, names)
+        except ImportError as error:
+            _fail(f"{error}; pip install 'aigc_jax[bench]'", 2)
+        except InputError as error:
+            _fail(str(error), 2)
+        except Mismatch as error:
+            _fail(str(error), 1)
+        if _OUT.value is not None:
+            Path(_OUT.value).write_text(json.dumps(result, indent=1) + "\n")
+
+    app.run(command)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,90 @@
+"""The textbook's GAN, side by side: the source article's loop, TensorFlow, PyTorch, this package.
+
+    python -m benchmarks.textbook_gan
+    python -m benchmarks.textbook_gan --rounds=21 --out=gan.json
+    python -m benchmarks.textbook_gan --only='pytorch eager,ours (scan of 50)'
+
+G is 100 → 128 ReLU → 784 sigmoid, D is 784 → 128 ReLU → 1; batches of 128 real digits, float32,
+Adam at 1e-3 for both, on the CPU with all its cores. A step of every row but the first:
+
+    z ~ N(0, I),  x̃ = G(z)
+    D descends  mean s(−D(x)) + s(D(x̃)),  s(a) = log(1 + eᵃ)
+    G descends  mean −s(D(x̃)),  through the new D, on the same x̃
+
+  keras article loop       the article's own program: generator.predict, then train_on_batch of D
+                           and of the combined model
+  keras tf.function        Keras networks and optimisers, the step above in one tf.function
+  keras tf.function + XLA  the same with jit_compile=True
+  pytorch eager            the step above, line by line
+  pytorch compiled         with G and both losses, and so their gradients, under torch.compile
+  ours (scan of 50)        50 steps in one program, through aigc_jax.loop.make_dispatch
+  ours (jit per step)      one step in one program, called from Python
+
+All but the first are checked to compute the same losses before they are timed. Figures are in ms
+per step; "/ ours" is a row's median over that of ours (scan of 50). The peers come with
+pip install 'aigc_jax[bench]'. It takes about two minutes on 2 cores.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import jax
+from absl import flags
+
+from aigc_jax import gan, parallel
+from benchmarks import machine, ours, side_by_side
+from benchmarks.turns import Check, Row
+
+BATCH_SIZE = 128
+LOSSES = ("loss_d", "loss_g")
+ROWS = (
+    "keras article loop",
+    "keras tf.function",
+    "keras tf.function + XLA",
+    "pytorch eager",
+    "pytorch compiled",
+    "ours (scan of 50)",
+    "ours (jit per step)",
+)
+
+
+def latents(state: gan.State) -> jax.Array:
+    """The z `[B, Z]` that `gan.step` draws from this state."""
+    key = jax.random.fold_in(state.key, state.step)
+    return gan.latents(parallel.example_keys(key, BATCH_SIZE), gan.TEXTBOOK.latent_size)
+
+
+def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
+    """What every row must compute, and a factory of each, which imports the row's framework."""
+    algorithm, images = gan.make(gan.TEXTBOOK), ours.digits()
+    check = ours.expected(algorithm, images, BATCH_SIZE, latents, LOSSES)
+    state = ours.initial_state(algorithm)
+    task = ours.Task(
+        images=images.reshape(len(images), -1),
+        batch_size=BATCH_SIZE,
+        noise_size=gan.TEXTBOOK.latent_size,
+        weights={"g": ours.layers(state.params_g), "d": ours.layers(state.params_d)},
+        threads=machine.threads(),
+    )
+
+    def keras(row: str, **options) -> Row:
+        return getattr(machine.import_peer("gan_keras"), row)(task, **options)
+
+    def torch(compiled: bool) -> Row:
+        return machine.import_peer("gan_torch").row(task, compiled)
+
+    factories = (
+        partial(keras, "article_row"),
+        partial(keras, "function_row", jit_compile=False),
+        partial(keras, "function_row", jit_compile=True),
+        partial(torch, compiled=False),
+        partial(torch, compiled=True),
+        partial(ours.scan_row, algorithm, images, BATCH_SIZE, LOSSES),
+        partial(ours.step_row, algorithm, images, BATCH_SIZE, LOSSES),
+    )
+    return check, dict(zip(ROWS, factories, strict=True))
+
+
+if __name__ == "__main__":
+    flags.adopt_module_key_flags(side_by_side)  # for --help
+    side_by_side.main("Textbook GAN 100-128-784, 784-128-1", prepare, ROWS)

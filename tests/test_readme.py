@@ -1,0 +1,49 @@
+"""The README's snippets run, and what it names exists."""
+
+import re
+from pathlib import Path
+
+import jax
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COMMANDS = re.findall(
+    r"python -m ((?:experiments|benchmarks)\.\w+)((?: --[\w]+(?:=[^\s`|]+)?)*)", README
+)
+
+
+def test_there_are_snippets_and_commands():
+    assert len(SNIPPETS) >= 1
+    assert len(COMMANDS) >= 5
+
+
+@pytest.mark.parametrize("code", SNIPPETS, ids=range(len(SNIPPETS)))
+def test_a_snippet_runs(code):
+    scope = {}
+    with jax.numpy_rank_promotion("allow"):
+        exec(compile(code, "README.md", "exec"), scope)
+
+
+@pytest.mark.parametrize(("module", "options"), COMMANDS)
+def test_a_command_names_a_module_and_its_options(module, options):
+    path = ROOT / (module.replace(".", "/") + ".py")
+    assert path.exists()
+    known = path.read_text() + (ROOT / "experiments/options.py").read_text()
+    known += (ROOT / "benchmarks/side_by_side.py").read_text()
+    for option in re.findall(r"--(\w+)", options):
+        assert re.search(rf'\b{option}: |"{option}"', known), option
+
+
+def test_the_map_of_the_house_is_complete():
+    block = next(b for b in re.findall(r"```\n(.*?)```", README, re.DOTALL) if "aigc_jax/" in b)
+    for path in [*(ROOT / "aigc_jax").rglob("*.py"), *(ROOT / "experiments").glob("*.py")]:
+        if path.name != "__init__.py":
+            assert path.name in block, path
+
+
+def test_links_lead_to_files():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        if not target.startswith("http"):
+            assert (ROOT / target).exists(), target
