@@ -9,16 +9,25 @@ import optax
 from aigc_jax.algorithm import Params
 
 
-def adam(
-    learning_rate: optax.ScalarOrSchedule, b1: float = 0.9, b2: float = 0.999
-) -> optax.GradientTransformation:
-    """Adam, with ε = 1e-8. Source: Kingma and Ba 2015, https://arxiv.org/abs/1412.6980."""
-    return optax.adam(learning_rate, b1=b1, b2=b2)
-
-
 def is_matrix(params: Any) -> Any:
     """The weight-decay mask: True for leaves of two or more dimensions, not norms and biases."""
     return jax.tree.map(lambda p: p.ndim >= 2, params)
+
+
+def adam(
+    learning_rate: optax.ScalarOrSchedule,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    weight_decay: float = 0.0,
+) -> optax.GradientTransformation:
+    """Adam, with ε = 1e-8; AdamW on matrices where `weight_decay` is above 0.
+
+    Source: Kingma and Ba 2015, https://arxiv.org/abs/1412.6980; Loshchilov and Hutter 2019,
+    https://arxiv.org/abs/1711.05101.
+    """
+    if weight_decay == 0.0:
+        return optax.adam(learning_rate, b1=b1, b2=b2)
+    return optax.adamw(learning_rate, b1=b1, b2=b2, weight_decay=weight_decay, mask=is_matrix)
 
 
 def warmup_cosine(
@@ -34,23 +43,20 @@ def warmup_cosine(
     )
 
 
-def adamw(
+def clipped_adam(
     learning_rate: optax.ScalarOrSchedule,
     b1: float = 0.9,
     b2: float = 0.99,
     weight_decay: float = 0.1,
     clip_norm: float = 1.0,
 ) -> optax.GradientTransformation:
-    """AdamW on gradients clipped to a global norm; only matrices decay.
+    """`adam` on gradients clipped to a global norm.
 
     The clipping must see gradients that are already reduced over devices, which the steps of this
     package see to.
-    Source: Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101.
     """
-    return optax.chain(
-        optax.clip_by_global_norm(clip_norm),
-        optax.adamw(learning_rate, b1=b1, b2=b2, weight_decay=weight_decay, mask=is_matrix),
-    )
+    clip = optax.clip_by_global_norm(clip_norm)
+    return optax.chain(clip, adam(learning_rate, b1, b2, weight_decay))
 
 
 def update_ema(ema: Params, params: Params, step: jax.Array, decay: float) -> Params:

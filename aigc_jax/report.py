@@ -22,7 +22,7 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
 tr + tr td { border-top: 1px solid #eceef2 }
 .row { display: flex; flex-wrap: wrap; gap: 1.4rem }
 figure { margin: 0 }
-figure img { max-width: 100%; image-rendering: pixelated }
+figure img { width: 100%; max-width: 29rem; image-rendering: pixelated }
 figcaption { color: #555e6e; font-size: .85rem }
 pre { background: #f5f6f8; padding: .8rem; overflow-x: auto; font-size: .8rem; max-height: 34rem }
 svg { max-width: 100%; height: auto }

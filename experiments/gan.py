@@ -39,7 +39,7 @@ class GanOptions(Options):
 
 
 _DEFAULT = GanOptions(
-    steps=20_000, learning_rate=2e-4, eval_every=2000, checkpoint_every=2000, log_every=200
+    steps=16_000, learning_rate=2e-4, eval_every=2000, checkpoint_every=2000, log_every=200
 )
 PRESETS = {
     "default": _DEFAULT,

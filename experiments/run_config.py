@@ -80,7 +80,10 @@ def describe(
         "command": command,
         "options": dataclasses.asdict(options),
         "model": facts,
-        "parameters": {k: sum(x.size for x in jax.tree.leaves(v)) for k, v in networks.items()},
+        "parameters": {
+            k.removeprefix("params").lstrip("_") or "model": sum(x.size for x in jax.tree.leaves(v))
+            for k, v in networks.items()
+        },
         "data": {
             "name": data.name,
             "unit": data.unit,

@@ -22,7 +22,7 @@ def test_short_runs_warm_up_over_half_of_their_steps():
 
 def test_only_matrices_decay():
     params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2), "scale": jnp.ones(2)}
-    tx = optim.adamw(0.1, weight_decay=0.5)
+    tx = optim.clipped_adam(0.1, weight_decay=0.5)
     updates, _ = tx.update(
         {k: jnp.zeros_like(v) for k, v in params.items()}, tx.init(params), params
     )
@@ -31,10 +31,20 @@ def test_only_matrices_decay():
     np.testing.assert_array_equal(updates["scale"], 0)
 
 
+def test_adam_decays_matrices_alone_and_only_where_told_to():
+    params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
+    still = {k: jnp.zeros_like(v) for k, v in params.items()}
+    for decay, expected in ((0.0, 0.0), (0.5, -0.05)):
+        tx = optim.adam(0.1, weight_decay=decay)
+        updates, _ = tx.update(still, tx.init(params), params)
+        np.testing.assert_allclose(updates["kernel"], expected)
+        np.testing.assert_array_equal(updates["bias"], 0)
+
+
 def test_gradients_are_clipped_to_a_global_norm():
     grads = {"a": jnp.array([30.0, 0.0]), "b": jnp.array([40.0])}
     clipped, _ = optax.clip_by_global_norm(1.0).update(grads, optax.EmptyState())
-    tx = optim.adamw(1.0, weight_decay=0.0, clip_norm=1.0)
+    tx = optim.clipped_adam(1.0, weight_decay=0.0, clip_norm=1.0)
     _, state = tx.update(grads, tx.init(grads), grads)
     first_moment = optax.tree.get(state, "mu")
     np.testing.assert_allclose(first_moment["b"], 0.1 * clipped["b"], rtol=1e-6)

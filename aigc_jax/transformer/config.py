@@ -60,7 +60,7 @@ def optimizer(config: Config) -> optax.GradientTransformation:
         rate = optim.warmup_cosine(rate, config.warmup_steps, config.decay_steps)
     if config.weight_decay is None:
         return optim.adam(rate)
-    return optim.adamw(rate, weight_decay=config.weight_decay)
+    return optim.clipped_adam(rate, weight_decay=config.weight_decay)
 
 
 def networks_of(config: Config) -> Networks:

@@ -108,4 +108,5 @@ def test_the_textbook_preset_is_the_articles():
     assert (config.image_shape, config.latent_size, config.hidden) == ((28, 28, 1), 100, 128)
     assert config.generator_loss is gan.saturating_generator_loss
     assert config.discriminator_loss is gan.minimax_discriminator_loss
-    assert config.ema_decay == 0
+    assert config.ema_decay == config.weight_decay_d == 0
+    assert (config.learning_rate, config.adam_b1, config.adam_b2) == (1e-3, 0.9, 0.999)
