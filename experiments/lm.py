@@ -43,17 +43,15 @@ _DEFAULT = LmOptions(
 )
 _TEXTBOOK = dataclasses.replace(_DEFAULT, preset="textbook", learning_rate=3e-4)
 PRESETS = {"default": _DEFAULT, "textbook": _TEXTBOOK}
-
-SAMPLE_LENGTH = 500  # tokens
+SIZES = ("context", "layers", "heads", "width", "learning_rate")
 
 
 def _config(options: LmOptions, facts: dict) -> transformer.Config:
-    names = ("context", "layers", "heads", "width", "learning_rate")
-    sizes: dict[str, Any] = {name: getattr(options, name) for name in names}
-    vocabulary_size = texts.tokenizer(facts).vocabulary_size
+    sizes: dict[str, Any] = {name: getattr(options, name) for name in SIZES}
+    symbols = texts.tokenizer(facts).vocabulary_size
     if options.preset == "textbook":
-        return transformer.textbook(vocabulary_size, **sizes)
-    return transformer.Config(vocabulary_size, decay_steps=options.steps, **sizes)
+        return transformer.textbook(symbols, **sizes)
+    return transformer.Config(symbols, decay_steps=options.steps, **sizes)
 
 
 def algorithm(options: LmOptions, facts: dict) -> Algorithm:
@@ -65,9 +63,9 @@ def algorithm(options: LmOptions, facts: dict) -> Algorithm:
     try:
         made = transformer.make(_config(options, facts))
         jax.eval_shape(made.init, jax.random.key(0))
+        return made
     except ValueError as error:
         raise InputError(str(error)) from error
-    return made
 
 
 def task(options: LmOptions, text: Text, facts: dict, algorithm: Algorithm) -> Task:
@@ -77,8 +75,8 @@ def task(options: LmOptions, text: Text, facts: dict, algorithm: Algorithm) -> T
     bits_per_byte = (len(heldout) - 1) / len(text.heldout.encode()) / math.log(2)
 
     def gather(data, starts):
-        rows = texts.windows_at(data, starts, options.context + 1)
-        return transformer.Batch(rows, jnp.ones((len(rows), options.context)))
+        tokens = texts.windows_at(data, starts, options.context + 1)
+        return transformer.Batch(tokens, jnp.ones((len(tokens), options.context)))
 
     def figures(nll):
         return {"nll_nats": nll, "bits_per_byte": nll * bits_per_byte}
@@ -87,9 +85,8 @@ def task(options: LmOptions, text: Text, facts: dict, algorithm: Algorithm) -> T
         return figures(transformer.heldout_nll(state.params, heldout, networks=networks))
 
     def references():
-        size = coder.vocabulary_size
         counts = {"unigram counts": unigram_nll, "bigram counts": bigram_nll}
-        return {name: figures(count(train, heldout, size)) for name, count in counts.items()}
+        return {k: figures(f(train, heldout, coder.vocabulary_size)) for k, f in counts.items()}
 
     def pictures(state):
         drawn = sample(options, facts, algorithm, state, 3, options.seed + 1)
@@ -100,10 +97,9 @@ def task(options: LmOptions, text: Text, facts: dict, algorithm: Algorithm) -> T
 
 def sample(options: LmOptions, facts: dict, algorithm: Algorithm, state, num: int, seed: int):
     """`num` texts of 500 tokens."""
-    coder = texts.tokenizer(facts)
-    draw = jax.jit(algorithm.sample, static_argnames=("n", "length"))
+    coder, draw = texts.tokenizer(facts), jax.jit(algorithm.sample, static_argnames=("n", "length"))
     prompt = jnp.asarray(coder.encode(texts.first_token(facts)))
-    rows = draw(state, jax.random.key(seed), n=num, prompt=prompt, length=SAMPLE_LENGTH + 1)
+    rows = draw(state, jax.random.key(seed), n=num, prompt=prompt, length=501)
     return [coder.decode(row[1:]) for row in np.asarray(rows)]
 
 
