@@ -83,6 +83,8 @@ class RunFolder:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise InputError(f"workdir {self.path} is in use by another process") from error
+            for unfinished in [*self.path.glob(".*.tmp"), *self.samples.glob(".*.tmp")]:
+                unfinished.unlink()  # of a process that was killed while it wrote
             yield
 
     def read_config(self) -> dict[str, Any] | None:

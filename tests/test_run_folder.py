@@ -242,3 +242,12 @@ def test_a_page_is_stale_until_it_is_newer_than_the_figures(folder):
     assert not folder.page_is_stale()
     os.utime(folder.path / "metrics.jsonl", ns=(11, 11))
     assert folder.page_is_stale()
+
+
+def test_what_a_killed_process_left_half_written_is_cleared_away(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.create()
+    for folder in (run.path, run.samples):
+        (folder / ".a1b2.tmp").write_bytes(b"half")
+    with run.locked():
+        assert not list(run.path.rglob("*.tmp"))
