@@ -94,11 +94,6 @@ def task(options: GanOptions, images: Images, facts: dict, algorithm: Algorithm)
     return Task(images.train, shared.gather, len(images.train), evaluate, references, pictures)
 
 
-def sample(options: GanOptions, facts: dict, algorithm: Algorithm, state, num: int, seed: int):
-    """`num` images `[num, H, W, C]` in [0, 1]."""
-    return algorithm.sample(state, jax.random.key(seed), num)
-
-
 EXPERIMENT = Experiment(
     name="gan",
     title="Generative adversarial network",
@@ -107,7 +102,7 @@ EXPERIMENT = Experiment(
     facts=shared.facts,
     algorithm=algorithm,
     task=task,
-    sample=sample,
+    sample=shared.sample,
 )
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aigc_jax.algorithm import Algorithm, State
 from aigc_jax.data.images import Images, load_images
 from experiments.options import Options
 
@@ -29,6 +30,13 @@ def unit_interval(images: np.ndarray) -> np.ndarray:
 def gather(data: jax.Array, indices: jax.Array) -> jax.Array:
     """A batch of uint8 images as float32 in [0, 1], taken on the device."""
     return data[indices].astype(jnp.float32) / 255
+
+
+def sample(
+    options: Options, facts: dict[str, Any], algorithm: Algorithm, state: State, num: int, seed: int
+) -> jax.Array:
+    """`num` images of a trained model, `[num, H, W, C]` in [0, 1]."""
+    return algorithm.sample(state, jax.random.key(seed), num)
 
 
 def grid(images: np.ndarray, columns: int) -> np.ndarray:

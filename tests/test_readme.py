@@ -37,7 +37,8 @@ def test_a_command_names_a_module_and_its_options(module, options):
 
 
 def test_the_map_of_the_house_is_complete():
-    block = next(b for b in re.findall(r"```\n(.*?)```", README, re.DOTALL) if "aigc_jax/" in b)
+    blocks = re.findall(r"^```\w*\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    block = next(block for block in blocks if block.startswith("aigc_jax/"))
     for path in [*(ROOT / "aigc_jax").rglob("*.py"), *(ROOT / "experiments").glob("*.py")]:
         if path.name != "__init__.py":
             assert path.name in block, path

@@ -24,7 +24,7 @@ def wheel(tmp_path_factory):
                 target.write_bytes(path.read_bytes())
     for name in ("setup.cfg", "pyproject.toml", "README.md"):
         (source / name).write_bytes((ROOT / name).read_bytes())
-    command = [sys.executable, "-m", "build", "--wheel", "--outdir", folder, source]
+    command = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "-o", folder, source]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return next(folder.glob("*.whl"))
