@@ -74,6 +74,7 @@ def test_rows_differ_and_do_not_depend_on_how_many_are_drawn():
     few, many = draw(networks, 2, [0], 12), draw(networks, 6, [0], 12)
     np.testing.assert_array_equal(few, many[:2])
     assert len({tuple(row) for row in many}) == 6
+    assert len(set(many[0, 1:])) > 6  # of 11 draws among 50: each has randomness of its own
 
 
 @pytest.mark.parametrize(
