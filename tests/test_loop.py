@@ -77,6 +77,23 @@ def test_every_step_is_done_once_on_its_own_examples(per_dispatch):
             assert total == total_after(step)
 
 
+def test_batches_that_the_devices_divide_are_split_over_them():
+    shardings = []
+    compiled = loop.make_dispatch(add, lambda data, indices: data[indices])
+
+    def dispatch(state, data, indices):
+        shardings.append(indices.sharding.shard_shape(indices.shape))
+        return compiled(state, data, indices)
+
+    def four(step):
+        return np.arange(4, dtype=np.int32) + step
+
+    state, cadence = State(jnp.int32(0), jnp.float32(0)), loop.Cadence(6, 3, 6, 6, 6)
+    _, state = loop.train(dispatch, state, DATA, four, 0, cadence, Recorder().hooks())
+    assert shardings == [(3, 1), (3, 1)]  # of four devices
+    assert float(state.total) == sum(4 * s + 6 for s in range(6))
+
+
 def test_what_is_due_at_one_step_is_logged_then_judged_then_saved():
     recorder, _, _ = run(loop.Cadence(4, 2, 4, 4, 4))
     assert [kind for kind, step, _ in recorder.events if step == 4] == ["log", "evaluate", "save"]
