@@ -48,6 +48,8 @@ def parse(arguments: Sequence[str]) -> list[str]:
     """
     try:
         left = flags.FLAGS(list(arguments))
+    except SystemExit:
+        sys.exit(0)  # absl ends --help with code 1, which here means a bug
     except flags.Error as error:
         print(f"error: {error}; see --help", file=sys.stderr)
         sys.exit(BAD_INPUT)

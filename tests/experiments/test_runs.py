@@ -107,7 +107,7 @@ def test_quickstart_makes_one_page_of_three_runs_and_finds_them_again(launch, tm
 
 def test_help_names_each_option_with_its_default(launch, tmp_path):
     for name in COMMANDS:
-        done = launch(f"experiments.{name}", "--help", cwd=tmp_path, check=False)
+        done = launch(f"experiments.{name}", "--help", cwd=tmp_path)
         shown = " ".join(done.stdout.split())
         for option in ("preset", "dataset", "data_dir", "workdir", "steps", "batch_size", "seed"):
             assert f"--{option}:" in shown
