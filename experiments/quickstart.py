@@ -2,7 +2,7 @@
 
     python -m experiments.quickstart
 
-Takes about three minutes on two CPU cores and needs no network. Run it again to go on where it
+Takes about two minutes on two CPU cores and needs no network. Run it again to go on where it
 stopped; what is finished is left as it is.
 """
 
@@ -18,7 +18,7 @@ from experiments.options import from_flags
 
 WORKDIR = flags.DEFINE_string("workdir", "runs/quickstart", "Folder for the runs and the page.")
 STEPS = flags.DEFINE_integer(
-    "steps", None, "Steps of each run. Default: each experiment's own, see RUNS."
+    "steps", None, "Steps of each run. Default: each experiment's own."
 )
 
 RUNS = (gan.EXPERIMENT, vae.EXPERIMENT, lm.EXPERIMENT)
