@@ -17,9 +17,7 @@ from experiments import gan, launch, lm, training, vae
 from experiments.options import from_flags
 
 WORKDIR = flags.DEFINE_string("workdir", "runs/quickstart", "Folder for the runs and the page.")
-STEPS = flags.DEFINE_integer(
-    "steps", None, "Steps of each run. Default: each experiment's own."
-)
+STEPS = flags.DEFINE_integer("steps", None, "Steps of each run. Default: each experiment's own.")
 
 RUNS = (gan.EXPERIMENT, vae.EXPERIMENT, lm.EXPERIMENT)
 
