@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FAMILIES = ("gan", "vae", "transformer")
+ABOVE = {f"aigc_jax.{m}" for m in ("loop", "report", "run_folder", "progress", "checkpoint")}
 FILES = sorted((ROOT / "aigc_jax").rglob("*.py"))
 
 
@@ -42,6 +43,10 @@ def test_the_files_are_found():
 class TestPackage:
     def test_families_and_leaves_import_no_family_but_their_own(self, path):
         assert families_imported(path) <= {family_of(path)}
+
+    def test_families_stand_on_leaves_alone(self, path):
+        if family_of(path):
+            assert not {n for n in imports(path) if ".".join(n.split(".")[:2]) in ABOVE}
 
     def test_the_package_knows_no_launcher_and_no_flags(self, path):
         assert not {n for n in imports(path) if n.split(".")[0] in ("experiments", "absl")}

@@ -16,9 +16,12 @@ def plain_layer_norm(x, scale, bias):
     return (x - mean) / jnp.sqrt(variance + 1e-5) * scale[None] + bias[None]
 
 
+ROWS = layers._FEW_ROWS + 5  # enough for `linear` to put up its fences
+
 CASES = {
-    "narrowing linear": (layers.linear, lambda x, w: x @ w, [(6, 8), (8, 3)]),
-    "widening linear": (layers.linear, lambda x, w: x @ w, [(6, 3), (3, 8)]),
+    "linear of few rows": (layers.linear, lambda x, w: x @ w, [(6, 8), (8, 3)]),
+    "fenced narrowing linear": (layers.linear, lambda x, w: x @ w, [(ROWS, 8), (8, 3)]),
+    "fenced widening linear": (layers.linear, lambda x, w: x @ w, [(ROWS, 3), (3, 8)]),
     "gelu": (layers.gelu, lambda x: jax.nn.gelu(x, approximate=False), [(6, 8)]),
     "layer norm": (layers.layer_norm, plain_layer_norm, [(6, 8), (8,), (8,)]),
 }
@@ -38,12 +41,18 @@ def weighted(function):
 def test_values_and_gradients_equal_the_plain_form(case):
     fast, plain, args = case
     which = tuple(range(len(args)))
-    for function in (jax.value_and_grad(weighted(f), which) for f in (fast,)):
-        actual = jax.jit(function)(*args)
-        expected = jax.jit(jax.value_and_grad(weighted(plain), which))(*args)
-        jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), actual, expected
-        )
+    actual, expected = (
+        jax.jit(jax.value_and_grad(weighted(f), which))(*args) for f in (fast, plain)
+    )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), actual, expected
+    )
+
+
+@pytest.mark.parametrize(("rows", "barriers"), [(ROWS, 1), (6, 0)])
+def test_fences_stand_where_there_are_enough_rows_and_only_there(rows, barriers):
+    lowered = jax.jit(layers.linear).lower(jnp.ones((rows, 3)), jnp.ones((3, 8)))
+    assert lowered.as_text().count("optimization_barrier") == barriers
 
 
 def test_derivatives_of_both_orders_and_modes_agree_with_finite_differences(case):

@@ -13,11 +13,19 @@ import numpy as np
 import optax
 import pytest
 
-from aigc_jax import gan, parallel, transformer, vae
+from aigc_jax import gan, layers, parallel, transformer, vae
 from aigc_jax.algorithm import Algorithm
 
 SGD = optax.sgd(0.1)
 BATCH, DEVICES = 8, 4
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fences_at_any_size():
+    """These models are too small for the fences of `layers.linear`; put them up all the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layers, "_FEW_ROWS", 0)
+        yield
 
 
 def image_batches(steps):
