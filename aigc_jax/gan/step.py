@@ -91,12 +91,10 @@ def step(
 ) -> tuple[State, Info]:
     """Draws fakes, updates D on real and fake, then G on these fakes through the **new** D.
 
-        z_i ~ N(0, I),  x̃ = G(z)
-        θ_D ← θ_D − Adam ∇ mean_i l_D(D(x_i), D(x̃_i))
-        θ_G ← θ_G − Adam ∇ mean_i l_G(D_new(G(z_i)))
+        z_i ~ N(0, I),  x̃_i = G(z_i)
+        θ_D ← θ_D + tx_D(∇ mean_i l_D(D(x_i), D(x̃_i)))
+        θ_G ← θ_G + tx_G(∇ mean_i l_G(D_new(G(z_i))))
         θ_EMA ← β_t θ_EMA + (1 − β_t) θ_G
-
-    The fakes are generated once and their vector–Jacobian product serves G's update.
 
     Args:
       state: see `State`.
@@ -116,8 +114,7 @@ def step(
     size = batch.shape[0]
     keys = parallel.example_keys(jax.random.fold_in(state.key, state.step), size, axis_name)
     z = latents(keys, networks.latent_size)
-    fakes, pull_back = jax.vjp(lambda params: networks.generate(params, z), state.params_g)
-    ones = jnp.ones(size)
+    ones, fakes = jnp.ones(size), networks.generate(state.params_g, z)
 
     def loss_d(params_d):
         real, fake = networks.discriminate(params_d, batch), networks.discriminate(params_d, fakes)
@@ -128,19 +125,21 @@ def step(
     updates_d, opt_state_d = tx_d.update(grads_d, state.opt_state_d, state.params_d)
     params_d = optax.apply_updates(state.params_d, updates_d)
 
-    def sum_g(fakes):
-        return jnp.sum(generator_loss(networks.discriminate(params_d, fakes)))
+    def loss_g(params_g):
+        # The same fakes: XLA sees that they are, and generates them once.
+        return (
+            generator_loss(networks.discriminate(params_d, networks.generate(params_g, z))),
+            ones,
+            (),
+        )
 
-    total_g, grads_fakes = jax.value_and_grad(sum_g)(fakes)
-    (grads_g,) = pull_back(grads_fakes)
-    total_g, grads_g, count = parallel.psum((total_g, grads_g, jnp.sum(ones)), axis_name)
-    grads_g = jax.tree.map(lambda g: g / count, grads_g)
+    mean_g, _, grads_g = parallel.mean_and_grad(loss_g, axis_name)(state.params_g)
     updates_g, opt_state_g = tx_g.update(grads_g, state.opt_state_g, state.params_g)
     params_g = optax.apply_updates(state.params_g, updates_g)
 
     ema_g = optim.update_ema(state.ema_g, params_g, state.step, ema_decay)
     new = State(state.step + 1, state.key, params_g, params_d, opt_state_g, opt_state_d, ema_g)
-    return new, Info(mean_d, total_g / count, *probabilities)
+    return new, Info(mean_d, mean_g, *probabilities)
 
 
 def sample(state: State, key: Key, n: int, *, networks: Networks) -> jax.Array:
