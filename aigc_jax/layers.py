@@ -1,4 +1,4 @@
-"""Linen layers that several families use, in the form that is fast on every backend.
+"""Linen layers that several families use: fast on XLA:CPU, the plain form elsewhere.
 
 XLA:CPU takes two detours in the backward pass of a Transformer. The weight gradient xᵀg of a linear
 layer is rewritten into a product over an explicitly transposed copy of x, and elementwise work that

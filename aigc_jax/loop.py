@@ -57,9 +57,7 @@ class Cadence:
 class Hooks(NamedTuple):
     """What the loop calls. None of it may change the state."""
 
-    log: Callable[
-        [int, dict[str, float]], None
-    ]  # (step, mean figures of the dispatch that ends there)
+    log: Callable[[int, dict[str, float]], None]  # (step, means over the dispatch ending there)
     evaluate: Callable[[int, State], None]  # (step, state)
     save: Callable[[int, State], None]  # (step, state): every figure up to here was finite
     advance: Callable[[int], None]  # (step): the device has done so many
@@ -136,16 +134,12 @@ def train(
     while step < cadence.steps:
         end = cadence.next_boundary(step)
         indices = np.stack([order(s) for s in range(step, end)])
-        split = indices.shape[1] % mesh.size == 0
-        sharding = parallel.split_on_axis(mesh, 1) if split else parallel.replicated(mesh)
-        state, infos = dispatch(state, data, jax.device_put(indices, sharding))
+        state, infos = dispatch(state, data, parallel.split_if_even(indices, mesh, axis=1))
         read_pending()  # of the dispatch before, while this one runs
         pending = (step, end, infos)
         step = end
-        evaluate, save = (
-            cadence.due(step, cadence.eval_every),
-            cadence.due(step, cadence.checkpoint_every),
-        )
+        evaluate = cadence.due(step, cadence.eval_every)
+        save = cadence.due(step, cadence.checkpoint_every)
         stop = hooks.interrupted()
         if evaluate or save or stop:
             read_pending()

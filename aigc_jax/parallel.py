@@ -1,8 +1,7 @@
 """Everything that names a device axis: reductions, per-example keys, meshes, pmap and shard_map.
 
 Data parallelism here is exact, not approximate. Two rules make it so:
-  * an example's randomness depends on its index in the whole batch, never on the device that holds
-    it;
+  * an example's randomness depends on its index in the whole batch, never on its device;
   * means are Σ weight·loss / Σ weight with both sums taken over all devices before the division.
 """
 
@@ -88,6 +87,12 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def split_on_axis(mesh: Mesh, axis: int = 0) -> NamedSharding:
     """The given axis is split over the devices."""
     return NamedSharding(mesh, PartitionSpec(*(None,) * axis, BATCH_AXIS))
+
+
+def split_if_even(array: Any, mesh: Mesh, axis: int) -> jax.Array:
+    """The array on the devices: split along `axis` where they divide it, whole on each if not."""
+    even = array.shape[axis] % mesh.size == 0
+    return jax.device_put(array, split_on_axis(mesh, axis) if even else replicated(mesh))
 
 
 def pmap_step(step: Callable) -> Callable:

@@ -16,6 +16,8 @@ from typing import Any
 
 from aigc_jax.errors import InputError
 
+_REQUIRED = {"experiment", "options", "model", "data"}  # of config.json
+
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Replaces `path` by `content`, whole or not at all, even when the machine loses power."""
@@ -32,9 +34,6 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-
-
-_REQUIRED = {"experiment", "options", "model", "data"}
 
 
 class RunFolder:

@@ -18,9 +18,7 @@ class Task(NamedTuple):
     gather: Callable[[Any, Any], Any]  # (data, indices [B]) -> batch, on the device
     examples: int  # indices run from 0 to examples − 1
     evaluate: Callable[[State, bool], dict[str, float]]  # (state, thorough) -> held-out figures
-    references: Callable[
-        [], dict[str, dict[str, float]]
-    ]  # baselines and floors of the same figures
+    references: Callable[[], dict[str, dict[str, float]]]  # the same figures of trivial models
     pictures: Callable[[State], dict[str, Artefact]]  # by name: what goes to samples/
 
 
@@ -37,10 +35,6 @@ class Experiment(NamedTuple):
     load: Callable[[Any], Any]  # (options) -> data set, with a name and a fingerprint()
     facts: Callable[[Any, Any], dict[str, Any]]  # (options, data set) -> JSON
     algorithm: Callable[[Any, dict[str, Any]], Algorithm]  # (options, facts)
-    task: Callable[
-        [Any, Any, dict[str, Any], Algorithm], Task
-    ]  # (options, data set, facts, algorithm)
+    task: Callable[[Any, Any, dict[str, Any], Algorithm], Task]  # (options, data set, facts, …)
     sample: Callable[[Any, dict[str, Any], Algorithm, State, int, int], Any]  # (…, num, seed)
-    extendable: Callable[[Any], bool] = lambda options: (
-        True
-    )  # may a run be given more --steps later?
+    extendable: Callable[[Any], bool] = lambda options: True  # may --steps grow later?

@@ -66,10 +66,8 @@ def algorithm(options: GanOptions, facts: dict) -> Algorithm:
 
 def task(options: GanOptions, images: Images, facts: dict, algorithm: Algorithm) -> Task:
     """Trains on the images; judges by precision, recall, density and coverage of held-out ones."""
-    train, heldout = (
-        shared.unit_interval(images.train),
-        shared.unit_interval(images.heldout[:JUDGED]),
-    )
+    train = shared.unit_interval(images.train)
+    heldout = shared.unit_interval(images.heldout[:JUDGED])
     judged = len(heldout)
     if judged <= NEIGHBOURS:
         raise InputError(

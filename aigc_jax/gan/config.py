@@ -49,8 +49,7 @@ TEXTBOOK = Config(
     ema_decay=0.0,
     generator_loss=losses.saturating_generator_loss,
 )
-"""The source article's GAN to the letter: min_G max_D, Adam at its published defaults, no
-averaging."""
+"""The source article's GAN to the letter: min_G max_D, Adam as published, no averaging."""
 
 
 def networks_of(config: Config) -> Networks:

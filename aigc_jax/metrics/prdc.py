@@ -16,9 +16,7 @@ class Prdc(NamedTuple):
     precision: float  # the share of generated points within the real manifold
     recall: float  # the share of real points within the generated manifold
     density: float  # how many real neighbourhoods a generated point lies in, over k; may exceed 1
-    coverage: (
-        float  # the share of real points with a generated one among their k nearest real neighbours
-    )
+    coverage: float  # the share of real points with a generated one within their own ball
 
 
 @jax.jit

@@ -21,9 +21,8 @@ def heldout_nll(
 ) -> float:
     """Mean −log p of every token but the first, in nats per token, each counted exactly once.
 
-    The text is cut into windows of one context, so a token sees from 1 to T tokens before it. There
-    is no
-    randomness in it: evaluating on random windows is noisy, and not the same from run to run.
+    The text is cut into windows of one context, so a token sees from 1 to T tokens before it.
+    Nothing is random in it; random windows would give another figure each time.
 
     Args:
       params: of `networks`.

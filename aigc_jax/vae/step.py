@@ -139,6 +139,6 @@ def step(
 
 def sample(state: State, key: Key, n: int, *, networks: Networks) -> jax.Array:
     """n images from the prior: the mean of p(x|z) at z ~ N(0, I), `[n, H, W, C]` in [0, 1]."""
-    keys = parallel.example_keys(key, n)
-    z = jax.vmap(lambda k: jax.random.normal(k, (networks.latent_size,)))(keys)
+    prior = jnp.zeros((n, networks.latent_size))  # mean and log variance alike
+    z = reparameterise(parallel.example_keys(key, n), prior, prior)
     return jax.nn.sigmoid(networks.decode(state.ema, z))
