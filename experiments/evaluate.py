@@ -13,7 +13,7 @@ from aigc_jax.errors import InputError
 from experiments import launch
 from experiments.finished import open_run
 from experiments.output import check_out, write_out
-from experiments.run_config import check_data
+from experiments.run_config import check_data, describe_data
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run to judge. Required.")
 DATA_DIR = flags.DEFINE_string(
@@ -29,7 +29,7 @@ def evaluate(workdir: str, **changes: str | None) -> dict:
     """All held-out figures of the run's newest checkpoint, its baselines and floors, by name."""
     run = open_run(workdir, **changes)
     data = run.experiment.load(run.options)
-    check_data(data, run.config, workdir)
+    check_data(describe_data(data), run.config, workdir)
     task = run.experiment.task(run.options, data, run.facts, run.algorithm)
     return {"step": run.step, "heldout": task.evaluate(run.state, True), **task.references()}
 

@@ -49,15 +49,28 @@ def check_continuation(
         )
 
 
-def check_data(data: Any, stored: dict[str, Any] | None, workdir: str | None) -> None:
+def describe_data(data: Any) -> dict[str, Any]:
+    """What config.json says of a data set: enough to know it again."""
+    return {
+        "name": data.name,
+        "unit": data.unit,
+        "train": len(data.train),
+        "heldout": len(data.heldout),
+        "sha256": data.fingerprint(),
+    }
+
+
+def check_data(
+    described: dict[str, Any], stored: dict[str, Any] | None, workdir: str | None
+) -> None:
     """Refuses data that are not those the run was begun with.
 
     Raises:
       InputError: the fingerprints differ.
     """
-    if stored is not None and stored["data"]["sha256"] != data.fingerprint():
+    if stored is not None and stored["data"]["sha256"] != described["sha256"]:
         raise InputError(
-            f"the data {data.name} are not those that the run in {workdir} was trained on "
+            f"the data {described['name']} are not those that the run in {workdir} was trained on "
             "(their SHA-256 differs)"
         )
 
@@ -66,7 +79,7 @@ def describe(
     experiment: Experiment,
     options: Options,
     command: str,
-    data: Any,
+    described: dict[str, Any],
     facts: dict[str, Any],
     state: State,
 ) -> dict[str, Any]:
@@ -84,13 +97,7 @@ def describe(
             k.removeprefix("params").lstrip("_") or "model": sum(x.size for x in jax.tree.leaves(v))
             for k, v in networks.items()
         },
-        "data": {
-            "name": data.name,
-            "unit": data.unit,
-            "train": len(data.train),
-            "heldout": len(data.heldout),
-            "sha256": data.fingerprint(),
-        },
+        "data": described,
         "figures": MEANINGS,
         "hardware": cores
         if device.platform == "cpu"

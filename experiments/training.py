@@ -19,7 +19,13 @@ from aigc_jax.run_folder import RunFolder, write_atomically
 from experiments.experiment import Artefact, Experiment, Task
 from experiments.interrupt import Interrupted, noted_signals
 from experiments.options import Options
-from experiments.run_config import check_continuation, check_data, default_workdir, describe
+from experiments.run_config import (
+    check_continuation,
+    check_data,
+    default_workdir,
+    describe,
+    describe_data,
+)
 
 
 def train(experiment: Experiment, options: Any, command: str) -> RunFolder:
@@ -52,11 +58,14 @@ def train(experiment: Experiment, options: Any, command: str) -> RunFolder:
     stored = folder.read_config()
     check_continuation(experiment, options, stored)
     data = experiment.load(options)
-    check_data(data, stored, options.workdir)
+    described = describe_data(data)
+    check_data(described, stored, options.workdir)
     facts = experiment.facts(options, data)
     algorithm = experiment.algorithm(options, facts)
     task = experiment.task(options, data, facts, algorithm)
     order = shuffled(options.seed, task.examples, options.batch_size)
+    if options.tensorboard:
+        tensorboard_writer()
     folder.create()
     with folder.locked(), Checkpoints(folder.checkpoints) as checkpoints:
         state = jax.jit(algorithm.init)(jax.random.key(options.seed))
@@ -65,11 +74,25 @@ def train(experiment: Experiment, options: Any, command: str) -> RunFolder:
             raise InputError(
                 f"--steps={options.steps}: the run in {folder.path} has done {start} steps already"
             )
-        folder.write_config(describe(experiment, options, command, data, facts, state))
+        folder.write_config(describe(experiment, options, command, described, facts, state))
         _Run(experiment, options, folder, task, checkpoints).train(
             algorithm, state, start, order, cadence
         )
     return folder
+
+
+def tensorboard_writer() -> Any:
+    """tensorboardX's SummaryWriter.
+
+    Raises:
+      InputError: the package is not installed.
+    """
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        message = "--tensorboard needs a package: pip install 'aigc_jax[tensorboard]'"
+        raise InputError(message) from error
+    return SummaryWriter
 
 
 class _Run:
@@ -94,7 +117,9 @@ class _Run:
     ) -> None:
         steps, folder = cadence.steps, self.folder
         self._clock = time.monotonic() - folder.rewind_metrics(start)
-        self._open_tensorboard(start)
+        if self.options.tensorboard:
+            path = str(folder.path / "tensorboard")
+            self.tensorboard = tensorboard_writer()(path, purge_step=start + 1)
         with (
             ProgressReport(self.experiment.name, start, steps) as self.progress,
             noted_signals() as received,
@@ -109,7 +134,7 @@ class _Run:
                 hooks = loop.Hooks(
                     self._log,
                     self._evaluate,
-                    self._save,
+                    self.checkpoints.save,
                     self.progress.advance,
                     lambda: received() is not None,
                 )
@@ -155,26 +180,12 @@ class _Run:
         self._record(step, "heldout", values)
         self.progress.figures(step, "held-out", values)
 
-    def _save(self, step: int, state: State) -> None:
-        self.checkpoints.save(step, state)
-
     def _write_references(self) -> None:
-        if not any(m["step"] == 0 for m in self.folder.read_metrics()):
-            for split, values in self.task.references().items():
+        # Each that is missing, since a kill may have come between two of them.
+        written = {m["split"] for m in self.folder.read_metrics() if m["step"] == 0}
+        for split, values in self.task.references().items():
+            if split not in written:
                 self._record(0, split, values)
-
-    def _open_tensorboard(self, start: int) -> None:
-        if not self.options.tensorboard:
-            return
-        try:
-            from tensorboardX import SummaryWriter
-        except ImportError as error:
-            raise InputError(
-                "--tensorboard needs a package: pip install 'aigc_jax[tensorboard]'"
-            ) from error
-        self.tensorboard = SummaryWriter(
-            str(self.folder.path / "tensorboard"), purge_step=start + 1
-        )
 
     def _profiled(self, dispatch: loop.Dispatch) -> loop.Dispatch:
         """Traces the third dispatch: the first compiles, the second may still wait for data."""

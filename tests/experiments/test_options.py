@@ -96,8 +96,17 @@ def test_a_seed_that_no_key_can_be_made_from_is_named(seed):
 STORED = dataclasses.asdict(PRESETS["default"])
 
 
+def refusal(options, stored):
+    """What is said of a run continued under these options; None where it may be."""
+    try:
+        refuse_changes(options, stored, "runs/a")
+    except InputError as error:
+        return str(error)
+    return None
+
+
 def test_a_run_goes_on_under_its_own_options():
-    refuse_changes(PRESETS["default"], STORED, "runs/a")
+    assert refusal(PRESETS["default"], STORED) is None
 
 
 @pytest.mark.parametrize(
@@ -112,7 +121,7 @@ def test_a_run_goes_on_under_its_own_options():
     ],
 )
 def test_what_does_not_decide_the_result_may_change(change):
-    refuse_changes(dataclasses.replace(PRESETS["default"], **change), STORED, "runs/a")
+    assert refusal(dataclasses.replace(PRESETS["default"], **change), STORED) is None
 
 
 @pytest.mark.parametrize(
@@ -130,13 +139,12 @@ def test_what_does_not_decide_the_result_may_change(change):
 def test_what_decides_the_result_may_not_change_and_is_named(change):
     options = dataclasses.replace(PRESETS["default"], **change)
     (name, value) = next(iter(change.items()))
-    with pytest.raises(InputError) as caught:
-        refuse_changes(options, STORED, "runs/a")
-    assert f"--{name}={value}" in str(caught.value)
-    assert f"{name}={STORED[name]}" in str(caught.value)
-    assert "runs/a" in str(caught.value)
+    said = refusal(options, STORED)
+    assert f"--{name}={value}" in said
+    assert f"{name}={STORED[name]}" in said
+    assert "runs/a" in said
 
 
 def test_an_option_newer_than_the_run_is_no_change():
     stored = {k: v for k, v in STORED.items() if k != "size"}
-    refuse_changes(dataclasses.replace(PRESETS["default"], size=99), stored, "runs/a")
+    assert refusal(dataclasses.replace(PRESETS["default"], size=99), stored) is None

@@ -1,10 +1,16 @@
 """What a run leaves behind, and what can be done with it."""
 
 import json
+import shutil
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from aigc_jax.errors import InputError
+from experiments import gan, training
+from experiments.options import from_flags
 
 COMMANDS = {
     "gan": ["--steps=40", "--eval_every=20", "--checkpoint_every=20", "--log_every=10"],
@@ -61,6 +67,39 @@ def test_tensorboard_and_profile_are_written_where_asked_for(run):
         pytest.skip("asked for with the GAN alone")
     assert any(p.name.startswith("events.out") for p in (folder / "tensorboard").iterdir())
     assert any(p.suffix == ".pb" for p in (folder / "profile").rglob("*"))
+
+
+def test_a_reference_that_a_kill_cut_off_is_written_by_the_next(run, launch, tmp_path):
+    name, folder = run
+    copy = tmp_path / "run"
+    shutil.copytree(folder, copy)
+    shutil.rmtree(copy / "checkpoints")
+    first = (folder / "metrics.jsonl").read_text().splitlines()[0]
+    (copy / "metrics.jsonl").write_text(first + "\n")
+    launch(
+        f"experiments.{name}",
+        "--steps_per_dispatch=2",
+        *COMMANDS[name],
+        "--workdir=run",
+        cwd=tmp_path,
+    )
+
+    def splits(path):
+        lines = (path / "metrics.jsonl").read_text().splitlines()
+        return sorted(json.loads(line)["split"] for line in lines)
+
+    assert splits(copy) == splits(folder)
+
+
+def test_tensorboard_without_its_package_is_refused_before_anything_is_written(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    values = {"tensorboard": True, "workdir": str(tmp_path / "run")}
+    options = from_flags(gan.EXPERIMENT.presets, values)
+    with pytest.raises(InputError, match="pip install"):
+        training.train(gan.EXPERIMENT, options, "")
+    assert not list(tmp_path.iterdir())
 
 
 def test_samples_from_the_folder_alone(run, launch, tmp_path):
