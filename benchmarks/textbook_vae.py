@@ -25,14 +25,13 @@ pip install 'aigc_jax[bench]'. It takes about two minutes on 2 cores.
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 from absl import flags
 
 from aigc_jax import parallel, vae
-from benchmarks import machine, ours, side_by_side
+from benchmarks import machine, ours, rows, side_by_side
 from benchmarks.turns import Check, Row
 
 BATCH_SIZE = 128
@@ -67,23 +66,8 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
         weights={name: ours.layers(params[name]) for name in ("encoder", "decoder")},
         threads=machine.threads(),
     )
-
-    def keras(row: str, **options) -> Row:
-        return getattr(machine.import_peer("vae_keras"), row)(task, **options)
-
-    def torch(compiled: bool) -> Row:
-        return machine.import_peer("vae_torch").row(task, compiled)
-
-    factories = (
-        partial(keras, "article_row"),
-        partial(keras, "function_row", jit_compile=False),
-        partial(keras, "function_row", jit_compile=True),
-        partial(torch, compiled=False),
-        partial(torch, compiled=True),
-        partial(ours.scan_row, algorithm, images, BATCH_SIZE, LOSSES),
-        partial(ours.step_row, algorithm, images, BATCH_SIZE, LOSSES),
-    )
-    return check, dict(zip(ROWS, factories, strict=True))
+    named = rows.factories(ROWS, task, algorithm, images, LOSSES, family="vae")
+    return check, named
 
 
 if __name__ == "__main__":
