@@ -2,7 +2,8 @@
 
     python -m experiments.evaluate --workdir=runs/vae-mnist5k-default
 
-The figures are printed, and written as JSON with --out.
+The newest checkpoint is judged, or with --checkpoint=best that of the lowest held-out score, where
+the experiment has one. The figures are printed, and written as JSON with --out.
 """
 
 import json
@@ -11,11 +12,12 @@ from absl import app, flags
 
 from aigc_jax.errors import InputError
 from experiments import launch
-from experiments.finished import open_run
+from experiments.finished import CHECKPOINTS, open_run
 from experiments.output import check_out, write_out
 from experiments.run_config import check_data, describe_data
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run to judge. Required.")
+CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", CHECKPOINTS, "Which state to judge.")
 DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Where the data set's files are, if no longer where they were."
 )
@@ -25,9 +27,9 @@ OUT = flags.DEFINE_string(
 )
 
 
-def evaluate(workdir: str, **changes: str | None) -> dict:
-    """All held-out figures of the run's newest checkpoint, its baselines and floors, by name."""
-    run = open_run(workdir, **changes)
+def evaluate(workdir: str, checkpoint: str = "newest", **changes: str | None) -> dict:
+    """All held-out figures of the run's checkpoint, its baselines and floors, by name."""
+    run = open_run(workdir, checkpoint, **changes)
     data = run.experiment.load(run.options)
     check_data(describe_data(data), run.config, workdir)
     task = run.experiment.task(run.options, data, run.facts, run.algorithm)
@@ -54,7 +56,9 @@ def main(_: list[str]) -> None:
         if not WORKDIR.value:
             raise InputError("--workdir is required; see --help")
         out = check_out(OUT.value) if OUT.value else None
-        figures = evaluate(WORKDIR.value, data_dir=DATA_DIR.value, text=TEXT.value)
+        figures = evaluate(
+            WORKDIR.value, CHECKPOINT.value, data_dir=DATA_DIR.value, text=TEXT.value
+        )
         print(f"{WORKDIR.value} at step {figures['step']}\n{table(figures)}")
         if out:
             write_out(out, json.dumps(figures, indent=2) + "\n")

@@ -13,6 +13,7 @@ from experiments import gan, lm, vae
 from experiments.experiment import Experiment
 from experiments.options import from_flags
 
+CHECKPOINTS = ("newest", "best")
 EXPERIMENTS = {e.name: e for e in (gan.EXPERIMENT, vae.EXPERIMENT, lm.EXPERIMENT)}
 
 
@@ -29,22 +30,29 @@ class Finished(NamedTuple):
     config: dict[str, Any]
 
 
-def open_run(workdir: str, **changes: Any) -> Finished:
-    """Restores the newest checkpoint of a run; the folder is only read.
+def open_run(workdir: str, checkpoint: str = "newest", **changes: Any) -> Finished:
+    """Restores a checkpoint of a run; the folder is only read.
 
     Args:
       workdir: the run's folder.
+      checkpoint: one of `CHECKPOINTS`; `best` is the state with the lowest held-out score.
       changes: options to take other values than the run was trained with, such as `data_dir`; None
         leaves them.
 
     Raises:
-      InputError: the folder holds no run, or the run no checkpoint.
+      InputError: the folder holds no run, or the run no such checkpoint.
     """
+    if checkpoint not in CHECKPOINTS:
+        raise InputError(f"unknown checkpoint {checkpoint!r}; choose one of {CHECKPOINTS}")
     folder = RunFolder(workdir)
     config = folder.read_config()
     if config is None:
         raise InputError(
             f"workdir {workdir} holds no run; train one first, with python -m experiments.gan, say"
+        )
+    if checkpoint == "best" and config.get("score") is None:
+        raise InputError(
+            f"the run in workdir {workdir} keeps no best checkpoint; take --checkpoint=newest"
         )
     experiment = EXPERIMENTS.get(config["experiment"])
     if experiment is None:
@@ -57,12 +65,14 @@ def open_run(workdir: str, **changes: Any) -> Finished:
     algorithm = experiment.algorithm(options, config["model"])
     like = jax.jit(algorithm.init)(jax.random.key(options.seed))
     found = None
-    if folder.checkpoints.is_dir():
-        with Checkpoints(folder.checkpoints) as checkpoints:
+    place = folder.best if checkpoint == "best" else folder.checkpoints
+    if place.is_dir():
+        with Checkpoints(place) as checkpoints:
             found = checkpoints.restore_newest(like, repair=False)
     if found is None:
+        kind = "best checkpoint" if checkpoint == "best" else "checkpoint"
         raise InputError(
-            f"workdir {workdir} has no checkpoint yet; run its command again to go on with it"
+            f"workdir {workdir} has no {kind} yet; run its command again to go on with it"
         )
     return Finished(experiment, options, config["model"], algorithm, *found, folder, config)
 

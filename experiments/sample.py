@@ -4,7 +4,8 @@
     python -m experiments.sample --workdir=runs/vae-mnist5k-default --num=1000 --out=samples.npz
     python -m experiments.sample --workdir=runs/lm-python_docs-default --num=3 --out=samples.txt
 
-The newest checkpoint is taken; the run is only read.
+The newest checkpoint is taken, or with --checkpoint=best that of the lowest held-out score, where
+the experiment has one. The run is only read.
 """
 
 import io
@@ -16,12 +17,13 @@ from absl import app, flags
 from aigc_jax.errors import InputError
 from aigc_jax.pictures import image_grid
 from experiments import launch, texts
-from experiments.finished import Finished, open_run
+from experiments.finished import CHECKPOINTS, Finished, open_run
 from experiments.images import grid
 from experiments.options import check_seed
 from experiments.output import check_out, write_out
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run to sample from. Required.")
+CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", CHECKPOINTS, "Which state to sample from.")
 NUM = flags.DEFINE_integer("num", 64, "How many samples.")
 OUT = flags.DEFINE_string(
     "out",
@@ -69,7 +71,7 @@ def main(_: list[str]) -> None:
             raise InputError(f"--num must be at least 1, got {NUM.value}")
         check_seed(SEED.value)
         out = check_out(OUT.value)
-        run = open_run(WORKDIR.value)
+        run = open_run(WORKDIR.value, CHECKPOINT.value)
         write_out(out, encode(draw(run, NUM.value, SEED.value), out.suffix))
         print(f"{NUM.value} samples of {WORKDIR.value} at step {run.step} in {out}")
 
