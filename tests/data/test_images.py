@@ -1,5 +1,6 @@
 import dataclasses
 import gzip
+import hashlib
 import struct
 import sys
 
@@ -103,8 +104,18 @@ def test_fingerprint_sees_one_pixel_one_label_and_the_order(mnist5k):
         small._replace(train=small.train[::-1], train_labels=small.train_labels[::-1]),
         small._replace(train=small.train.reshape(9, 14, 56, 1)),
         small._replace(train=small.heldout, heldout=small.train),
+        small._replace(train_labels=None),
+        small._replace(heldout_labels=None),
+        small._replace(train_labels=None, heldout_labels=None),
+        small._replace(train_labels=small.train_labels.astype(np.uint16)),
+        small._replace(train_labels=small.train_labels.astype(np.int32)),
     ]
     assert len({variant.fingerprint() for variant in variants}) == len(variants)
+
+
+def test_fingerprint_sees_through_the_layout_in_memory(mnist5k):
+    turned = np.asfortranarray(mnist5k.train)
+    assert mnist5k._replace(train=turned).fingerprint() == mnist5k.fingerprint()
 
 
 @pytest.mark.parametrize("shape", [(3, 5, 7), (1, 1, 1), (11,)])
@@ -162,6 +173,16 @@ def test_a_folder_of_idx_files_loads(tmp_path, name):
     np.testing.assert_array_equal(loaded.train_labels, arrays["train labels"])
     np.testing.assert_array_equal(loaded.heldout, arrays["test images"][..., None])
     np.testing.assert_array_equal(loaded.heldout_labels, arrays["test labels"])
+
+
+def test_the_hash_of_a_labelled_set_is_over_shapes_and_bytes_alone(tmp_path):
+    # Runs keep it in config.json: it may not change, or they could not be continued.
+    arrays = write_dataset(tmp_path)
+    digest = hashlib.sha256()
+    for part in ("train", "test"):
+        for array in (arrays[f"{part} images"][..., None], arrays[f"{part} labels"]):
+            digest.update(str(array.shape).encode() + array.astype(np.uint8).tobytes())
+    assert load_images("mnist", str(tmp_path)).fingerprint() == digest.hexdigest()
 
 
 @pytest.mark.parametrize(
