@@ -1,0 +1,200 @@
+"""One's own images: an .npz file, or a folder of PNG and JPEG files.
+
+Dimensions: M images, H W C image.
+"""
+
+import io
+import os
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from aigc_jax.data.images import Images
+from aigc_jax.errors import InputError
+
+FEWEST = 20  # images, so that two are held out
+MOST_BYTES = 2**35  # of pixels, as all are kept in memory
+HIGHEST_LABEL = 2**16 - 1
+
+_SUFFIXES = (".png", ".jpg", ".jpeg")
+# The modes in which Pillow opens them, each with the one to convert to.
+_CONVERTED = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGB": "RGB", "RGBA": "RGB"}
+
+
+def load_own_images(path: str) -> Images:
+    """Loads the images of an .npz file or of a folder, and splits them 90 / 10.
+
+    The split is by a permutation that depends on M alone; its last ⌊M / 10⌋ are held out.
+
+    Args:
+      path: one of two.
+        An .npz file with an array `images`, uint8 `[M, H, W]`, `[M, H, W, 1]` or `[M, H, W, 3]`,
+        and, where they are labelled, `labels`, integers `[M]` from 0 on.
+        A folder of PNG and JPEG files of one size, in the order of their names, turned as a viewer
+        shows them; RGB if any of them is, grey otherwise. Where they lie in subfolders, each
+        subfolder is a class: 0, 1, … in the order of their names. Names that begin with a dot are
+        passed over.
+
+    Returns:
+      uint8 `[M, H, W, C]` in two parts, with int32 labels or None; named after the path.
+
+    Raises:
+      InputError: names the file or folder that cannot be used.
+    """
+    if not path:
+        raise InputError("--images is empty; name an .npz file or a folder of images")
+    if not os.path.isdir(path) and not os.path.isfile(path):
+        raise InputError(f"{path}: no such file or folder")
+    read = _from_folder if os.path.isdir(path) else _from_npz
+    try:
+        images, labels = read(Path(path))
+    except MemoryError as error:
+        raise InputError(f"{path}: its images do not fit into the memory") from error
+    order = np.random.default_rng(len(images)).permutation(len(images))
+    train, heldout = np.split(order, [-(len(images) // 10)])
+    name = Path(os.path.abspath(path)).stem
+    if labels is None:
+        return Images(name, images[train], None, images[heldout], None)
+    return Images(name, images[train], labels[train], images[heldout], labels[heldout])
+
+
+def _check_count(place: Path, images: int) -> None:
+    if images < FEWEST:
+        raise InputError(f"{place}: holds {images} images; at least {FEWEST} are needed")
+
+
+def _check_bytes(place: Path, count: int) -> None:
+    if count > MOST_BYTES:
+        sizes = f"{count / 2**30:.1f} GiB, above the {MOST_BYTES / 2**30:.1f} that are allowed"
+        raise InputError(f"{place}: its pixels would take {sizes}")
+
+
+def _reason(error: Exception) -> str:
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return said.splitlines()[0][:200]
+
+
+def _from_npz(file: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+            images = _member(archive, file, "images") if "images" in names else None
+            labels = _member(archive, file, "labels") if "labels" in names else None
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({_reason(error)})") from error
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
+        message = f"{file}: not an .npz file, or damaged ({_reason(error)})"
+        raise InputError(f"{message}; write one with np.savez(FILE, images=...)") from error
+    if images is None:
+        found = ", ".join(map(repr, names[:5])) or "nothing"
+        raise InputError(f"{file}: has no array 'images'; it holds {found}")
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
+        wanted = "uint8 [M, H, W], [M, H, W, 1] or [M, H, W, 3]"
+        raise InputError(f"{file}: 'images' must be {wanted}, and is {_kind(images)}")
+    _check_count(file, len(images))
+    if images.size == 0:
+        raise InputError(f"{file}: 'images' has no pixels: it is {_kind(images)}")
+    if labels is None:
+        return images, None
+    if labels.dtype.kind not in "iu" or labels.shape != (len(images),):
+        wanted = f"integers [{len(images)}]"
+        raise InputError(f"{file}: 'labels' must be {wanted}, and is {_kind(labels)}")
+    if labels.min() < 0 or labels.max() > HIGHEST_LABEL:
+        found = f"{labels.min()} to {labels.max()}"
+        raise InputError(f"{file}: 'labels' must be from 0 to {HIGHEST_LABEL}, and are {found}")
+    return images, labels.astype(np.int32)
+
+
+def _kind(array: np.ndarray) -> str:
+    return f"{array.dtype} {list(array.shape)}"
+
+
+def _member(archive: zipfile.ZipFile, file: Path, name: str) -> np.ndarray:
+    try:
+        member = archive.getinfo(f"{name}.npy")
+        _check_bytes(file, member.file_size)
+        with archive.open(member) as stream:
+            return np.lib.format.read_array(stream, allow_pickle=False)
+    except InputError:
+        raise
+    except Exception as error:  # zip, its compressors and NumPy's header raise what they trip on
+        if "allow_pickle" in str(error):
+            message = f"{file}: {name!r} holds Python objects, which are never unpickled"
+            raise InputError(f"{message}; save it with a numeric dtype") from error
+        raise InputError(f"{file}: {name!r} cannot be read ({_reason(error)})") from error
+
+
+def _from_folder(folder: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    entries = _entries(folder)
+    classes = [entry for entry in entries if os.path.isdir(entry)]
+    if classes and len(classes) < len(entries):
+        file = next(entry for entry in entries if entry not in classes)
+        mixture = f"a file ({file.name}) beside a subfolder ({classes[0].name})"
+        raise InputError(f"{folder}: has {mixture}; put all images into subfolders, or none")
+    files, labels = [], []
+    for label, place in enumerate(classes or [folder]):
+        inside = _entries(place)
+        if not inside:
+            raise InputError(f"{place}: holds no images")
+        files += inside
+        labels += [label] * len(inside)
+    for file in files:
+        if file.suffix.lower() not in _SUFFIXES or not os.path.isfile(file):
+            raise InputError(f"{file}: neither a PNG nor a JPEG file; move it elsewhere")
+    return _decoded(folder, files), np.array(labels, np.int32) if classes else None
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({_reason(error)})") from error
+    return sorted(entries, key=lambda entry: entry.name)
+
+
+def _decoded(folder: Path, files: list[Path]) -> np.ndarray:
+    """The images of all files, `[M, H, W, 1]`, or `[M, H, W, 3]` if one of them is RGB."""
+    _check_count(folder, len(files))
+    first = _image(files[0])
+    _check_bytes(folder, len(files) * first.size)
+    images = np.empty((len(files), *first.shape), np.uint8)
+    for i, file in enumerate(files):
+        image = _image(file)
+        if image.shape[:2] != first.shape[:2]:
+            (h, w, _), (height, width, _) = first.shape, image.shape
+            sizes = f"{width}×{height} pixels, and {files[0]} has {w}×{h}"
+            raise InputError(f"{file}: has {sizes}; all must be of one size")
+        if image.shape[2] > images.shape[3]:
+            images = np.repeat(images, 3, axis=3)
+        images[i] = image
+    return images
+
+
+def _image(file: Path) -> np.ndarray:
+    """uint8 `[H, W, 1]` or `[H, W, 3]`."""
+    try:
+        content = file.read_bytes()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damage beside the pixels, as in the metadata
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(content), formats=("PNG", "JPEG"))
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)
+    except UnidentifiedImageError as error:
+        raise InputError(f"{file}: not a PNG or JPEG image, or damaged") from error
+    except Exception as error:  # decoders raise whatever they trip on
+        raise InputError(f"{file}: cannot be read ({_reason(error)})") from error
+    # Pillow halves the bits of 16-bit colours without a word; the depth is byte 24 of a PNG.
+    if image.format == "PNG" and content[24] == 16:
+        raise InputError(f"{file}: has 16 bits a channel; convert it to 8")
+    if image.mode not in _CONVERTED:
+        raise InputError(f"{file}: is {image.mode}, neither grey nor RGB; convert it")
+    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
+        raise InputError(f"{file}: has transparent pixels; lay it on a background")
+    pixels = np.asarray(image.convert(_CONVERTED[image.mode]))
+    return pixels.reshape(*pixels.shape[:2], -1)
