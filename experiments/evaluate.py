@@ -21,6 +21,9 @@ CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", CHECKPOINTS, "Which state
 DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Where the data set's files are, if no longer where they were."
 )
+IMAGES = flags.DEFINE_string(
+    "images", None, "Where the run's own images are, if no longer where they were."
+)
 TEXT = flags.DEFINE_string("text", None, "Where the run's text is, if no longer where it was.")
 OUT = flags.DEFINE_string(
     "out", None, "JSON file to write the figures to, replaced when it exists."
@@ -56,9 +59,8 @@ def main(_: list[str]) -> None:
         if not WORKDIR.value:
             raise InputError("--workdir is required; see --help")
         out = check_out(OUT.value) if OUT.value else None
-        figures = evaluate(
-            WORKDIR.value, CHECKPOINT.value, data_dir=DATA_DIR.value, text=TEXT.value
-        )
+        moved = {"data_dir": DATA_DIR.value, "images": IMAGES.value, "text": TEXT.value}
+        figures = evaluate(WORKDIR.value, CHECKPOINT.value, **moved)
         print(f"{WORKDIR.value} at step {figures['step']}\n{table(figures)}")
         if out:
             write_out(out, json.dumps(figures, indent=2) + "\n")

@@ -13,14 +13,14 @@ import jax
 
 from aigc_jax import gan
 from aigc_jax.algorithm import Algorithm
-from aigc_jax.data.images import DATASETS, Images
+from aigc_jax.data.images import Images
 from aigc_jax.errors import InputError
 from aigc_jax.metrics.pixels import shuffled_pixels
 from aigc_jax.metrics.prdc import prdc
 from experiments import images as shared
 from experiments import launch
 from experiments.experiment import Experiment, Task
-from experiments.options import Options, option
+from experiments.options import option
 
 GENERATOR_LOSSES = {
     "nonsaturating": gan.nonsaturating_generator_loss,
@@ -29,10 +29,9 @@ GENERATOR_LOSSES = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GanOptions(Options):
-    """The options of every experiment, and the GAN's own."""
+class GanOptions(shared.ImageOptions):
+    """The options of every experiment on images, and the GAN's own."""
 
-    dataset: str = option("mnist5k", "What to train on.", choices=DATASETS)
     generator_loss: str = option(
         "nonsaturating", "What the generator minimises.", choices=tuple(GENERATOR_LOSSES)
     )

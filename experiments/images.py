@@ -1,5 +1,6 @@
 """What the launchers on images share."""
 
+import dataclasses
 from statistics import NormalDist
 from typing import Any
 
@@ -8,18 +9,39 @@ import jax.numpy as jnp
 import numpy as np
 
 from aigc_jax.algorithm import Algorithm, State
-from aigc_jax.data.images import Images, load_images
-from experiments.options import Options
+from aigc_jax.data.images import DATASETS, Images, load_images
+from aigc_jax.data.own_images import load_own_images
+from experiments.options import Options, option
 
 
-def load(options: Options) -> Images:
-    """The data set that the options name."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageOptions(Options):
+    """The options of every experiment, and which images it is about."""
+
+    dataset: str = option("mnist5k", "What to train on.", choices=DATASETS)
+    images: str | None = option(
+        None,
+        "Images of your own to train on instead, whatever --dataset says: an .npz file with a "
+        "uint8 array `images` ([M, H, W], [M, H, W, 1] or [M, H, W, 3]) and, if they are labelled, "
+        "integer `labels` [M]; or a folder of PNG and JPEG files of one size, in a subfolder for "
+        "each class if they are labelled.",
+        changeable=True,
+    )
+
+
+def load(options: ImageOptions) -> Images:
+    """The images that the options name."""
+    if options.images is not None:
+        return load_own_images(options.images)
     return load_images(options.dataset, options.data_dir)
 
 
 def facts(options: Options, images: Images) -> dict[str, Any]:
-    """What a network on images needs to know."""
-    return {"image_shape": list(images.train.shape[1:])}
+    """What a network on images needs to know: their shape, and how many classes if labelled."""
+    classes = None
+    if images.train_labels is not None and images.heldout_labels is not None:
+        classes = 1 + int(max(images.train_labels.max(), images.heldout_labels.max()))
+    return {"image_shape": list(images.train.shape[1:]), "classes": classes}
 
 
 def unit_interval(images: np.ndarray) -> np.ndarray:

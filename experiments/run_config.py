@@ -19,9 +19,9 @@ VERSIONED = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 def default_workdir(experiment: Experiment, options: Options) -> str:
-    """runs/EXPERIMENT-DATASET-PRESET."""
-    file = getattr(options, "text", None)
-    data = Path(file).stem if file else options.dataset
+    """runs/EXPERIMENT-DATASET-PRESET; a file or folder of one's own is called by its stem."""
+    own = getattr(options, "text", None) or getattr(options, "images", None)
+    data = Path(os.path.abspath(own)).stem if own else options.dataset
     return f"runs/{experiment.name}-{data}-{options.preset}"
 
 

@@ -3,6 +3,7 @@
     python -m experiments.vae                       # the default preset, on 5,000 real digits
     python -m experiments.vae --preset=textbook     # the source article's VAE to the letter
     python -m experiments.vae --dataset=mnist --latent_size=20 --steps=50000
+    python -m experiments.vae --images=FILE.npz     # or a folder of images
 
 Run the same command again to continue a run that was stopped.
 """
@@ -16,20 +17,19 @@ import numpy as np
 
 from aigc_jax import vae
 from aigc_jax.algorithm import Algorithm
-from aigc_jax.data.images import DATASETS, Images
+from aigc_jax.data.images import Images
 from aigc_jax.metrics.pixels import independent_pixels_nll, pixel_means
 from aigc_jax.parallel import example_keys
 from experiments import images as shared
 from experiments import launch
 from experiments.experiment import Experiment, Task
-from experiments.options import Options, option
+from experiments.options import option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class VaeOptions(Options):
-    """The options of every experiment, and the VAE's own."""
+class VaeOptions(shared.ImageOptions):
+    """The options of every experiment on images, and the VAE's own."""
 
-    dataset: str = option("mnist5k", "What to train on.", choices=DATASETS)
     latent_size: int = option(2, "Dimensions of the latent space.")
 
 
@@ -60,7 +60,7 @@ def task(options: VaeOptions, images: Images, facts: dict, algorithm: Algorithm)
     """Trains on the images; judges by bound and likelihood of held-out ones, binarised once."""
     config = _config(options, facts)
     networks = vae.networks_of(config)
-    train, grey = shared.unit_interval(images.train), shared.unit_interval(images.heldout)
+    grey = shared.unit_interval(images.heldout)
     key_x, key_z = jax.random.split(jax.random.key(BINARISATION))
     binary = vae.binarise(example_keys(key_x, len(grey)), jnp.asarray(grey))
     judged = binary if config.dynamic_binarisation else jnp.asarray(grey)
@@ -73,7 +73,7 @@ def task(options: VaeOptions, images: Images, facts: dict, algorithm: Algorithm)
         return figures
 
     def references():
-        judge = partial(independent_pixels_nll, pixel_means(train))
+        judge = partial(independent_pixels_nll, pixel_means(shared.unit_interval(images.train)))
         bound, nll = judge(np.asarray(judged)), judge(np.asarray(binary))
         return {"independent pixels": {"negative_elbo_nats": bound, "nll_nats_per_image": nll}}
 
