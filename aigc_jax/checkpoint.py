@@ -6,8 +6,11 @@ each checkpoint, since flipped bits in array data restore silently; strict shape
 fallback to the newest checkpoint that is sound.
 """
 
+import contextlib
 import hashlib
 import logging
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +70,10 @@ class Checkpoints:
 
     Args:
       folder: created when missing.
-      keep: how many of the newest checkpoints stay on disk.
+      keep: how many of the newest checkpoints stay on disk; None leaves that to `remove`.
     """
 
-    def __init__(self, folder: Path, keep: int = 3):
+    def __init__(self, folder: Path, keep: int | None = 3):
         logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax narrates each save
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder.absolute()
@@ -85,7 +88,8 @@ class Checkpoints:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._manager.close()
+        with self._write_errors():
+            self._manager.close()
 
     def steps(self) -> list[int]:
         """The steps of the finished checkpoints, in ascending order."""
@@ -116,15 +120,51 @@ class Checkpoints:
         Raises:
           InputError: one of them failed.
         """
-        try:
+        with self._write_errors():
             self._manager.wait_until_finished()
+
+    @contextlib.contextmanager
+    def _write_errors(self) -> Iterator[None]:
+        try:
+            yield
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{self.folder}: a checkpoint could not be written ({error})"
             ) from error
 
+    def remove(self, unwanted: Callable[[int], bool]) -> None:
+        """Deletes the checkpoints of the steps that `unwanted` picks, whole or damaged.
+
+        Raises:
+          InputError: a save before this one failed, or the folder cannot be changed.
+        """
+        self.wait()
+        try:
+            paths = [p for p in self.folder.iterdir() if p.name.isdecimal()]
+            for path in (p for p in paths if unwanted(int(p.name))):
+                shutil.rmtree(path)
+        except OSError as error:
+            raise InputError(f"{self.folder}: cannot make room ({error})") from error
+        self._manager.reload()
+
     def restore_newest(self, like: Any, repair: bool = True) -> tuple[int, Any] | None:
-        """The newest sound checkpoint, or None where there is none.
+        """The newest sound checkpoint, or None where there is none; see `newest_sound`.
+
+        Raises:
+          InputError: there are checkpoints and all are damaged, or one is sound but of another
+            model.
+        """
+        tried = self.steps()
+        found = self.newest_sound(like, repair)
+        if tried and found is None:
+            raise InputError(
+                f"{self.folder}: none of the checkpoints {tried} can be read; "
+                "choose another --workdir"
+            )
+        return found
+
+    def newest_sound(self, like: Any, repair: bool = True) -> tuple[int, Any] | None:
+        """The newest sound checkpoint, or None where none is.
 
         A damaged one is renamed `damaged-<step>` and the one before it is tried: nothing is
         deleted, and training can save that step again.
@@ -137,11 +177,9 @@ class Checkpoints:
           Its step, and a state like `like`.
 
         Raises:
-          InputError: there are checkpoints and all are damaged, or one is sound but of another
-            model.
+          InputError: one is sound but of another model.
         """
-        tried = self.steps()
-        for step in reversed(tried):
+        for step in reversed(self.steps()):
             problem = "its contents do not match their SHA-256"
             try:
                 leaves, stored = self._read(step, _to_host(like))
@@ -154,11 +192,6 @@ class Checkpoints:
             logger.warning("checkpoint %d is damaged and passed over: %s", step, problem)
             if repair:
                 self._set_aside(step)
-        if tried:
-            raise InputError(
-                f"{self.folder}: none of the checkpoints {tried} can be read; "
-                "choose another --workdir"
-            )
         return None
 
     def _read(self, step: int, target: list[np.ndarray]) -> tuple[list[np.ndarray], str]:

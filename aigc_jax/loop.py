@@ -58,7 +58,7 @@ class Hooks(NamedTuple):
     """What the loop calls. None of it may change the state."""
 
     log: Callable[[int, dict[str, float]], None]  # (step, means over the dispatch ending there)
-    evaluate: Callable[[int, State], None]  # (step, state)
+    evaluate: Callable[[int, State], bool]  # (step, state): True where the goal is reached
     save: Callable[[int, State], None]  # (step, state): every figure up to here was finite
     advance: Callable[[int], None]  # (step): the device has done so many
     interrupted: Callable[[], bool]  # asks for a save and a return at the next boundary
@@ -98,7 +98,7 @@ def train(
     cadence: Cadence,
     hooks: Hooks,
 ) -> tuple[int, State]:
-    """Trains from step `start` to `cadence.steps`, or until interrupted.
+    """Trains from step `start` to `cadence.steps`, to the goal, or until interrupted.
 
     Args:
       dispatch: see `make_dispatch`.
@@ -145,8 +145,8 @@ def train(
             read_pending()
             if not finite(state):
                 raise Diverged(f"a parameter is not finite after step {step}", step)
-        if evaluate:
-            hooks.evaluate(step, state)
+        if evaluate and hooks.evaluate(step, state):
+            stop = True
         if save or stop:
             hooks.save(step, state)
         if stop:

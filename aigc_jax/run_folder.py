@@ -1,4 +1,4 @@
-"""The folder of one run: config.json, metrics.jsonl, samples/, checkpoints/, index.html.
+"""The folder of one run: config.json, metrics.jsonl, samples/, checkpoints/, best/, index.html.
 
 Every file is replaced atomically or appended to line by line, so a process may be killed at any
 instruction and the next one finds a folder that it can go on from.
@@ -43,6 +43,7 @@ class RunFolder:
         self.path = Path(path)
         self.samples = self.path / "samples"
         self.checkpoints = self.path / "checkpoints"
+        self.best = self.path / "best"
         self.page = self.path / "index.html"
         self._config = self.path / "config.json"
         self._metrics = self.path / "metrics.jsonl"
@@ -53,7 +54,7 @@ class RunFolder:
         Raises:
           InputError: it cannot be made or written to, or it holds something that is not a run.
         """
-        ours = {self.samples.name, self.checkpoints.name}
+        ours = {self.samples.name, self.checkpoints.name, self.best.name}
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             present = [p.name for p in self.path.iterdir() if p.name[0] != "."]
@@ -119,6 +120,10 @@ class RunFolder:
             if isinstance(record, dict) and "step" in record:
                 lines.append(record)
         return lines
+
+    def heldout(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl that are evaluations on held-out data, in order."""
+        return [record for record in self.read_metrics() if record.get("split") == "heldout"]
 
     def append_metrics(
         self, step: int, split: str, values: dict[str, float], wall_s: float

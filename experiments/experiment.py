@@ -20,6 +20,8 @@ class Task(NamedTuple):
     evaluate: Callable[[State, bool], dict[str, float]]  # (state, thorough) -> held-out figures
     references: Callable[[], dict[str, dict[str, float]]]  # the same figures of trivial models
     pictures: Callable[[State], dict[str, Artefact]]  # by name: what goes to samples/
+    score: str | None = None  # the held-out figure, the lower the better, of the best state
+    goal: float | None = None  # training ends at the first evaluation whose score is not above it
 
 
 class Experiment(NamedTuple):

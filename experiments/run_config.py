@@ -11,7 +11,7 @@ import jax
 
 from aigc_jax.algorithm import State
 from aigc_jax.errors import InputError
-from experiments.experiment import Experiment
+from experiments.experiment import Experiment, Task
 from experiments.figures import MEANINGS
 from experiments.options import Options, refuse_changes
 
@@ -82,6 +82,7 @@ def describe(
     described: dict[str, Any],
     facts: dict[str, Any],
     state: State,
+    task: Task,
 ) -> dict[str, Any]:
     """What config.json says of a run: enough to sample from it and to repeat it."""
     networks = {k: v for k, v in state._asdict().items() if k.startswith("params")}
@@ -99,6 +100,8 @@ def describe(
         },
         "data": described,
         "figures": MEANINGS,
+        "score": task.score,
+        "goal": task.goal,
         "hardware": cores
         if device.platform == "cpu"
         else f"{jax.device_count()} × {device.device_kind}",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from aigc_jax.errors import Diverged, InputError
 from aigc_jax.pictures import image_grid
 from aigc_jax.progress import ProgressReport
 from aigc_jax.run_folder import RunFolder, write_atomically
+from experiments.best import Best
 from experiments.experiment import Artefact, Experiment, Task
 from experiments.interrupt import Interrupted, noted_signals
 from experiments.options import Options
@@ -26,10 +28,11 @@ from experiments.run_config import (
     describe,
     describe_data,
 )
+from experiments.tracing import profiled, tensorboard_writer
 
 
 def train(experiment: Experiment, options: Any, command: str) -> RunFolder:
-    """Trains to `options.steps`, continuing the run in the folder if any; writes its page.
+    """Trains to `options.steps` or to the task's goal, continuing the folder's run; writes a page.
 
     Everything that can be wrong with the options or the data is found out before anything is
     written.
@@ -67,32 +70,22 @@ def train(experiment: Experiment, options: Any, command: str) -> RunFolder:
     if options.tensorboard:
         tensorboard_writer()
     folder.create()
-    with folder.locked(), Checkpoints(folder.checkpoints) as checkpoints:
+    with (
+        folder.locked(),
+        Checkpoints(folder.checkpoints) as checkpoints,
+        Best(folder, task, checkpoints) as best,
+    ):
         state = jax.jit(algorithm.init)(jax.random.key(options.seed))
         start, state = checkpoints.restore_newest(state) or (0, state)
         if start > options.steps:
             raise InputError(
                 f"--steps={options.steps}: the run in {folder.path} has done {start} steps already"
             )
-        folder.write_config(describe(experiment, options, command, described, facts, state))
-        _Run(experiment, options, folder, task, checkpoints).train(
+        folder.write_config(describe(experiment, options, command, described, facts, state, task))
+        _Run(experiment, options, folder, task, checkpoints, best).train(
             algorithm, state, start, order, cadence
         )
     return folder
-
-
-def tensorboard_writer() -> Any:
-    """tensorboardX's SummaryWriter.
-
-    Raises:
-      InputError: the package is not installed.
-    """
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError as error:
-        message = "--tensorboard needs a package: pip install 'aigc_jax[tensorboard]'"
-        raise InputError(message) from error
-    return SummaryWriter
 
 
 class _Run:
@@ -105,9 +98,10 @@ class _Run:
         folder: RunFolder,
         task: Task,
         checkpoints: Checkpoints,
+        best: Best,
     ):
         self.experiment, self.options, self.folder = experiment, options, folder
-        self.task, self.checkpoints = task, checkpoints
+        self.task, self.checkpoints, self.best = task, checkpoints, best
         self.progress: ProgressReport
         self.tensorboard: Any = None
         self._clock = 0.0
@@ -117,6 +111,7 @@ class _Run:
     ) -> None:
         steps, folder = cadence.steps, self.folder
         self._clock = time.monotonic() - folder.rewind_metrics(start)
+        self.best.resume(start, state)
         if self.options.tensorboard:
             path = str(folder.path / "tensorboard")
             self.tensorboard = tensorboard_writer()(path, purge_step=start + 1)
@@ -124,43 +119,70 @@ class _Run:
             ProgressReport(self.experiment.name, start, steps) as self.progress,
             noted_signals() as received,
         ):
+            reached = self.best.goal_reached()
             if start == steps:
                 self.progress.note(f"finished: {folder.path} has all of its {steps} steps")
+            elif reached:
+                self.progress.note(f"finished: {folder.path} has reached its goal, {reached}")
             else:
                 self.progress.note(
                     f"{'continuing' if start else 'starting'} {folder.path} at step {start}"
                 )
-                self._write_references()
-                hooks = loop.Hooks(
-                    self._log,
-                    self._evaluate,
-                    self.checkpoints.save,
-                    self.progress.advance,
-                    lambda: received() is not None,
-                )
-                dispatch = self._profiled(loop.make_dispatch(algorithm.step, self.task.gather))
-                try:
-                    step, state = loop.train(
-                        dispatch, state, self.task.data, order, start, cadence, hooks
-                    )
-                except Diverged as error:
-                    self.checkpoints.wait()
-                    kept = self.checkpoints.steps()
-                    last = (
-                        f"the last good checkpoint is of step {kept[-1]}"
-                        if kept
-                        else "no checkpoint was due before"
-                    )
-                    raise Diverged(f"{error}; {last} (in {folder.path})", error.step) from None
-                self.checkpoints.wait()
-                if step < steps:
+                step = self._learn(algorithm, state, start, order, cadence, received)
+                if reached := self.best.goal_reached():
+                    self.progress.note(f"{reached}: stopped")
+                elif step < steps:
                     message = (
                         f"interrupted: saved at step {step}; run the same command again to go on"
                     )
                     raise Interrupted(received() or 0, message)
+            self.best.finish()
             if folder.page_is_stale():
                 report.write_page(folder)
             self.progress.note(f"see {folder.page}")
+
+    def _learn(
+        self,
+        algorithm: Algorithm,
+        state: State,
+        start: int,
+        order: Order,
+        cadence: loop.Cadence,
+        received: Callable[[], int | None],
+    ) -> int:
+        """Returns the number of steps done, which are saved."""
+        self._write_references()
+        hooks = loop.Hooks(
+            self._log,
+            self._evaluate,
+            self._save,
+            self.progress.advance,
+            lambda: received() is not None,
+        )
+        dispatch = loop.make_dispatch(algorithm.step, self.task.gather)
+        if self.options.profile:
+            dispatch = profiled(dispatch, self.folder.path / "profile", self.progress.note)
+        try:
+            step, _ = loop.train(dispatch, state, self.task.data, order, start, cadence, hooks)
+        except Diverged as error:
+            self._wait()
+            kept = self.checkpoints.steps()
+            last = (
+                f"the last good checkpoint is of step {kept[-1]}"
+                if kept
+                else "no checkpoint was due before"
+            )
+            raise Diverged(f"{error}; {last} (in {self.folder.path})", error.step) from None
+        self._wait()
+        return step
+
+    def _wait(self) -> None:
+        self.best.settle()
+        self.checkpoints.wait()
+
+    def _save(self, step: int, state: State) -> None:
+        self.best.settle(step)
+        self.checkpoints.save(step, state)
 
     def _record(self, step: int, split: str, values: dict[str, float]) -> None:
         self.folder.append_metrics(step, split, values, time.monotonic() - self._clock)
@@ -173,12 +195,14 @@ class _Run:
         self._record(step, "train", values)
         self.progress.figures(step, "train", values)
 
-    def _evaluate(self, step: int, state: State) -> None:
+    def _evaluate(self, step: int, state: State) -> bool:
         values = self.task.evaluate(state, step == self.options.steps)
         for name, artefact in self.task.pictures(state).items():
             write_artefact(self.folder.samples / f"{name}_{step:07d}", artefact)
+        reached = self.best.offer(step, state, values)
         self._record(step, "heldout", values)
         self.progress.figures(step, "held-out", values)
+        return reached
 
     def _write_references(self) -> None:
         # Each that is missing, since a kill may have come between two of them.
@@ -186,27 +210,6 @@ class _Run:
         for split, values in self.task.references().items():
             if split not in written:
                 self._record(0, split, values)
-
-    def _profiled(self, dispatch: loop.Dispatch) -> loop.Dispatch:
-        """Traces the third dispatch: the first compiles, the second may still wait for data."""
-        if not self.options.profile:
-            return dispatch
-        calls = 0
-
-        def traced(state: State, data: Any, indices: jax.Array) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls != 3:
-                return dispatch(state, data, indices)
-            path = self.folder.path / "profile"
-            with jax.profiler.trace(str(path)):
-                result = jax.block_until_ready(dispatch(state, data, indices))
-            self.progress.note(
-                f"profile in {path}: open it with TensorBoard's profiler or Perfetto"
-            )
-            return result
-
-        return traced
 
 
 def write_artefact(stem: Path, artefact: Artefact) -> None:

@@ -70,6 +70,33 @@ def test_old_checkpoints_make_room(tmp_path):
         assert checkpoints.steps() == [2, 3]
 
 
+def test_what_is_removed_is_gone_and_can_be_saved_again(folder):
+    with Checkpoints(folder, keep=None) as checkpoints:
+        checkpoints.save(40, state_of(40))
+        checkpoints.remove(lambda step: step > 10)
+        assert checkpoints.steps() == [10]
+        assert {p.name for p in folder.iterdir() if p.name.isdecimal()} == {"10"}
+        checkpoints.save(20, state_of(20))
+        checkpoints.wait()
+        assert {p.name for p in folder.iterdir() if p.name.isdecimal()} == {"10", "20"}
+        assert checkpoints.restore_newest(state_of(0))[0] == 20
+
+
+def test_without_a_limit_all_checkpoints_stay(tmp_path):
+    with Checkpoints(tmp_path, keep=None) as checkpoints:
+        for step in range(1, 6):
+            checkpoints.save(step, state_of(step))
+    assert {p.name for p in tmp_path.iterdir()} == set("12345")
+
+
+def test_a_write_that_failed_is_told_at_the_latest_at_the_end(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(InputError, match="No space left"), Checkpoints(tmp_path) as checkpoints:
+        monkeypatch.setattr(checkpoints._manager, "wait_until_finished", fail)
+
+
 def test_flipped_bits_are_noticed_and_the_one_before_is_taken(folder, assert_identical):
     flip_a_bit(folder, 30)
     step, state = restore(folder)

@@ -34,17 +34,21 @@ DATA = jnp.arange(100.0)
 
 
 class Recorder:
-    def __init__(self, stop_after=None):
-        self.events, self.stop_after, self.done = [], stop_after, 0
+    def __init__(self, stop_after=None, goal=None):
+        self.events, self.stop_after, self.goal, self.done = [], stop_after, goal, 0
 
     def hooks(self):
         return loop.Hooks(
             log=lambda step, values: self.events.append(("log", step, values["total"])),
-            evaluate=lambda step, state: self.events.append(("evaluate", step, float(state.total))),
+            evaluate=self.evaluate,
             save=lambda step, state: self.events.append(("save", step, float(state.total))),
             advance=self.advance,
             interrupted=lambda: self.stop_after is not None and self.done >= self.stop_after,
         )
+
+    def evaluate(self, step, state):
+        self.events.append(("evaluate", step, float(state.total)))
+        return step == self.goal
 
     def advance(self, step):
         self.done = step
@@ -53,8 +57,8 @@ class Recorder:
         return [step for event, step, _ in self.events if event == kind]
 
 
-def run(cadence, start=0, total=0.0, step=add, stop_after=None):
-    recorder = Recorder(stop_after)
+def run(cadence, start=0, total=0.0, step=add, stop_after=None, goal=None):
+    recorder = Recorder(stop_after, goal)
     dispatch = loop.make_dispatch(step, lambda data, indices: data[indices])
     state = State(jnp.int32(start), jnp.float32(total))
     done, state = loop.train(dispatch, state, DATA, order, start, cadence, recorder.hooks())
@@ -137,6 +141,20 @@ def test_an_interrupted_run_is_saved_at_the_boundary():
     assert done < 100
     assert recorder.events[-1] == ("save", done, total_after(done))
     assert float(state.total) == total_after(done)
+
+
+def test_a_run_that_reaches_its_goal_is_saved_once_and_ends():
+    recorder, done, state = run(loop.Cadence(100, 4, 3, 6, 100), goal=12)
+    assert (done, int(state.step)) == (12, 12)
+    assert recorder.at("evaluate") == [6, 12]
+    assert recorder.at("log") == [3, 6, 9, 12]
+    assert recorder.events[-1] == ("save", 12, total_after(12))
+    assert recorder.at("save") == [12]
+
+
+def test_a_goal_at_a_step_that_saves_anyway_saves_once():
+    recorder, done, _ = run(loop.Cadence(100, 4, 3, 6, 6), goal=12)
+    assert (done, recorder.at("save")) == (12, [6, 12])
 
 
 def poisoned(at, where):

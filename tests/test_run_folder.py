@@ -94,7 +94,7 @@ def test_a_folder_can_be_made_again(folder):
     assert folder.read_config() == CONFIG
 
 
-@pytest.mark.parametrize("present", [[], [".hidden"], ["samples", "checkpoints"]])
+@pytest.mark.parametrize("present", [[], [".hidden"], ["samples", "checkpoints", "best"]])
 def test_a_folder_without_foreign_files_becomes_a_run(tmp_path, present):
     for name in present:
         (tmp_path / name).mkdir()
@@ -172,6 +172,14 @@ def test_metrics_are_read_in_the_order_they_were_added(folder):
         {"step": 0, "split": "unigram counts", "nll_nats": 3.0, "wall_s": 0.0},
         {"step": 10, "split": "train", "loss_d": 1.25, "loss_g": 0.5, "wall_s": 1.235},
     ]
+
+
+def test_evaluations_are_picked_out_in_order(folder):
+    for step, split in [(0, "one"), (10, "train"), (10, "heldout"), (20, "train"), (20, "heldout")]:
+        folder.append_metrics(step, split, {"a": 1.0 + step}, 0.0)
+    with open(folder.path / "metrics.jsonl", "a") as file:
+        file.write('{"step": 7}\n')
+    assert [(m["step"], m["a"]) for m in folder.heldout()] == [(10, 11.0), (20, 21.0)]
 
 
 def test_a_figure_that_is_not_finite_becomes_null(folder):
