@@ -12,6 +12,8 @@ on 0.12.0.
 Dimensions: D width, K inputs, F outputs.
 """
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -93,6 +95,31 @@ class Dense(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         y = linear(x, self.param("kernel", self.kernel_init, (x.shape[-1], self.features)))
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
+            y = y + jnp.broadcast_to(bias, y.shape)
+        return y
+
+
+class Convolution(nn.Module):
+    """y = x ∗ K + b, for one of the functions of convolution.py, with `kernel` and `bias` [F].
+
+    Attributes:
+      operation: `(x [B, H, W, C], kernel [K, K, C, F]) -> [B, …, F]`.
+      features: F.
+      size: K.
+    """
+
+    operation: Callable[[jax.Array, jax.Array], jax.Array]
+    features: int
+    size: int
+    use_bias: bool = True
+    kernel_init: nn.initializers.Initializer = nn.initializers.he_normal()
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = (self.size, self.size, x.shape[-1], self.features)
+        y = self.operation(x, self.param("kernel", self.kernel_init, shape))
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
             y = y + jnp.broadcast_to(bias, y.shape)

@@ -73,3 +73,24 @@ def update_ema(ema: Params, params: Params, step: jax.Array, decay: float) -> Pa
     """
     ramp = (1.0 + step) / (10.0 + step)
     return optax.incremental_update(params, ema, 1.0 - jnp.minimum(decay, ramp))
+
+
+def ema_decay_by_images(
+    step: jax.Array, images: jax.Array | int, half_life: float, ramp: float = 0.05
+) -> jax.Array:
+    """β_t = ½^(n / min(h, ρ n t)): a moving average whose memory is counted in images.
+
+    What the average holds of a weight is halved every h images, whatever the batch size. While
+    fewer than h / ρ images have been seen, h is a share ρ of those seen, so that the average
+    forgets its random beginning. With h = 0, or t = 0, β = 0: no average is kept.
+
+    Args:
+      step: t, int [], the number of updates before this one.
+      images: n, real images in an update.
+      half_life: h, in images.
+      ramp: ρ.
+
+    Source: Karras et al. 2020, https://arxiv.org/abs/2006.06676, and their program.
+    """
+    memory = jnp.minimum(half_life, ramp * images * step)
+    return jnp.where(memory > 0, 0.5 ** (images / jnp.maximum(memory, 1e-8)), 0.0)

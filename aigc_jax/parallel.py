@@ -40,8 +40,8 @@ def example_keys(key: Key, batch_size: int, axis_name: str | None = None) -> Key
 
 
 def mean_and_grad(
-    loss_fn: Callable[..., tuple[jax.Array, jax.Array, Any]], axis_name: str | None = None
-) -> Callable[..., tuple[jax.Array, Any, Params]]:
+    loss_fn: Callable[..., tuple], axis_name: str | None = None
+) -> Callable[..., tuple]:
     """The weighted mean of a loss over the whole batch, and its gradient.
 
         mean = Σ_i w_i l_i / max(Σ_i w_i, 1),   sums over all examples of all devices
@@ -50,23 +50,25 @@ def mean_and_grad(
     differentiating through a psum would count every device's contribution once per device.
 
     Args:
-      loss_fn: `(params, *args) -> (losses, weights, aux)`, `losses` and `weights` of one shape;
-        `aux` holds sums to be reported in the same way, weighted already.
+      loss_fn: `(params, *args) -> (losses, weights, aux, *stats)`, `losses` and `weights` of one
+        shape; `aux` holds sums to be reported in the same way, weighted already; `stats`, if any,
+        is handed on as it is: what the networks have reduced over the axis themselves.
       axis_name: the mapped axis, or None.
 
     Returns:
-      `(params, *args) -> (mean, aux / Σw, gradient)`, equal on all devices.
+      `(params, *args) -> (mean, aux / Σw, gradient, *stats)`, equal on all devices.
     """
 
     def local_sum(params, *args):
-        losses, weights, aux = loss_fn(params, *args)
-        return jnp.sum(weights * losses), (jnp.sum(weights), aux)
+        losses, weights, aux, *stats = loss_fn(params, *args)
+        return jnp.sum(weights * losses), (jnp.sum(weights), aux, stats)
 
     def whole_mean(params, *args):
-        (total, (count, aux)), grads = jax.value_and_grad(local_sum, has_aux=True)(params, *args)
+        gradient_of_sum = jax.value_and_grad(local_sum, has_aux=True)
+        (total, (count, aux, stats)), grads = gradient_of_sum(params, *args)
         total, count, aux, grads = psum((total, count, aux, grads), axis_name)
         count = jnp.maximum(count, 1.0)
-        return total / count, *jax.tree.map(lambda x: x / count, (aux, grads))
+        return total / count, *jax.tree.map(lambda x: x / count, (aux, grads)), *stats
 
     return whole_mean
 

@@ -2,93 +2,105 @@
 
     python -m experiments.gan                       # the default preset, on 5,000 real digits
     python -m experiments.gan --preset=textbook     # the source article's GAN to the letter
-    python -m experiments.gan --dataset=fashion_mnist --steps=100000
+    python -m experiments.gan --preset=r3gan --dataset=fashion_mnist --conditional
+    python -m experiments.gan --preset=dcgan --penalty=none --augment=ada --images=FOLDER
 
-Run the same command again to continue a run that was stopped.
+The figures are taken in the features of a classifier of the same data, which is trained first where
+there is none. Run the same command again to continue a run that was stopped.
 """
 
-import dataclasses
-
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from aigc_jax import gan
 from aigc_jax.algorithm import Algorithm
 from aigc_jax.data.images import Images
 from aigc_jax.errors import InputError
-from aigc_jax.metrics.pixels import shuffled_pixels
-from aigc_jax.metrics.prdc import prdc
+from aigc_jax.metrics.neighbours import nearest
+from aigc_jax.parallel import example_keys
 from experiments import images as shared
 from experiments import launch
 from experiments.experiment import Experiment, Task
-from experiments.options import option
-
-GENERATOR_LOSSES = {
-    "nonsaturating": gan.nonsaturating_generator_loss,
-    "saturating": gan.saturating_generator_loss,
-}
+from experiments.features import feature_network
+from experiments.fidelity import SEARCHED, Judge, quantise
+from experiments.gan_options import PRESETS, GanOptions, to_config
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class GanOptions(shared.ImageOptions):
-    """The options of every experiment on images, and the GAN's own."""
-
-    generator_loss: str = option(
-        "nonsaturating", "What the generator minimises.", choices=tuple(GENERATOR_LOSSES)
-    )
-
-
-_DEFAULT = GanOptions(
-    steps=16_000, learning_rate=2e-4, eval_every=2000, checkpoint_every=2000, log_every=200
-)
-PRESETS = {
-    "default": _DEFAULT,
-    "textbook": dataclasses.replace(
-        _DEFAULT, preset="textbook", learning_rate=1e-3, generator_loss="saturating"
-    ),
-}
-CONFIGS = {"default": gan.Config(), "textbook": gan.TEXTBOOK}
-
-JUDGED = 2000  # images on either side at most
-NEIGHBOURS = 5
+def facts(options: GanOptions, images: Images) -> dict:
+    """What the networks need to know of the images, and the hash of what judges them."""
+    known = shared.facts(options, images)
+    to_config(options, known)  # found out before a classifier is trained
+    return {**known, "classifier_sha256": feature_network(options, images).sha256}
 
 
 def algorithm(options: GanOptions, facts: dict) -> Algorithm:
     """The GAN that the options describe."""
-    config = dataclasses.replace(
-        CONFIGS[options.preset],
-        image_shape=tuple(facts["image_shape"]),
-        learning_rate=options.learning_rate,
-        generator_loss=GENERATOR_LOSSES[options.generator_loss],
-    )
-    return gan.make(config)
+    return gan.make(to_config(options, facts))
 
 
 def task(options: GanOptions, images: Images, facts: dict, algorithm: Algorithm) -> Task:
-    """Trains on the images; judges by precision, recall, density and coverage of held-out ones."""
-    train = shared.unit_interval(images.train)
-    heldout = shared.unit_interval(images.heldout[:JUDGED])
-    judged = len(heldout)
-    if judged <= NEIGHBOURS:
+    """Trains on the images; judges by a classifier's features of held-out ones."""
+    config, network = to_config(options, facts), feature_network(options, images)
+    if facts["classifier_sha256"] != network.sha256:
         raise InputError(
-            f"{images.name} has {judged} held-out images; the figures need {NEIGHBOURS + 1}"
+            f"the classifier in {network.name} is not the one that this run was judged by (its "
+            "SHA-256 differs); give that one's folder with --classifier"
         )
+    judge, networks = Judge(images, network), gan.networks_of(config)
     key = jax.random.key(options.seed + 1)
     sample = jax.jit(algorithm.sample, static_argnums=2)
 
-    def compare(generated):
-        return prdc(heldout, generated, NEIGHBOURS)._asdict()
+    def draw(state, n):
+        return quantise(sample(state, key, n))
 
     def evaluate(state, thorough):
-        return compare(sample(state, key, judged))
-
-    def references():
-        shuffled = shuffled_pixels(train, options.seed, judged)
-        return {"training images": compare(train[:judged]), "shuffled pixels": compare(shuffled)}
+        figures = judge.figures(draw(state, judge.count))
+        return figures | (judge.thorough(lambda n: draw(state, n)) if thorough else {})
 
     def pictures(state):
-        return {"samples": shared.grid(sample(state, key, 100), 10)}
+        shown = np.asarray(sample(state, key, 100))
+        closest = nearest(images.train[:SEARCHED], quantise(shown[:50])).index
+        pairs = np.stack([shown[:50], shared.unit_interval(images.train[closest])], 1)
+        found = {
+            "samples": shared.grid(shown, 10),
+            "interpolations": interpolations(state),
+            "nearest": shared.grid(pairs.reshape(-1, *facts["image_shape"]), 10),
+        }
+        if config.classes:
+            rows = min(config.classes, 10)
+            labels = jnp.repeat(jnp.arange(rows), 10)
+            by_class = algorithm.sample(state, key, 10 * rows, labels)
+            found["classes"] = shared.grid(np.asarray(by_class), 10)
+        return found
 
-    return Task(images.train, shared.gather, len(images.train), evaluate, references, pictures)
+    @jax.jit
+    def interpolations(state):
+        ends = gan.latents(example_keys(key, 16), config.latent_size).reshape(8, 2, 1, -1)
+        share = jnp.linspace(0, 1, 10)[None, :, None]
+        z = (ends[:, 0] * (1 - share) + ends[:, 1] * share).reshape(80, -1)
+        labels = jnp.repeat(jnp.arange(8) % config.classes, 10) if config.classes else None
+        made, _ = networks.generate(state.ema_g, z, labels, False, None)
+        return made.reshape(8, 10, *facts["image_shape"])
+
+    labelled = config.classes > 0
+    return Task(
+        data=(images.train, images.train_labels.astype(np.int32)) if labelled else images.train,
+        gather=gather_labelled if labelled else shared.gather,
+        examples=len(images.train),
+        evaluate=evaluate,
+        references=lambda: judge.references(options.seed),
+        pictures=pictures,
+        score="fcd",
+        goal=options.stop_at_fcd,
+        batches_per_step=options.steps_d,
+    )
+
+
+def gather_labelled(data: tuple[jax.Array, jax.Array], indices: jax.Array) -> gan.Batch:
+    """A batch of images with their labels."""
+    images, labels = data
+    return gan.Batch(shared.gather(images, indices), labels[indices])
 
 
 EXPERIMENT = Experiment(
@@ -96,10 +108,11 @@ EXPERIMENT = Experiment(
     title="Generative adversarial network",
     presets=PRESETS,
     load=shared.load,
-    facts=shared.facts,
+    facts=facts,
     algorithm=algorithm,
     task=task,
     sample=shared.sample,
+    extendable=lambda options: not options.decay,
 )
 
 if __name__ == "__main__":

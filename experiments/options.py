@@ -5,6 +5,7 @@ types, defaults and help are read off the fields, so an option is declared once.
 """
 
 import dataclasses
+import math
 import sys
 import types
 import typing
@@ -19,7 +20,12 @@ T = TypeVar("T", bound="Options")
 
 
 def option(
-    default: Any, help: str, *, choices: Sequence[str] | None = None, changeable: bool = False
+    default: Any,
+    help: str,
+    *,
+    choices: Sequence[str] | None = None,
+    changeable: bool = False,
+    least: int | None = None,
 ) -> Any:
     """A field that is a flag.
 
@@ -29,8 +35,9 @@ def option(
       choices: the values it may take.
       changeable: whether a run may be continued under another value, because the result does not
         depend on it.
+      least: the smallest number it may be. Default: 1 for whole numbers, above 0 for others.
     """
-    metadata = {"help": help, "choices": choices, "changeable": changeable}
+    metadata = {"help": help, "choices": choices, "changeable": changeable, "least": least}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -137,14 +144,20 @@ def from_flags(presets: Mapping[str, T], values: Mapping[str, Any]) -> T:
         value, choices = getattr(options, field.name), field.metadata["choices"]
         if choices and value not in choices:
             raise InputError(f"unknown {field.name} {value!r}; choose one of {', '.join(choices)}")
-        if isinstance(value, float) and not 0 < value < float("inf"):
-            raise InputError(f"--{field.name} must be positive and finite, got {value}")
         if field.name == "seed":
             check_seed(value)
-            continue
-        if isinstance(value, int) and not isinstance(value, bool) and value < 1:
-            raise InputError(f"--{field.name} must be at least 1, got {value}")
+        else:
+            _check_number(field.name, value, field.metadata["least"])
     return options
+
+
+def _check_number(name: str, value: Any, least: int | None) -> None:
+    if isinstance(value, float) and least is None and not 0 < value < math.inf:
+        raise InputError(f"--{name} must be positive and finite, got {value}")
+    if isinstance(value, float) and least is not None and not least <= value < math.inf:
+        raise InputError(f"--{name} must be at least {least} and finite, got {value}")
+    if type(value) is int and value < (1 if least is None else least):
+        raise InputError(f"--{name} must be at least {1 if least is None else least}, got {value}")
 
 
 def check_seed(seed: int) -> None:

@@ -69,3 +69,36 @@ def test_the_average_follows_its_closed_form():
 
 def test_no_decay_keeps_the_newest_parameters():
     assert float(optim.update_ema(jnp.float32(1.0), jnp.float32(2.0), jnp.int32(50), 0.0)) == 2.0
+
+
+def test_an_average_by_images_follows_its_closed_form():
+    # Long after the ramp: θ̄_t = ½^(nt/h) θ̄_0 + (1 − ½^(nt/h)) θ for a constant θ.
+    ema, n, h = 5.0, 64, 1000.0
+    for t in range(10_000, 10_020):
+        decay = optim.ema_decay_by_images(jnp.int32(t), n, h)
+        ema = decay * ema + (1 - decay) * 2.0
+    left = 0.5 ** (20 * n / h)
+    assert float(ema) == pytest.approx(left * 5.0 + (1 - left) * 2.0, rel=1e-5)
+
+
+def test_an_average_by_images_does_not_depend_on_the_batch_size():
+    after = []
+    for n in (32, 128):
+        ema = 1.0
+        for _ in range(1280 // n):
+            ema *= optim.ema_decay_by_images(jnp.int32(10**6), n, 1280.0)
+        after.append(float(ema))
+    np.testing.assert_allclose(after, 0.5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"), [(0, 0.0), (1, 0.5**20), (10, 0.25), (100, 0.5**0.2)]
+)
+def test_an_average_by_images_begins_with_a_short_memory(step, expected):
+    # ½^(n / min(h, n t / 20)): a memory of a twentieth of what has been seen.
+    decay = optim.ema_decay_by_images(jnp.int32(step), 64, 1e9)
+    assert float(decay) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_half_life_of_0_keeps_no_average():
+    assert float(optim.ema_decay_by_images(jnp.int32(50), 64, 0.0)) == 0

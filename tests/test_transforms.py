@@ -3,6 +3,7 @@
 All under SGD. Adam divides by the gradient's size and would hide one scaled by the device count.
 """
 
+import dataclasses
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any, NamedTuple
@@ -42,10 +43,49 @@ def token_batches(steps):
     return transformer.Batch(jnp.asarray(tokens, jnp.int32), jnp.asarray(weights))
 
 
+def grid_batches(steps):
+    """Images that halve once, for convolutions; twice as many, for two updates of D."""
+    return jnp.asarray(np.random.default_rng(3).random((steps, 2 * BATCH, 8, 8, 1), np.float32))
+
+
+def labelled_batches(steps):
+    rng = np.random.default_rng(4)
+    images = jnp.asarray(rng.random((steps, BATCH, 6, 5, 1), np.float32))
+    return gan.Batch(images, jnp.asarray(rng.integers(0, 3, (steps, BATCH)), jnp.int32))
+
+
+def gan_preset(config, **architecture):
+    """A preset on small images, with SGD in place of Adam."""
+    changes = {"image_shape": (8, 8, 1), "latent_size": 3}
+    if config.steps_d > 1:
+        changes["steps_d"] = 2
+    network = partial(config.architecture, **architecture)
+    config = dataclasses.replace(config, architecture=network, **changes)
+    return gan.make(config, tx_g=optax.sgd(0.02), tx_d=optax.sgd(0.02))
+
+
+# What no preset has: packs, classes, ADA, LeCam, DRAGAN, lazy penalties.
+PACKED = gan.Config((6, 5, 1), latent_size=3, packing=2, augmentation=gan.DIFFAUGMENT)
+CLASSES = gan.Config(
+    (6, 5, 1),
+    classes=3,
+    latent_size=3,
+    objective=gan.HINGE,
+    penalties=(gan.Penalty(gan.dragan, 0.1), gan.Penalty(gan.r1, 0.1, every=2)),
+    augmentation=gan.ADA._replace(speed=64.0, target=-0.5),
+    lecam_weight=0.1,
+)
+
 SIZES = {"context": 8, "layers": 1, "heads": 2, "width": 12}
 
 FAMILIES = {
-    "gan": (gan.make(gan.Config((6, 5, 1), 3, 7), tx_g=SGD, tx_d=SGD), image_batches),
+    "gan": (gan.make(gan.Config((6, 5, 1), latent_size=3), tx_g=SGD, tx_d=SGD), image_batches),
+    "gan-packed": (gan.make(PACKED, tx_g=SGD, tx_d=SGD), image_batches),
+    "gan-classes": (gan.make(CLASSES, tx_g=SGD, tx_d=SGD), labelled_batches),
+    "gan-dcgan": (gan_preset(gan.DCGAN, width=4), grid_batches),
+    "gan-wgan_gp": (gan_preset(gan.WGAN_GP, width=4), grid_batches),
+    "gan-sngan": (gan_preset(gan.SNGAN, width=4), grid_batches),
+    "gan-r3gan": (gan_preset(gan.R3GAN, width=4), grid_batches),
     "vae": (vae.make(vae.Config((6, 5, 1), hidden=7), tx=optax.sgd(0.01)), image_batches),
     "lm": (transformer.make(transformer.Config(11, **SIZES), tx=SGD), token_batches),
     "lm-textbook": (transformer.make(transformer.textbook(11, **SIZES), tx=SGD), token_batches),

@@ -8,53 +8,123 @@ import optax
 
 from aigc_jax import optim
 from aigc_jax.algorithm import Algorithm
-from aigc_jax.gan import losses
-from aigc_jax.gan.networks import mlp
-from aigc_jax.gan.step import Networks, init, sample, step
+from aigc_jax.gan import losses, penalties
+from aigc_jax.gan.augment import Augmentation
+from aigc_jax.gan.losses import Objective
+from aigc_jax.gan.networks import dcgan, mlp, resnet
+from aigc_jax.gan.penalties import Penalty
+from aigc_jax.gan.state import Networks, init
+from aigc_jax.gan.step import sample, step
 
 
 @dataclass(frozen=True)
 class Config:
-    """A GAN on images. The defaults are what works best at the textbook's size.
+    """A GAN on images.
 
     Attributes:
       image_shape: (H, W, C) of the images.
+      classes: how many, for a class-conditional GAN; 0 for one without labels.
+      architecture: `(image_shape, latent_size, classes, packing) -> Networks`.
       latent_size: Z, the dimensions of z ~ N(0, I).
-      hidden: the width of either network's hidden layer.
-      learning_rate: Adam's, for both players.
+      objective: the two losses, one of those in losses.py.
+      penalties: gradient penalties on D.
+      lecam_weight: of the LeCam penalty; 0 leaves it out.
+      augmentation: `augment.DIFFAUGMENT`, `augment.ADA` or one of your own; None for none.
+      packing: images that D judges together.
+      steps_d: updates of D for each of G.
+      learning_rate_g, learning_rate_d: Adam's.
       adam_b1, adam_b2: Adam's decay rates, for both players.
       weight_decay_d: AdamW's on the discriminator's matrices, times the learning rate at each step.
-        On 4,500 digits precision, recall and coverage all rose with it; 0 is plain Adam.
-      ema_decay: of the averaged generator, per step; 0 keeps no average.
-      discriminator_loss: `(logits_real [B], logits_fake [B]) -> [B]`.
-      generator_loss: `(logits_fake [B]) -> [B]`.
+      decay_steps: the step at which either learning rate has come down to a tenth, along half a
+        cosine; None keeps them.
+      ema_half_life: of the averaged generator, in real images; 0 keeps no average.
+
+    Raises:
+      ValueError: two settings exclude each other.
     """
 
     image_shape: tuple[int, int, int] = (28, 28, 1)
+    classes: int = 0
+    architecture: Callable[..., Networks] = mlp
     latent_size: int = 100
-    hidden: int = 128
-    learning_rate: float = 2e-4
+    objective: Objective = losses.NON_SATURATING
+    penalties: tuple[Penalty, ...] = ()
+    lecam_weight: float = 0.0
+    augmentation: Augmentation | None = None
+    packing: int = 1
+    steps_d: int = 1
+    learning_rate_g: float = 2e-4
+    learning_rate_d: float = 2e-4
     adam_b1: float = 0.5
     adam_b2: float = 0.999
-    weight_decay_d: float = 10.0
-    ema_decay: float = 0.9995
-    discriminator_loss: Callable = losses.minimax_discriminator_loss
-    generator_loss: Callable = losses.nonsaturating_generator_loss
+    weight_decay_d: float = 0.0
+    decay_steps: int | None = None
+    ema_half_life: float = 0.0
+
+    def __post_init__(self):
+        adaptive = self.augmentation is not None and self.augmentation.target is not None
+        if adaptive and not self.objective.has_zero:
+            raise ValueError("ADA needs an objective whose logits have a zero: minimax or hinge")
+        if self.classes and self.packing > 1:
+            raise ValueError("packing and classes exclude each other: a pack has no one class")
 
 
-TEXTBOOK = Config(
-    learning_rate=1e-3,
-    adam_b1=0.9,
-    weight_decay_d=0.0,
-    ema_decay=0.0,
-    generator_loss=losses.saturating_generator_loss,
-)
+TEXTBOOK = Config(learning_rate_g=1e-3, learning_rate_d=1e-3, adam_b1=0.9, objective=losses.MINIMAX)
 """The source article's GAN to the letter: min_G max_D, Adam as published, no averaging."""
+
+MLP = Config(weight_decay_d=10.0, ema_half_life=177_000)
+"""The textbook's networks as they work best: non-saturating, D decayed, G averaged."""
+
+DCGAN = Config(architecture=dcgan, ema_half_life=20_000)
+"""Radford et al. 2016, with an averaged generator."""
+
+WGAN_GP = Config(
+    architecture=partial(dcgan, normalisation_d="none"),
+    objective=losses.WASSERSTEIN,
+    penalties=(Penalty(penalties.wgan_gp, 10.0),),
+    steps_d=5,
+    learning_rate_g=1e-4,
+    learning_rate_d=1e-4,
+    adam_b2=0.9,
+    ema_half_life=20_000,
+)
+"""Gulrajani et al. 2017 on DCGAN's networks, without normalisation of the critic."""
+
+SNGAN = Config(
+    architecture=partial(dcgan, normalisation_d="spectral"),
+    objective=losses.HINGE,
+    ema_half_life=20_000,
+)
+"""Miyato et al. 2018 on DCGAN's networks, with the hinge objective."""
+
+R3GAN = Config(
+    architecture=resnet,
+    latent_size=64,
+    objective=losses.RELATIVISTIC,
+    penalties=(Penalty(penalties.r1, 1.0), Penalty(penalties.r2, 1.0)),
+    adam_b1=0.0,
+    adam_b2=0.99,
+    ema_half_life=20_000,
+)
+"""Huang et al. 2024: relativistic pairing with R1 and R2, at a small size."""
 
 
 def networks_of(config: Config) -> Networks:
-    """The networks that `config` describes."""
-    return mlp(config.image_shape, config.latent_size, config.hidden)
+    """The networks that `config` describes.
+
+    Raises:
+      InputError: they cannot make images of that size.
+      ValueError: a gradient penalty is asked for under batch normalisation of D.
+    """
+    networks = config.architecture(
+        config.image_shape, config.latent_size, config.classes, config.packing
+    )
+    if networks.mixes_examples and config.penalties:
+        raise ValueError(
+            "a gradient penalty is one image's own; it needs a discriminator without batch "
+            "normalisation"
+        )
+    return networks
 
 
 def make(
@@ -68,7 +138,7 @@ def make(
 
     Args:
       config: see `Config`.
-      nets: networks to use in place of the MLPs that `config` describes.
+      nets: networks to use in place of those that `config` describes.
       tx_g, tx_d: optimisers to use in place of Adam.
 
     Example:
@@ -80,19 +150,30 @@ def make(
       >>> algorithm.sample(state, jax.random.key(1), 16).shape
       (16, 28, 28, 1)
     """
-    rates = (config.learning_rate, config.adam_b1, config.adam_b2)
-    tx_g, tx_d = tx_g or optim.adam(*rates), tx_d or optim.adam(*rates, config.weight_decay_d)
     nets = nets or networks_of(config)
+    betas = config.adam_b1, config.adam_b2
+    tx_g = tx_g or optim.adam(_schedule(config.learning_rate_g, config.decay_steps), *betas)
+    tx_d = tx_d or optim.adam(
+        _schedule(config.learning_rate_d, config.decay_steps), *betas, config.weight_decay_d
+    )
     return Algorithm(
-        init=partial(init, networks=nets, tx_g=tx_g, tx_d=tx_d),
+        init=partial(init, networks=nets, tx_g=tx_g, tx_d=tx_d, augmentation=config.augmentation),
         step=partial(
             step,
             networks=nets,
             tx_g=tx_g,
             tx_d=tx_d,
-            discriminator_loss=config.discriminator_loss,
-            generator_loss=config.generator_loss,
-            ema_decay=config.ema_decay,
+            objective=config.objective,
+            penalties=config.penalties,
+            lecam_weight=config.lecam_weight,
+            augmentation=config.augmentation,
+            packing=config.packing,
+            steps_d=config.steps_d,
+            ema_half_life=config.ema_half_life,
         ),
         sample=partial(sample, networks=nets),
     )
+
+
+def _schedule(rate: float, decay_steps: int | None) -> optax.ScalarOrSchedule:
+    return rate if decay_steps is None else optax.cosine_decay_schedule(rate, decay_steps, 0.1)

@@ -3,8 +3,20 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from aigc_jax import gan
+from aigc_jax.errors import InputError
+from aigc_jax.gan.networks.common import halvings
+
+ARCHITECTURES = [
+    (gan.mlp((6, 5, 3), latent_size=4, width=8), (6, 5, 3)),
+    (gan.dcgan((28, 28, 1), latent_size=4, width=4), (28, 28, 1)),
+    (gan.dcgan((32, 32, 3), latent_size=4, width=4, normalisation_d="spectral"), (32, 32, 3)),
+    (gan.dcgan((64, 64, 2), latent_size=4, width=2, normalisation_d="none"), (64, 64, 2)),
+    (gan.resnet((28, 28, 3), latent_size=4, width=4), (28, 28, 3)),
+    (gan.resnet((64, 32, 1), latent_size=4, width=4, depth=2), (64, 32, 1)),
+]
 
 
 def count(params):
@@ -12,34 +24,120 @@ def count(params):
 
 
 def test_the_textbook_parameter_counts():
-    params_g, params_d = gan.mlp().init(jax.random.key(0))
+    (params_g, _), (params_d, _) = gan.mlp().init(jax.random.key(0))
     assert count(params_g) == (100 * 128 + 128) + (128 * 784 + 784) == 114_064
     assert count(params_d) == (784 * 128 + 128) + (128 * 1 + 1) == 100_609
 
 
 def test_shapes_and_range(rng):
-    networks = gan.mlp((6, 5, 3), latent_size=4, hidden=8)
-    params_g, params_d = networks.init(jax.random.key(1))
-    images = networks.generate(params_g, jnp.asarray(rng.normal(size=(7, 4)) * 9, jnp.float32))
-    assert images.shape == (7, 6, 5, 3)
-    assert images.dtype == jnp.float32
-    assert 0 <= images.min() < 0.5 < images.max() <= 1
-    assert networks.discriminate(params_d, images).shape == (7,)
+    z = jnp.asarray(rng.normal(size=(7, 4)) * 9, jnp.float32)
+    for networks, shape in ARCHITECTURES:
+        g, d = networks.init(jax.random.key(1))
+        images, _ = networks.generate(g, z, None, True, None)
+        assert images.shape == (7, *shape)
+        assert images.dtype == jnp.float32
+        assert 0 <= images.min() < 0.5 < images.max() <= 1
+        logits, _ = networks.discriminate(d, images, None, True, None)
+        assert logits.shape == (7,)
+        assert logits.dtype == jnp.float32
+        assert float(jnp.ptp(logits)) > 0
 
 
 def test_the_networks_are_the_textbook_formulas(rng):
-    networks = gan.mlp((2, 3, 1), latent_size=4, hidden=5)
-    params_g, params_d = jax.device_get(networks.init(jax.random.key(2)))
+    networks = gan.mlp((2, 3, 1), latent_size=4, width=5)
+    g, d = jax.device_get(networks.init(jax.random.key(2)))
     z = rng.normal(size=(3, 4)).astype(np.float32)
 
     def affine(params, layer, x):
-        p = params["params"][layer]
+        p = params[layer]
         return x.astype(np.float64) @ p["kernel"] + p["bias"]
 
-    images = 1 / (
-        1 + np.exp(-affine(params_g, "Dense_1", np.maximum(affine(params_g, "Dense_0", z), 0)))
-    )
-    np.testing.assert_allclose(networks.generate(params_g, z).reshape(3, -1), images, rtol=1e-5)
-    logits = affine(params_d, "Dense_1", np.maximum(affine(params_d, "Dense_0", images), 0))[:, 0]
-    actual = networks.discriminate(params_d, jnp.float32(images.reshape(3, 2, 3, 1)))
+    hidden = np.maximum(affine(g.params, "Dense_0", z), 0)
+    images = 1 / (1 + np.exp(-affine(g.params, "Dense_1", hidden)))
+    actual, _ = networks.generate(g, z, None, True, None)
+    np.testing.assert_allclose(actual.reshape(3, -1), images, rtol=1e-5)
+    hidden = np.maximum(affine(d.params, "Dense_0", images), 0)
+    logits = affine(d.params, "Dense_1", hidden)[:, 0]
+    shown = jnp.float32(images.reshape(3, 2, 3, 1))
+    actual, _ = networks.discriminate(d, shown, None, True, None)
     np.testing.assert_allclose(actual, logits, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", [gan.dcgan, gan.resnet])
+@pytest.mark.parametrize("size", [(27, 28), (30, 30), (6, 6), (28, 26), (4, 64)])
+def test_sizes_that_cannot_be_made_are_refused(architecture, size):
+    with pytest.raises(InputError, match=f"images of {size[0]}x{size[1]} pixels"):
+        architecture((*size, 1))
+
+
+@pytest.mark.parametrize("size", [(28, 28), (32, 32), (64, 64), (8, 8), (56, 28), (20, 24)])
+def test_sizes_that_halve_to_a_small_grid_are_made(size):
+    count, rows, columns = halvings((*size, 1))
+    assert (rows * 2**count, columns * 2**count) == size
+    assert 4 <= min(rows, columns) <= 7
+
+
+def test_batch_normalisation_uses_the_batch_in_training_and_its_memory_in_sampling(rng):
+    networks = gan.dcgan((8, 8, 1), latent_size=4, width=4)
+    g, _ = networks.init(jax.random.key(0))
+    z = jnp.asarray(rng.normal(size=(16, 4)), jnp.float32)
+    trained, stats = networks.generate(g, z, None, True, None)
+    alone, _ = networks.generate(g, z[:5], None, True, None)
+    assert float(jnp.abs(trained[:5] - alone).max()) > 1e-3
+    moved = gan.Variables(g.params, stats)
+    whole, same = networks.generate(moved, z, None, False, None)
+    part, _ = networks.generate(moved, z[:5], None, False, None)
+    np.testing.assert_allclose(whole[:5], part, rtol=1e-5)
+    assert jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), same, stats))
+
+
+def test_running_statistics_forget_by_the_momentum_and_keep_the_variance_apart_from_it(rng):
+    # PyTorch-GAN #116: 0.8 was handed to eps where momentum was meant.
+    networks = gan.dcgan((8, 8, 1), latent_size=4, width=4)
+    g, _ = networks.init(jax.random.key(0))
+    z = jnp.asarray(rng.normal(size=(512, 4)), jnp.float32)
+    _, stats = networks.generate(g, z, None, True, None)
+    h = np.float64(z) @ np.float64(g.params["Dense_0"]["kernel"])
+    h = h.reshape(-1, 4)  # the channels of the grid
+    found = stats["BatchNorm_0"]
+    np.testing.assert_allclose(found["mean"], 0.1 * h.mean(0), atol=1e-6)
+    np.testing.assert_allclose(found["var"], 0.9 + 0.1 * h.var(0), rtol=1e-5)
+
+
+def test_spectral_normalisation_brings_every_weight_to_norm_one():
+    networks = gan.dcgan((16, 16, 1), latent_size=4, width=4, normalisation_d="spectral")
+    _, d = networks.init(jax.random.key(0))
+    x = jnp.zeros((2, 16, 16, 1))
+    for _ in range(60):  # one power step each, from where the last one stopped
+        _, stats = networks.discriminate(d, x, None, True, None)
+        d = gan.Variables(d.params, stats)
+    leaves = jax.tree_util.tree_flatten_with_path(d.stats)[0]
+    sigmas = [float(v) for path, v in leaves if "sigma" in str(path[-1])]
+    kernels = [k for k in jax.tree.leaves(d.params) if k.ndim > 1]
+    expected = [np.linalg.norm(np.asarray(k).reshape(-1, k.shape[-1]), 2) for k in kernels]
+    np.testing.assert_allclose(sorted(sigmas), sorted(expected), rtol=1e-3)
+    scaled = gan.Variables(jax.tree.map(lambda p: 7 * p if p.ndim > 1 else p, d.params), d.stats)
+    images = jnp.asarray(np.random.default_rng(0).random((3, 16, 16, 1)), jnp.float32)
+    one, _ = networks.discriminate(d, images, None, True, None)
+    other, _ = networks.discriminate(scaled, images, None, True, None)
+    np.testing.assert_allclose(one, other, rtol=1e-4)
+
+
+def test_residual_blocks_start_as_the_identity():
+    networks = gan.resnet((8, 8, 1), latent_size=4, width=4)
+    g, _ = networks.init(jax.random.key(0))
+    z = jnp.ones((2, 4))
+    before, _ = networks.generate(g, z, None, True, None)
+    changed = jax.tree.map(jnp.copy, g.params)
+    changed["Residual_0"]["Dense_0"]["kernel"] *= 3
+    after, _ = networks.generate(gan.Variables(changed, {}), z, None, True, None)
+    np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize(("networks", "shape"), ARCHITECTURES)
+def test_mixes_examples_is_true_where_a_logit_depends_on_the_rest_of_the_batch(networks, shape):
+    _, d = networks.init(jax.random.key(0))
+    images = jnp.asarray(np.random.default_rng(1).random((6, *shape)), jnp.float32)
+    whole, _ = networks.discriminate(d, images, None, True, None)
+    part, _ = networks.discriminate(d, images[:3], None, True, None)
+    assert networks.mixes_examples == (not np.allclose(whole[:3], part, atol=1e-5))

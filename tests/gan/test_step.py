@@ -1,19 +1,22 @@
 """The GAN's update order, by hand: D on real and fake, then G through the new D."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from aigc_jax import gan, parallel
+from aigc_jax import gan
+from aigc_jax.gan.step import draw
 
 RATE = 0.05
 
 
 def scalar_networks():
     """G(z) = θ z and D(x) = φ x, on 'images' of one pixel."""
-    return gan.Networks(
+    return gan.plain_networks(
         init=lambda key: (jnp.float32(0.7), jnp.float32(-0.4)),
         generate=lambda theta, z: (theta * z).reshape(-1, 1, 1, 1),
         discriminate=lambda phi, x: phi * x.reshape(-1),
@@ -28,7 +31,7 @@ def sigmoid(a):
 def test_one_update_by_hand():
     networks, sgd = scalar_networks(), optax.sgd(RATE)
     state = gan.init(jax.random.key(0), networks, sgd, sgd)
-    state = state._replace(step=jnp.int32(1000), ema_g=jnp.float32(5.0))
+    state = state._replace(step=jnp.int32(1000), ema_g=gan.Variables(jnp.float32(5.0), ()))
     x = np.array([0.2, 0.9, 0.5, 0.1, 0.8])
     after, info = gan.step(
         state,
@@ -36,11 +39,11 @@ def test_one_update_by_hand():
         networks=networks,
         tx_g=sgd,
         tx_d=sgd,
-        ema_decay=0.9,
+        ema_half_life=50.0,
     )
 
-    keys = parallel.example_keys(jax.random.fold_in(state.key, 1000), 5)
-    z = np.asarray(gan.latents(keys, 1), np.float64)[:, 0]
+    key = jax.random.fold_in(jax.random.fold_in(state.key, 1000), 0)
+    z = np.asarray(draw(key, 5, 1).z, np.float64)[:, 0]
     theta, phi = 0.7, -0.4
     fake = theta * z
     # d/dφ [s(−φx) + s(φ x̃)] = −x σ(−φx) + x̃ σ(φ x̃)
@@ -49,12 +52,15 @@ def test_one_update_by_hand():
     theta_new = theta - RATE * np.mean(-phi_new * z * sigmoid(-phi_new * fake))
     assert float(after.params_d) == pytest.approx(phi_new, rel=1e-6)
     assert float(after.params_g) == pytest.approx(theta_new, rel=1e-6)
-    assert float(after.ema_g) == pytest.approx(0.9 * 5.0 + 0.1 * theta_new, rel=1e-6)
+    beta = 0.5 ** (5 / 50)  # 5 images a step, a half-life of 50, long after the ramp
+    ema = beta * 5.0 + (1 - beta) * theta_new
+    assert float(after.ema_g.params) == pytest.approx(ema, rel=1e-6)
     loss_d = np.logaddexp(0, -phi * x) + np.logaddexp(0, phi * fake)
     assert float(info.loss_d) == pytest.approx(loss_d.mean(), rel=1e-6)
     assert float(info.loss_g) == pytest.approx(np.logaddexp(0, -phi_new * fake).mean(), rel=1e-6)
-    assert float(info.probability_real) == pytest.approx(sigmoid(phi * x).mean(), rel=1e-6)
-    assert float(info.probability_fake) == pytest.approx(sigmoid(phi * fake).mean(), rel=1e-6)
+    assert float(info.logit_real) == pytest.approx((phi * x).mean(), rel=1e-6)
+    assert float(info.logit_fake) == pytest.approx((phi * fake).mean(), rel=1e-6)
+    assert float(info.penalty_d) == 0
 
 
 def run(tx_g, tx_d, **changes):
@@ -77,22 +83,175 @@ def test_the_generators_update_leaves_the_discriminator_untouched():
     assert after.params_g != before.params_g
 
 
+def test_r1_moves_d_by_the_penaltys_own_gradient():
+    # ∇_x D = φ, so γ/2 φ² adds γ φ to the gradient; with the interval k, k γ φ at each k-th update.
+    networks, sgd = scalar_networks(), optax.sgd(RATE)
+    state, batch = gan.init(jax.random.key(0), networks, sgd, sgd), jnp.full((4, 1, 1, 1), 0.5)
+    update = partial(gan.step, networks=networks, tx_g=sgd, tx_d=sgd)
+    plain, _ = update(state, batch)
+    always, info = update(state, batch, penalties=(gan.Penalty(gan.r1, 3.0),))
+    assert float(info.penalty_d) == pytest.approx(3.0 / 2 * 0.4**2, rel=1e-5)
+    moved = float(always.params_d - plain.params_d)
+    assert moved == pytest.approx(RATE * 3.0 * 0.4, rel=1e-5)
+    for step, expected in ((0, 4 * moved), (1, 0.0), (3, 0.0), (4, 4 * moved)):
+        at = state._replace(step=jnp.int32(step))
+        lazy, _ = update(at, batch, penalties=(gan.Penalty(gan.r1, 3.0, every=4),))
+        without, _ = update(at, batch)
+        assert float(lazy.params_d - without.params_d) == pytest.approx(expected, rel=1e-4)
+
+
+def test_two_updates_of_d_for_one_of_g():
+    networks, sgd = scalar_networks(), optax.sgd(RATE)
+    state = gan.init(jax.random.key(0), networks, sgd, sgd)
+    x = np.array([0.2, 0.9, 0.5, 0.1, 0.8, 0.4])
+    after, _ = gan.step(
+        state,
+        jnp.float32(x.reshape(-1, 1, 1, 1)),
+        networks=networks,
+        tx_g=sgd,
+        tx_d=sgd,
+        steps_d=2,
+    )
+    theta, phi = 0.7, -0.4
+    for j in range(2):
+        key = jax.random.fold_in(jax.random.fold_in(state.key, 0), j)
+        z, part = np.asarray(draw(key, 3, 1).z, np.float64)[:, 0], x[j::2]
+        fake = theta * z
+        phi -= RATE * np.mean(-part * sigmoid(-phi * part) + fake * sigmoid(phi * fake))
+    theta -= RATE * np.mean(-phi * z * sigmoid(-phi * fake))
+    assert float(after.params_d) == pytest.approx(phi, rel=1e-6)
+    assert float(after.params_g) == pytest.approx(theta, rel=1e-6)
+    assert int(after.step) == 1
+
+
+def test_the_relativistic_generators_update_needs_the_real_images():
+    sgd, batches = optax.sgd(RATE), [jnp.full((4, 1, 1, 1), x) for x in (0.1, 0.9)]
+    networks = scalar_networks()
+    state = gan.init(jax.random.key(0), networks, sgd, sgd)
+    moved = [
+        gan.step(
+            state,
+            batch,
+            networks=networks,
+            tx_g=sgd,
+            tx_d=optax.set_to_zero(),
+            objective=gan.RELATIVISTIC,
+        )[0].params_g
+        for batch in batches
+    ]
+    assert abs(moved[0] - moved[1]) > 1e-4
+
+
+def test_packing_lays_neighbours_side_by_side():
+    images = jnp.arange(2 * 2 * 3 * 2.0).reshape(4, 1, 3, 2)
+    packed = gan.pack(images, 2)
+    assert packed.shape == (2, 1, 3, 4)
+    np.testing.assert_array_equal(packed[0, ..., :2], images[0])
+    np.testing.assert_array_equal(packed[0, ..., 2:], images[1])
+    np.testing.assert_array_equal(packed[1, ..., 2:], images[3])
+    np.testing.assert_array_equal(gan.pack(images, 1), images)
+
+
+def test_d_judges_packs():
+    algorithm = gan.make(gan.Config((2, 2, 1), latent_size=3, packing=4))
+    state = algorithm.init(jax.random.key(0))
+    assert state.params_d["Dense_0"]["kernel"].shape[0] == 2 * 2 * 4
+    after, info = algorithm.step(state, jnp.ones((8, 2, 2, 1)))
+    assert jnp.isfinite(info.loss_d)
+    assert int(after.step) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "images", "message"),
+    [({"packing": 3}, 8, "packing 3 does not divide 8"), ({"steps_d": 3}, 8, "3 updates of D")],
+)
+def test_a_batch_that_cannot_be_divided_is_refused(changes, images, message):
+    algorithm = gan.make(gan.Config((2, 2, 1), latent_size=3, **changes))
+    state = algorithm.init(jax.random.key(0))
+    with pytest.raises(ValueError, match=message):
+        algorithm.step(state, jnp.ones((images, 2, 2, 1)))
+
+
+def test_class_conditional_networks_need_labels():
+    algorithm = gan.make(gan.Config((2, 2, 1), latent_size=3, classes=5))
+    state = algorithm.init(jax.random.key(0))
+    with pytest.raises(ValueError, match="need a Batch with labels"):
+        algorithm.step(state, jnp.ones((8, 2, 2, 1)))
+
+
+def test_labels_reach_either_player():
+    algorithm = gan.make(gan.Config((2, 2, 1), latent_size=3, classes=5), tx_d=optax.sgd(RATE))
+    state = algorithm.init(jax.random.key(0))
+    labels = jnp.array([0, 1, 2, 0, 1, 2, 0, 1])
+    after, _ = algorithm.step(state, gan.Batch(jnp.ones((8, 2, 2, 1)), labels))
+    name = "class_embedding"
+    moved = np.abs(
+        after.params_d["ProjectionHead_0"][name] - state.params_d["ProjectionHead_0"][name]
+    ).max(1)
+    assert (moved[:3] > 0).all()
+    assert (moved[3:] == 0).all()
+    key = jax.random.key(1)
+    zero, one = (algorithm.sample(state, key, 4, jnp.full(4, c)) for c in (0, 1))
+    assert float(jnp.abs(zero - one).max()) > 1e-3
+    in_turn = algorithm.sample(state, key, 4)
+    np.testing.assert_allclose(in_turn[0], zero[0], rtol=1e-6)
+    np.testing.assert_allclose(in_turn[1], one[1], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"augmentation": gan.ADA, "objective": gan.RELATIVISTIC},
+        {"classes": 3, "packing": 2},
+        {"architecture": gan.dcgan, "penalties": (gan.Penalty(gan.r1, 1.0),)},
+    ],
+    ids=["ADA without a zero", "classes in packs", "penalty under batch normalisation"],
+)
+def test_settings_that_exclude_each_other_are_refused(changes):
+    with pytest.raises(ValueError, match=r"exclude|needs a|ADA needs"):
+        gan.make(gan.Config(**changes))
+
+
+def test_ada_in_a_step_reads_the_signs_of_the_real_logits():
+    fast = gan.ADA._replace(speed=64.0)
+    networks = gan.plain_networks(
+        init=lambda key: (jnp.float32(0.7), jnp.float32(1.0)),
+        generate=lambda theta, z: (theta * z).reshape(-1, 1, 1, 1),
+        discriminate=lambda phi, x: phi + 0 * x.reshape(-1),  # sure that all is real
+        latent_size=1,
+    )
+    still = optax.set_to_zero()
+    state = gan.init(jax.random.key(0), networks, still, still, fast)
+    seen = []
+    for _ in range(9):
+        state, info = gan.step(
+            state,
+            jnp.ones((8, 1, 1, 1)),
+            networks=networks,
+            tx_g=still,
+            tx_d=still,
+            augmentation=fast,
+        )
+        seen.append(float(info.augment_probability))
+    assert seen == [0.0] * 4 + [0.5] * 4 + [1.0]
+
+
 def test_no_averaging_keeps_the_newest_generator():
-    _, after = run(optax.sgd(RATE), optax.sgd(RATE), ema_decay=0.0)
-    assert after.ema_g == after.params_g
+    _, after = run(optax.sgd(RATE), optax.sgd(RATE), ema_half_life=0.0)
+    assert after.ema_g.params == after.params_g
 
 
 def test_each_step_draws_new_noise():
-    algorithm = gan.make(gan.Config((2, 2, 1), latent_size=3, hidden=4))
+    algorithm = gan.make(gan.Config((2, 2, 1), latent_size=3))
     state = algorithm.init(jax.random.key(0))
     batch = jnp.zeros((4, 2, 2, 1))
     _, first = algorithm.step(state, batch)
     _, second = algorithm.step(state._replace(step=state.step + 1), batch)
-    assert first.probability_fake != second.probability_fake
+    assert first.logit_fake != second.logit_fake
 
 
 def test_samples_come_from_the_average_and_do_not_depend_on_their_number():
-    algorithm = gan.make(gan.Config((2, 2, 1), latent_size=3, hidden=4))
+    algorithm = gan.make(gan.Config((2, 2, 1), latent_size=3))
     state = algorithm.init(jax.random.key(0))
     key = jax.random.key(1)
     few, many = algorithm.sample(state, key, 3), algorithm.sample(state, key, 8)
@@ -105,8 +264,13 @@ def test_samples_come_from_the_average_and_do_not_depend_on_their_number():
 
 def test_the_textbook_preset_is_the_articles():
     config = gan.TEXTBOOK
-    assert (config.image_shape, config.latent_size, config.hidden) == ((28, 28, 1), 100, 128)
-    assert config.generator_loss is gan.saturating_generator_loss
-    assert config.discriminator_loss is gan.minimax_discriminator_loss
-    assert config.ema_decay == config.weight_decay_d == 0
-    assert (config.learning_rate, config.adam_b1, config.adam_b2) == (1e-3, 0.9, 0.999)
+    assert (config.image_shape, config.latent_size) == ((28, 28, 1), 100)
+    assert config.architecture is gan.mlp
+    assert config.objective is gan.MINIMAX
+    assert config.penalties == ()
+    assert config.augmentation is None
+    assert config.packing == config.steps_d == 1
+    assert config.lecam_weight == config.ema_half_life == config.weight_decay_d == 0
+    assert (config.learning_rate_g, config.learning_rate_d) == (1e-3, 1e-3)
+    assert (config.adam_b1, config.adam_b2) == (0.9, 0.999)
+    assert config.decay_steps is None

@@ -1,0 +1,119 @@
+"""Convolutions as pure functions, in forms whose derivatives of every order are fast.
+
+A GAN with a gradient penalty differentiates its discriminator twice, and XLA:CPU has slow paths for
+the derivatives of strided and transposed convolutions. Here they are products of matrices over
+patches that are cut by reshapes and slices, so that every derivative is again a product of
+matrices. Measured on 2 CPU cores, float32, B64, 14×14×64 → 7×7×128 against `lax.conv`: gradient
+9.1 : 11.2 ms, gradient of a squared gradient 37 : 102 ms (jax 0.10.2), 33 : 209 ms (0.12.0); the
+transposed one 11.8 : 95 ms and 23 : 104 ms.
+
+Dimensions: B batch, H W height and width, C channels in, F channels out.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from aigc_jax.layers import linear
+
+
+def conv_down(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """A 4×4 convolution of stride 2 with a border of 1 zero: half the height and width.
+
+        y[h, w] = Σ_ij x[2h + i − 1, 2w + j − 1] K[i, j]
+
+    Args:
+      x: `[B, H, W, C]`, H and W even.
+      kernel: `[4, 4, C, F]`.
+
+    Returns:
+      `[B, H/2, W/2, F]`.
+    """
+    batch, height, width, channels = x.shape
+    rows, columns = height // 2, width // 2
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    # Kernel row i = 2a + k: pixel k of the 2×2 cell that lies a cells further on.
+    cells = padded.reshape(batch, rows + 1, 2, columns + 1, 2, channels)
+    cells = cells.transpose(0, 1, 3, 2, 4, 5).reshape(batch, rows + 1, columns + 1, 4 * channels)
+    patches = jnp.concatenate(
+        [cells[:, a : a + rows, b : b + columns] for a in (0, 1) for b in (0, 1)], axis=-1
+    )
+    weights = _by_cell(kernel).reshape(16 * channels, -1)
+    return linear(patches, weights)
+
+
+def conv_up(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The transpose of `conv_down`: a 4×4 transposed convolution to twice the height and width.
+
+        y[2h + i − 1, 2w + j − 1] += x[h, w] K[i, j]
+
+    Args:
+      x: `[B, H, W, C]`.
+      kernel: `[4, 4, C, F]`.
+
+    Returns:
+      `[B, 2H, 2W, F]`.
+    """
+    batch, rows, columns, channels = x.shape
+    features = kernel.shape[-1]
+    weights = _by_cell(kernel).transpose(4, 0, 1, 2, 3, 5).reshape(channels, 16 * features)
+    pieces = linear(x, weights).reshape(batch, rows, columns, 2, 2, 4 * features)
+    cells = sum(
+        jnp.pad(pieces[:, :, :, a, b], ((0, 0), (a, 1 - a), (b, 1 - b), (0, 0)))
+        for a in (0, 1)
+        for b in (0, 1)
+    )
+    cells = cells.reshape(batch, rows + 1, columns + 1, 2, 2, features).transpose(0, 1, 3, 2, 4, 5)
+    return cells.reshape(batch, 2 * rows + 2, 2 * columns + 2, features)[:, 1:-1, 1:-1]
+
+
+def conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """A convolution of stride 1 that keeps height and width, with zeros around.
+
+    On the CPU it is a product over patches too: `lax.conv` inside of a loop, such as a scan over
+    steps, takes fifty times as long there as outside (https://github.com/jax-ml/jax/issues/12868).
+
+    Args:
+      x: `[B, H, W, C]`.
+      kernel: `[K, K, C, F]`, K odd.
+
+    Returns:
+      `[B, H, W, F]`.
+    """
+    return lax.platform_dependent(x, kernel, cpu=_conv_by_patches, default=_conv_by_xla)
+
+
+def _conv_by_patches(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    size, _, channels, features = kernel.shape
+    _, height, width, _ = x.shape
+    border = size // 2
+    padded = jnp.pad(x, ((0, 0), (border, border), (border, border), (0, 0)))
+    shifts = [padded[:, i : i + height, j : j + width] for i, j in np.ndindex(size, size)]
+    patches = jnp.concatenate(shifts, axis=-1)
+    return linear(patches, kernel.reshape(size * size * channels, features))
+
+
+def _conv_by_xla(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    return lax.conv_general_dilated(
+        x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def average_down(x: jax.Array) -> jax.Array:
+    """The mean of each 2×2 square: `[B, H, W, C]` → `[B, H/2, W/2, C]`, H and W even."""
+    batch, height, width, channels = x.shape
+    return x.reshape(batch, height // 2, 2, width // 2, 2, channels).mean((2, 4))
+
+
+def repeat_up(x: jax.Array) -> jax.Array:
+    """Each pixel as a 2×2 square: `[B, H, W, C]` → `[B, 2H, 2W, C]`."""
+    batch, height, width, channels = x.shape
+    squares = jnp.broadcast_to(x[:, :, None, :, None, :], (batch, height, 2, width, 2, channels))
+    return squares.reshape(batch, 2 * height, 2 * width, channels)
+
+
+def _by_cell(kernel: jax.Array) -> jax.Array:
+    """`[4, 4, C, F]` → `[2, 2, 2, 2, C, F]`: (cell a, cell b, row within, column within, C, F)."""
+    channels, features = kernel.shape[2:]
+    return kernel.reshape(2, 2, 2, 2, channels, features).transpose(0, 2, 1, 3, 4, 5)

@@ -1,0 +1,119 @@
+"""What the architectures share: the way from Linen to pure functions, D's head, and sizes.
+
+Dimensions: B batch, Z latent, H W C image, D features, m images packed into one input of D.
+"""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from aigc_jax.algorithm import Key, Params
+from aigc_jax.errors import InputError
+from aigc_jax.gan.state import Networks, Variables
+
+Shape = tuple[int, int, int]  # (H, W, C)
+
+
+class ProjectionHead(nn.Module):
+    """logit = w·φ(x) + b + v_y·φ(x): linear in D's features, the class by an inner product.
+
+    Source: Miyato and Koyama 2018, https://arxiv.org/abs/1802.05637, equation 3.
+
+    Attributes:
+      classes: 0 leaves v out.
+      linear: makes the layer w·φ + b.
+    """
+
+    classes: int
+    linear: Callable[[jax.Array], jax.Array]
+
+    @nn.compact
+    def __call__(self, features: jax.Array, labels: jax.Array | None) -> jax.Array:
+        logits = self.linear(features).squeeze(-1)
+        if self.classes:
+            shape = (self.classes, features.shape[-1])
+            table = self.param("class_embedding", nn.initializers.normal(0.02), shape)
+            chosen = jax.nn.one_hot(labels, self.classes) @ table
+            logits += jnp.sum(chosen * features, axis=-1)
+        return logits
+
+
+def from_linen(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    image_shape: Shape,
+    latent_size: int,
+    classes: int = 0,
+    packing: int = 1,
+    mixes_examples: bool = False,
+) -> Networks:
+    """Pure functions from two modules.
+
+    The generator is told the class by a one-hot vector beside z. The first axes that the modules
+    know are those of the batch.
+
+    Args:
+      generator: `(z [B, Z + classes], train, axis_name) -> images [B, H, W, C]` in [0, 1].
+      discriminator: `(images [B, H, W, mC], labels, train, axis_name) -> logits [B]`.
+      image_shape: (H, W, C) of one image.
+      latent_size: Z.
+      classes: how many; 0 for networks without labels.
+      packing: m.
+      mixes_examples: see `Networks`.
+    """
+    height, width, channels = image_shape
+
+    def init(key: Key) -> tuple[Variables, Variables]:
+        key_g, key_d = jax.random.split(key)
+        labels = jnp.zeros(1, jnp.int32) if classes else None
+        z = jnp.zeros((1, latent_size + classes))
+        images = jnp.zeros((1, height, width, packing * channels))
+        g = generator.init(key_g, z, False, None)
+        d = discriminator.init(key_d, images, labels, False, None)
+        return _variables(g), _variables(d)
+
+    def generate(variables, z, labels, train, axis_name):
+        if classes:
+            z = jnp.concatenate([z, jax.nn.one_hot(labels, classes)], axis=-1)
+        return _apply(generator, variables, train, z, train, axis_name)
+
+    def discriminate(variables, images, labels, train, axis_name):
+        return _apply(discriminator, variables, train, images, labels, train, axis_name)
+
+    return Networks(init, generate, discriminate, latent_size, classes, mixes_examples)
+
+
+def _variables(tree: dict[str, Params]) -> Variables:
+    return Variables(tree["params"], tree.get("batch_stats", {}))
+
+
+def _apply(module: nn.Module, variables: Variables, train: bool, *inputs):
+    tree = {"params": variables.params, "batch_stats": variables.stats}
+    if not train:
+        return module.apply(tree, *inputs), variables.stats
+    output, changed = module.apply(tree, *inputs, mutable=["batch_stats"])
+    return output, changed.get("batch_stats", variables.stats)
+
+
+def halvings(image_shape: Shape) -> tuple[int, int, int]:
+    """How often a convolutional network halves the image, and the grid that is left.
+
+    Returns:
+      (k, H / 2^k, W / 2^k), the shorter side of the grid 4 to 7 pixels.
+
+    Raises:
+      InputError: a side is not divisible so often, or too short.
+    """
+    height, width, _ = image_shape
+    count = 0
+    while min(height, width) >= 8 and height % 2 == width % 2 == 0:
+        height, width, count = height // 2, width // 2, count + 1
+    if count == 0 or not 4 <= min(height, width) <= 7:
+        size = f"{image_shape[0]}x{image_shape[1]}"
+        raise InputError(
+            f"images of {size} pixels cannot be made by halving a grid of 4 to 7; use an MLP, or "
+            "sizes such as 28, 32 or 64"
+        )
+    return count, height, width

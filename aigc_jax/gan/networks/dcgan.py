@@ -1,0 +1,121 @@
+"""DCGAN: strided convolutions for images that halve to a grid of 4 to 7 pixels, such as 28, 32, 64.
+
+Dimensions: B batch, Z latent, H W C image.
+"""
+
+from functools import partial
+
+import flax.linen as nn
+import jax
+
+from aigc_jax.convolution import conv_down, conv_up
+from aigc_jax.gan.networks.common import ProjectionHead, Shape, from_linen, halvings
+from aigc_jax.gan.state import Networks
+from aigc_jax.layers import Convolution, Dense
+
+_INIT = nn.initializers.normal(0.02)
+
+
+def _batch_norm(train: bool, axis_name: str | None) -> nn.Module:
+    # Biased running statistics with a short memory: G's are read at sampling alone.
+    return nn.BatchNorm(use_running_average=not train, momentum=0.9, axis_name=axis_name)
+
+
+class DCGANGenerator(nn.Module):
+    """z → a grid of 2^(k−1)·`width` channels → k transposed convolutions 4×4, stride 2 → sigmoid.
+
+    Batch normalisation and ReLU come before each of the k.
+    """
+
+    image_shape: Shape
+    width: int
+
+    @nn.compact
+    def __call__(self, z: jax.Array, train: bool, axis_name: str | None) -> jax.Array:
+        count, rows, columns = halvings(self.image_shape)
+        channels = self.width * 2 ** (count - 1)
+        h = Dense(rows * columns * channels, use_bias=False, kernel_init=_INIT)(z)
+        h = h.reshape(-1, rows, columns, channels)
+        for _ in range(count - 1):
+            h = nn.relu(_batch_norm(train, axis_name)(h))
+            channels //= 2
+            h = Convolution(conv_up, channels, 4, use_bias=False, kernel_init=_INIT)(h)
+        h = nn.relu(_batch_norm(train, axis_name)(h))
+        h = Convolution(conv_up, self.image_shape[2], 4, kernel_init=_INIT)(h)
+        return nn.sigmoid(h)
+
+
+class DCGANDiscriminator(nn.Module):
+    """k convolutions 4×4, stride 2, to `width`, 2·`width`, … channels, leaky ReLU → logit.
+
+    Attributes:
+      normalisation: `batch` after all convolutions but the first, `spectral` of every weight, or
+        `none`, as a gradient penalty needs it.
+    """
+
+    width: int
+    normalisation: str
+    classes: int = 0
+
+    @nn.compact
+    def __call__(
+        self, images: jax.Array, labels: jax.Array | None, train: bool, axis_name: str | None
+    ) -> jax.Array:
+        count, _, _ = halvings(images.shape[1:])
+        spectral, batch = self.normalisation == "spectral", self.normalisation == "batch"
+
+        def layer(module: nn.Module):
+            if spectral:
+                return partial(nn.SpectralNorm(module), update_stats=train)
+            return module
+
+        h = images
+        for i in range(count):
+            normalised = batch and i > 0
+            width = self.width * 2**i
+            h = layer(Convolution(conv_down, width, 4, use_bias=not normalised, kernel_init=_INIT))(
+                h
+            )
+            if normalised:
+                h = _batch_norm(train, axis_name)(h)
+            h = nn.leaky_relu(h, 0.2)
+        h = h.reshape(h.shape[0], -1)
+        return ProjectionHead(self.classes, layer(Dense(1, kernel_init=_INIT)))(h, labels)
+
+
+def dcgan(
+    image_shape: Shape = (28, 28, 1),
+    latent_size: int = 100,
+    classes: int = 0,
+    packing: int = 1,
+    width: int = 64,
+    normalisation_d: str = "batch",
+) -> Networks:
+    """DCGAN's pair, or with another normalisation of D those of WGAN-GP and SN-GAN.
+
+    Args:
+      image_shape: (H, W, C).
+      latent_size: Z.
+      classes: how many; 0 for networks without labels.
+      packing: images in one input of D.
+      width: channels next to the image, doubled with each halving.
+      normalisation_d: `batch`, `spectral` or `none`.
+
+    Raises:
+      InputError: the size of the images is not a small grid doubled a few times.
+
+    Source: Radford et al. 2016, https://arxiv.org/abs/1511.06434; a sigmoid and pixels in [0, 1] in
+    place of tanh and [−1, 1].
+    """
+    if normalisation_d not in ("batch", "spectral", "none"):
+        raise ValueError(f"unknown normalisation {normalisation_d!r}")
+    halvings(image_shape)
+    return from_linen(
+        DCGANGenerator(image_shape, width),
+        DCGANDiscriminator(width, normalisation_d, classes),
+        image_shape,
+        latent_size,
+        classes,
+        packing,
+        mixes_examples=normalisation_d == "batch",
+    )

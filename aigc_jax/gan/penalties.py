@@ -1,0 +1,141 @@
+"""What is added to the discriminator's loss: gradient penalties and LeCam, per example, in float32.
+
+Every gradient is that of Σ_i D(x_i) with respect to the images. As D treats each image on its own,
+row i of it is ∇D(x_i), whatever the size of the batch; the gradient of the mean would shrink with
+it. Squares are summed over all pixels of an image and never over images.
+
+Pixels lie in [0, 1]. Papers that scale them to [−1, 1] have gradients half as large, so their γ is
+four times ours for the same strength.
+
+Dimensions: B batch, H W C image.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from aigc_jax import parallel
+from aigc_jax.algorithm import Keys
+
+Critic = Callable[[jax.Array], jax.Array]  # images [B, H, W, C] -> logits [B]
+
+
+class Penalty(NamedTuple):
+    """A gradient penalty, its weight, and how often it is computed.
+
+    Attributes:
+      function: `(critic, real, fake, keys [B], axis_name) -> [B]`, one of those below.
+      weight: what it is multiplied by: γ, or λ.
+      every: it is computed at each so many-th update of D and then multiplied by this number too,
+        so that its mean over time does not change ("lazy").
+    """
+
+    function: Callable[..., jax.Array]
+    weight: float
+    every: int = 1
+
+
+def squared_gradient_norm(critic: Critic, images: jax.Array) -> jax.Array:
+    """‖∇D(x_i)‖², summed over the pixels of each image: `[B, H, W, C]` → `[B]`."""
+    gradients = jax.grad(lambda x: jnp.sum(critic(x)))(images)
+    return jnp.sum(jnp.square(jnp.float32(gradients)), axis=(1, 2, 3))
+
+
+def _norm(squared: jax.Array) -> jax.Array:
+    # The root's derivative at 0 is infinite, and a flat critic must not give NaN.
+    return jnp.sqrt(jnp.maximum(squared, 1e-12))
+
+
+def r1(
+    critic: Critic, real: jax.Array, fake: jax.Array, keys: Keys, axis_name: str | None = None
+) -> jax.Array:
+    """½ ‖∇D(x)‖² at real images: `[B]`.
+
+    Source: Mescheder et al. 2018, https://arxiv.org/abs/1801.04406, equation 9.
+    """
+    return 0.5 * squared_gradient_norm(critic, real)
+
+
+def r2(
+    critic: Critic, real: jax.Array, fake: jax.Array, keys: Keys, axis_name: str | None = None
+) -> jax.Array:
+    """½ ‖∇D(G(z))‖² at generated images: `[B]`.
+
+    Source: Mescheder et al. 2018, equation 10.
+    """
+    return 0.5 * squared_gradient_norm(critic, fake)
+
+
+def wgan_gp(
+    critic: Critic, real: jax.Array, fake: jax.Array, keys: Keys, axis_name: str | None = None
+) -> jax.Array:
+    """(‖∇D(x̂)‖ − 1)² at x̂ = ε x + (1 − ε) G(z), one ε ~ U(0, 1) for each image: `[B]`.
+
+    Source: Gulrajani et al. 2017, https://arxiv.org/abs/1704.00028, equation 3 (λ = 10).
+    """
+    mix = _one_per_image(keys)
+    between = mix * real + (1 - mix) * fake
+    return jnp.square(_norm(squared_gradient_norm(critic, between)) - 1)
+
+
+def dragan(
+    critic: Critic, real: jax.Array, fake: jax.Array, keys: Keys, axis_name: str | None = None
+) -> jax.Array:
+    """(‖∇D(x̂)‖ − 1)² near real images, x̂ = x + ε ½ std(x) u: `[B]`.
+
+    ε ~ U(0, 1) is drawn for each image, u ~ U(0, 1) for each pixel; std(x) is that of all pixels of
+    the whole batch, on all devices.
+
+    Source: Kodali et al. 2017, https://arxiv.org/abs/1705.07215 (λ = 10), with the noise of the
+    authors' program.
+    """
+    total, squares, count = parallel.psum(
+        (jnp.sum(real), jnp.sum(jnp.square(real)), jnp.float32(real.size)), axis_name
+    )
+    deviation = jnp.sqrt(jnp.maximum(squares / count - jnp.square(total / count), 0.0))
+    noise = jax.vmap(
+        lambda key: jax.random.uniform(jax.random.fold_in(key, 1), real.shape[1:], real.dtype)
+    )(keys)
+    near = real + _one_per_image(keys) * (0.5 * deviation * noise)
+    return jnp.square(_norm(squared_gradient_norm(critic, near)) - 1)
+
+
+def _one_per_image(keys: Keys) -> jax.Array:
+    """U(0, 1), `[B, 1, 1, 1]`: the same for all pixels of an image."""
+    draws = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, 0)))(keys)
+    return draws[:, None, None, None]
+
+
+class LeCam(NamedTuple):
+    """Moving averages of the discriminator's mean logits."""
+
+    real: jax.Array  # float32 []
+    fake: jax.Array  # float32 []
+
+
+def lecam(logits_real: jax.Array, logits_fake: jax.Array, averages: LeCam) -> jax.Array:
+    """max(0, D(x) − α_fake)² + max(0, α_real − D(G(z)))²: `[B]`.
+
+    α_real and α_fake are moving averages of the mean logits, constants to the gradient: what is
+    held back is a gap between the two that grows beyond what it has been.
+
+    Source: Tseng et al. 2021, https://arxiv.org/abs/2104.03310, equation 5 with the rectifiers of
+    the authors' program.
+    """
+    above = jax.nn.relu(jnp.float32(logits_real) - averages.fake)
+    below = jax.nn.relu(averages.real - jnp.float32(logits_fake))
+    return jnp.square(above) + jnp.square(below)
+
+
+def update_lecam(
+    averages: LeCam, mean_real: jax.Array, mean_fake: jax.Array, decay: float = 0.99
+) -> LeCam:
+    """α ← decay·α + (1 − decay)·mean, for the mean logits of the whole batch."""
+    return LeCam(
+        *(
+            decay * a + (1 - decay) * jax.lax.stop_gradient(m)
+            for a, m in zip(averages, (mean_real, mean_fake), strict=True)
+        )
+    )

@@ -1,0 +1,93 @@
+"""Convolutions against the sums that define them, and their derivatives against XLA's own."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from aigc_jax import layers
+from aigc_jax.convolution import average_down, conv, conv_down, conv_up, repeat_up
+
+NHWC = ("NHWC", "HWIO", "NHWC")
+
+
+def xla_down(x, kernel):
+    return lax.conv_general_dilated(x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=NHWC)
+
+
+def xla_up(x, kernel):
+    # lax.conv_transpose correlates with the kernel where the transpose would turn it round.
+    return lax.conv_transpose(x, kernel[::-1, ::-1], (2, 2), "SAME", dimension_numbers=NHWC)
+
+
+@pytest.fixture
+def x(rng):
+    return rng.normal(size=(3, 6, 8, 5))
+
+
+@pytest.fixture
+def kernel(rng):
+    return rng.normal(size=(4, 4, 5, 7))
+
+
+def test_conv_down_is_its_sum(x, kernel):
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    expected = np.zeros((3, 3, 4, 7))
+    for h, w, i, j in np.ndindex(3, 4, 4, 4):
+        expected[:, h, w] += padded[:, 2 * h + i, 2 * w + j] @ kernel[i, j]
+    np.testing.assert_allclose(conv_down(jnp.float32(x), jnp.float32(kernel)), expected, atol=1e-4)
+
+
+def test_conv_up_is_its_sum(x, kernel):
+    expected = np.zeros((3, 14, 18, 7))
+    for h, w, i, j in np.ndindex(6, 8, 4, 4):
+        expected[:, 2 * h + i, 2 * w + j] += x[:, h, w] @ kernel[i, j]
+    actual = conv_up(jnp.float32(x), jnp.float32(kernel))
+    np.testing.assert_allclose(actual, expected[:, 1:-1, 1:-1], atol=1e-4)
+
+
+def test_conv_up_is_the_transpose_of_conv_down(rng, x, kernel):
+    x, kernel = jnp.float32(x), jnp.float32(kernel)
+    y = jnp.float32(rng.normal(size=(3, 3, 4, 7)))
+    down = jnp.sum(conv_down(x, kernel) * y)
+    up = jnp.sum(x * conv_up(y, kernel.transpose(0, 1, 3, 2)))
+    np.testing.assert_allclose(down, up, rtol=1e-4)
+
+
+def test_conv_is_its_sum(rng, x):
+    kernel = rng.normal(size=(3, 3, 5, 2))
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    expected = np.zeros((3, 6, 8, 2))
+    for h, w, i, j in np.ndindex(6, 8, 3, 3):
+        expected[:, h, w] += padded[:, h + i, w + j] @ kernel[i, j]
+    np.testing.assert_allclose(conv(jnp.float32(x), jnp.float32(kernel)), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("few_rows", [0, 10**9], ids=["fenced", "plain"])
+@pytest.mark.parametrize(("ours", "xla"), [(conv_down, xla_down), (conv_up, xla_up)])
+def test_derivatives_of_either_order_are_those_of_xlas_convolution(
+    monkeypatch, x, kernel, ours, xla, few_rows
+):
+    monkeypatch.setattr(layers, "_FEW_ROWS", few_rows)
+
+    def gradient(f):
+        return jax.grad(lambda x, k: jnp.sum(jnp.tanh(f(x, k))), (0, 1))
+
+    def squared_gradient(f):  # the shape of a gradient penalty
+        return jax.grad(lambda x, k: jnp.sum(jnp.square(gradient(f)(x, k)[0])), (0, 1))
+
+    x, kernel = jnp.float32(x), jnp.float32(0.1 * kernel)
+    for derivative in (gradient, squared_gradient):
+        for a, b in zip(
+            jax.jit(derivative(ours))(x, kernel), jax.jit(derivative(xla))(x, kernel), strict=True
+        ):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_average_down_and_repeat_up():
+    x = jnp.arange(16.0).reshape(1, 2, 4, 2)
+    np.testing.assert_array_equal(average_down(x)[0, 0], [[5.0, 6.0], [9.0, 10.0]])
+    up = repeat_up(average_down(x))
+    assert up.shape == x.shape
+    np.testing.assert_array_equal(up[0, :, :, 0], [[5, 5, 9, 9], [5, 5, 9, 9]])
