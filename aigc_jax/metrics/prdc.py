@@ -3,11 +3,16 @@
 Dimensions: N real, M generated, D features (or pixels).
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from aigc_jax.metrics.neighbours import offsets, squared_distances
+
+_ROWS = 1000  # of a matrix of distances in memory at a time
 
 
 class Prdc(NamedTuple):
@@ -19,11 +24,27 @@ class Prdc(NamedTuple):
     coverage: float  # the share of real points with a generated one within their own ball
 
 
+@partial(jax.jit, static_argnames="k")
+def _smallest(rows: jax.Array, points: jax.Array, k: int) -> jax.Array:
+    # All k: XLA:CPU turns a slice of top_k into a full sort, which takes thirty times as long.
+    return -jax.lax.top_k(-squared_distances(rows, points), k)[0]
+
+
+class _Within(NamedTuple):
+    """What becomes of one block of real points x, against all generated points g."""
+
+    reached: jax.Array  # bool [M]: g lies in the ball of some x
+    balls: jax.Array  # int []: pairs with g in the ball of x
+    covered: jax.Array  # bool [rows]: some g lies in the ball of x
+    recalled: jax.Array  # bool [rows]: x lies in the ball of some g
+
+
 @jax.jit
-def _squared_distances(x: jax.Array, y: jax.Array) -> jax.Array:
-    # In full precision, since accelerators would round the factors and with them small distances.
-    products = jnp.matmul(x, y.T, precision="highest")
-    return jnp.sum(x * x, -1)[:, None] + jnp.sum(y * y, -1)[None, :] - 2.0 * products
+def _within(rows: jax.Array, radii_rows: jax.Array, g: jax.Array, radii_g: jax.Array) -> _Within:
+    squares = squared_distances(rows, g)
+    in_real = squares < radii_rows[:, None]
+    in_generated = squares < radii_g[None, :]
+    return _Within(in_real.any(0), in_real.sum(), in_real.any(1), in_generated.any(1))
 
 
 def prdc(real: np.ndarray, generated: np.ndarray, k: int = 5) -> Prdc:
@@ -50,19 +71,26 @@ def prdc(real: np.ndarray, generated: np.ndarray, k: int = 5) -> Prdc:
     """
     if min(len(real), len(generated)) <= k:
         raise ValueError(f"prdc with k = {k} needs more than {k} points on each side")
-    x = jnp.asarray(real, jnp.float32).reshape(len(real), -1)
-    g = jnp.asarray(generated, jnp.float32).reshape(len(generated), -1)
+    origin = np.asarray(real)[0]
+    x, g = jnp.asarray(offsets(real, origin)), jnp.asarray(offsets(generated, origin))
 
-    def radii(points: jax.Array) -> np.ndarray:
-        # Sorted, the distance to oneself comes first: the k-th neighbour is at index k.
-        return np.sort(np.asarray(_squared_distances(points, points)), axis=1)[:, k]
+    def radii(points: jax.Array) -> list[jax.Array]:
+        # In ascending order, the distance to oneself comes first: the k-th neighbour is at index k.
+        return [_smallest(rows, points, k + 1)[:, k] for rows in _blocks(points)]
 
-    between = np.asarray(_squared_distances(x, g))
-    in_real = between < radii(x)[:, None]
-    in_generated = between < radii(g)[None, :]
+    radii_g = jnp.concatenate(radii(g))
+    found = [
+        _within(rows, radii_rows, g, radii_g)
+        for rows, radii_rows in zip(_blocks(x), radii(x), strict=True)
+    ]
+    reached, balls, covered, recalled = zip(*found, strict=True)
     return Prdc(
-        precision=float(in_real.any(axis=0).mean()),
-        recall=float(in_generated.any(axis=1).mean()),
-        density=float(in_real.sum(axis=0).mean() / k),
-        coverage=float(in_real.any(axis=1).mean()),
+        precision=float(np.any(reached, axis=0).mean()),
+        recall=float(np.concatenate(recalled).mean()),
+        density=sum(map(int, balls)) / (k * len(g)),
+        coverage=float(np.concatenate(covered).mean()),
     )
+
+
+def _blocks(points: jax.Array) -> list[jax.Array]:
+    return [points[start : start + _ROWS] for start in range(0, len(points), _ROWS)]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from aigc_jax.data.images import load_images
+from aigc_jax.metrics import prdc as module
 from aigc_jax.metrics.pixels import shuffled_pixels
 from aigc_jax.metrics.prdc import Prdc, prdc
 
@@ -44,6 +45,26 @@ def test_the_definition_is_met(rng, k, shift):
     np.testing.assert_allclose(
         prdc(real, generated, k), by_definition(real, generated, k), rtol=1e-6
     )
+
+
+@pytest.mark.parametrize(("n", "m"), [(40, 25), (14, 30), (30, 14)])
+def test_the_definition_is_met_over_blocks(rng, monkeypatch, n, m):
+    monkeypatch.setattr(module, "_ROWS", 7)
+    real, generated = rng.normal(size=(n, 3)), 0.7 * rng.normal(size=(m, 3))
+    np.testing.assert_allclose(
+        prdc(real, generated, 3), by_definition(real, generated, 3), rtol=1e-6
+    )
+
+
+def test_a_large_set_against_itself_is_perfect_in_every_block(rng):
+    # A distance that a block rounds in its own way would put a point on the edge of a ball in it.
+    points = rng.normal(size=(2300, 16))
+    assert prdc(points, points) == Prdc(1.0, 1.0, 1.0, 1.0)
+
+
+def test_what_all_points_have_in_common_costs_no_digits(rng):
+    real, generated = rng.integers(-64, 64, size=(2, 60, 4)) / 64
+    assert prdc(real + 2.0**14, generated + 2.0**14) == prdc(real, generated)
 
 
 def test_a_worked_example_on_a_line():
