@@ -1,16 +1,21 @@
-"""Grids of images and curves of figures, as PNG and SVG.
+"""Grids of images, animations of them and curves of figures, as PNG, GIF and SVG.
 
 Dimensions: R rows, K columns, H W C image.
 """
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+SCALE = 2
+MOST_FRAMES = 30
+MOST_BYTES = 2_000_000  # of an animation: a page holds it as text, a third longer
 
-def image_grid(images: np.ndarray, scale: int = 2, gap: int = 1) -> bytes:
+
+def image_grid(images: np.ndarray, scale: int = SCALE, gap: int = 1) -> bytes:
     """A PNG of images side by side.
 
     Args:
@@ -33,6 +38,53 @@ def image_grid(images: np.ndarray, scale: int = 2, gap: int = 1) -> bytes:
     )
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def animation(frames: Sequence[bytes], seconds_per_frame: float, scale: int = SCALE) -> bytes:
+    """A GIF of pictures in turn, over and over, with a rest at the last.
+
+    Of many frames some are chosen at equal distances, with the first and the last: `MOST_FRAMES`,
+    or as few again by halves as make `MOST_BYTES`, but never less than three.
+
+    Args:
+      frames: PNGs, grey or RGB; those that are not of the last one's size and kind are left out.
+      seconds_per_frame: of each but the last, which is shown eight times as long.
+      scale: pixels of a frame, across and down, that the animation shows as one; those that
+        `image_grid` made of one.
+    """
+    pictures = [Image.open(io.BytesIO(frame)) for frame in frames]
+    kind = pictures[-1].size, pictures[-1].mode
+    pictures = [p for p in pictures if (p.size, p.mode) == kind]
+    most = MOST_FRAMES
+    while True:
+        gif = _gif([pictures[i] for i in _evenly(len(pictures), most)], seconds_per_frame, scale)
+        if len(gif) <= MOST_BYTES or most == 3:
+            return gif
+        most = max(3, min(most, len(pictures)) // 2)
+
+
+def _evenly(n: int, most: int) -> list[int]:
+    """At most so many of 0 … n − 1, at equal distances, with both ends."""
+    return [round(i * (n - 1) / (most - 1)) for i in range(most)] if n > most else list(range(n))
+
+
+def _gif(pictures: list[Image.Image], seconds_per_frame: float, scale: int) -> bytes:
+    small = [
+        p.resize((p.width // scale, p.height // scale), Image.Resampling.NEAREST) for p in pictures
+    ]
+    if small[0].mode == "RGB":  # a GIF's frame has 256 colours
+        small = [p.quantize(256, dither=Image.Dither.NONE) for p in small]
+    unit = round(1000 * seconds_per_frame)
+    buffer = io.BytesIO()
+    small[0].save(
+        buffer,
+        "GIF",
+        save_all=True,
+        append_images=small[1:],
+        duration=[unit] * (len(small) - 1) + [8 * unit],
+        loop=0,
+    )
     return buffer.getvalue()
 
 

@@ -3,9 +3,11 @@
 import base64
 import html
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from aigc_jax.metrics import collapse
 from aigc_jax.pictures import curves
 from aigc_jax.run_folder import RunFolder, write_atomically
 
@@ -16,6 +18,7 @@ h1 { font-size: 1.6rem; margin-bottom: .2rem }
 h2 { font-size: 1.3rem; margin-top: 2.8rem; border-bottom: 1px solid #d8dce4 }
 h3 { font-size: 1rem; margin: 1.4rem 0 .4rem }
 p.lead { color: #555e6e; margin-top: 0 }
+p.warning { background: #fdf0e9; border-left: .35rem solid #d9622b; padding: .6rem 1rem }
 table { border-collapse: collapse; font-size: .9rem }
 td, th { padding: .2rem .8rem .2rem 0; text-align: left; vertical-align: top }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
@@ -23,6 +26,7 @@ tr + tr td { border-top: 1px solid #eceef2 }
 .row { display: flex; flex-wrap: wrap; gap: 1.4rem }
 figure { margin: 0 }
 figure img { width: 100%; max-width: 29rem; image-rendering: pixelated }
+figure img[src^="data:image/gif"] { width: min(29rem, 90vw) }
 figcaption { color: #555e6e; font-size: .85rem }
 pre { background: #f5f6f8; padding: .8rem; overflow-x: auto; font-size: .8rem; max-height: 34rem }
 svg { max-width: 100%; height: auto }
@@ -32,6 +36,9 @@ code { background: #f5f6f8; padding: 0 .2rem }
 _ARTEFACT = re.compile(r"(?P<name>.+)_(?P<step>\d+)\.(png|txt)")
 _CAPTIONS = {
     "samples": "Samples",
+    "classes": "Samples by class: one row for each",
+    "interpolations": "Straight lines in latent space between two samples",
+    "nearest": "Samples and, to the right of each, the nearest training image",
     "reconstructions": "Held-out images and, to the right of each, their reconstructions",
     "manifold": "The 2-D latent space, decoded at equal steps of the prior's distribution function",
 }
@@ -56,6 +63,10 @@ def run_section(folder: RunFolder) -> str:
         f"<h2>{html.escape(config.get('title', folder.path.name))}</h2>",
         _lead(config, metrics),
     ]
+    parts += [
+        f'<p class="warning"><b>Warning.</b> {html.escape(sentence)}</p>'
+        for sentence in warnings(folder.heldout(), config.get("options", {}))
+    ]
     parts += [f'<div class="row">{"".join(_pictures(folder))}</div>', _texts(folder)]
     parts += [f"<h3>Held-out figures</h3>{_figures(config, metrics)}"]
     parts += [
@@ -63,6 +74,17 @@ def run_section(folder: RunFolder) -> str:
         _configuration(config),
     ]
     return "\n".join(parts)
+
+
+def warnings(evaluations: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> list[str]:
+    """What the figures of a run say that a person should know, in sentences; mostly none.
+
+    Args:
+      evaluations: lines of metrics.jsonl.
+      options: of the run; its steps and their evaluations tell early from late.
+    """
+    planned = -(-options.get("steps", 1) // options.get("eval_every", 1))
+    return collapse.warnings([{"step": m["step"], **_values(m)} for m in evaluations], planned)
 
 
 def write_page(folder: RunFolder) -> Path:
@@ -108,11 +130,18 @@ def _newest(folder: RunFolder, suffix: str) -> dict[str, tuple[int, Path]]:
 def _pictures(folder: RunFolder) -> list[str]:
     blocks = []
     for name, (step, path) in _newest(folder, ".png").items():
-        caption = html.escape(f"{_CAPTIONS.get(name, name)} (step {step:,})")
-        data = base64.b64encode(path.read_bytes()).decode()
-        image = f'<img alt="{caption}" src="data:image/png;base64,{data}">'
-        blocks.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
+        blocks.append(_picture(path, f"{_CAPTIONS.get(name, name)} (step {step:,})"))
+        moving = folder.samples / f"{name}.gif"
+        if moving.exists():
+            blocks.append(_picture(moving, "Training, from the first evaluation to the last"))
     return blocks
+
+
+def _picture(path: Path, caption: str) -> str:
+    caption = html.escape(caption)
+    data = base64.b64encode(path.read_bytes()).decode()
+    image = f'<img alt="{caption}" src="data:image/{path.suffix[1:]};base64,{data}">'
+    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
 
 
 def _texts(folder: RunFolder) -> str:
@@ -124,7 +153,7 @@ def _texts(folder: RunFolder) -> str:
     return "".join(blocks)
 
 
-def _values(record: dict[str, Any]) -> dict[str, float]:
+def _values(record: Mapping[str, Any]) -> dict[str, float]:
     return {
         k: v for k, v in record.items() if k not in ("step", "split", "wall_s") and v is not None
     }
@@ -150,7 +179,21 @@ def _figures(config: dict[str, Any], metrics: list[dict]) -> str:
         rows.append(
             f"<tr><td><code>{html.escape(figure)}</code></td>{shown}<td>{meaning}</td></tr>"
         )
-    return f"<table><tr><th>figure</th>{head}<th>what it is</th></tr>{''.join(rows)}</table>"
+    table = f"<table><tr><th>figure</th>{head}<th>what it is</th></tr>{''.join(rows)}</table>"
+    return _best(config, evaluations) + table
+
+
+def _best(config: dict[str, Any], evaluations: list[dict]) -> str:
+    """The evaluation that the best state is of, and how it compares with the goal."""
+    score, goal = config.get("score"), config.get("goal")
+    scored = [m for m in evaluations if m.get(score) is not None]
+    if not scored:
+        return ""
+    best = min(scored, key=lambda m: (m[score], m["step"]))
+    text = f"Best {score}: {best[score]:.4g} at step {best['step']:,}; the lower the better."
+    if goal is not None:
+        text += f" Goal: {goal}, {'reached' if best[score] <= goal else 'not reached yet'}."
+    return f"<p>{html.escape(text)}</p>"
 
 
 def _curves(metrics: list[dict]) -> list[str]:

@@ -1,24 +1,23 @@
 """One run, from its folder to its page: begin or continue, train, judge, picture."""
 
 import dataclasses
+import re
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from aigc_jax import loop, report
 from aigc_jax.algorithm import Algorithm, State
 from aigc_jax.checkpoint import Checkpoints
 from aigc_jax.data.batches import Order, shuffled
 from aigc_jax.errors import Diverged, InputError
-from aigc_jax.pictures import image_grid
 from aigc_jax.progress import ProgressReport
-from aigc_jax.run_folder import RunFolder, write_atomically
+from aigc_jax.run_folder import RunFolder
+from experiments.artefacts import write_animation, write_artefact
 from experiments.best import Best
-from experiments.experiment import Artefact, Experiment, Task
+from experiments.experiment import Experiment, Task
 from experiments.interrupt import Interrupted, noted_signals
 from experiments.options import Options
 from experiments.run_config import (
@@ -66,7 +65,7 @@ def train(experiment: Experiment, options: Any, command: str) -> RunFolder:
     facts = experiment.facts(options, data)
     algorithm = experiment.algorithm(options, facts)
     task = experiment.task(options, data, facts, algorithm)
-    order = shuffled(options.seed, task.examples, options.batch_size)
+    order = shuffled(options.seed, task.examples, options.batch_size * task.batches_per_step)
     if options.tensorboard:
         tensorboard_writer()
     folder.create()
@@ -105,12 +104,14 @@ class _Run:
         self.progress: ProgressReport
         self.tensorboard: Any = None
         self._clock = 0.0
+        self._evaluations: list[dict[str, Any]] = []
 
     def train(
         self, algorithm: Algorithm, state: State, start: int, order: Order, cadence: loop.Cadence
     ) -> None:
         steps, folder = cadence.steps, self.folder
         self._clock = time.monotonic() - folder.rewind_metrics(start)
+        self._evaluations = folder.heldout()
         self.best.resume(start, state)
         if self.options.tensorboard:
             path = str(folder.path / "tensorboard")
@@ -138,6 +139,7 @@ class _Run:
                     raise Interrupted(received() or 0, message)
             self.best.finish()
             if folder.page_is_stale():
+                write_animation(folder)
                 report.write_page(folder)
             self.progress.note(f"see {folder.page}")
 
@@ -198,11 +200,26 @@ class _Run:
     def _evaluate(self, step: int, state: State) -> bool:
         values = self.task.evaluate(state, step == self.options.steps)
         for name, artefact in self.task.pictures(state).items():
-            write_artefact(self.folder.samples / f"{name}_{step:07d}", artefact)
+            write_artefact(self.folder, name, step, artefact)
         reached = self.best.offer(step, state, values)
         self._record(step, "heldout", values)
         self.progress.figures(step, "held-out", values)
+        self._evaluations.append({"step": step, **values})
+        self._warn()
         return reached
+
+    def _warn(self) -> None:
+        """Notes the warnings that the evaluation before had not called for."""
+
+        def by_subject(evaluations: list[dict[str, Any]]) -> dict[str, str]:
+            found = report.warnings(evaluations, dataclasses.asdict(self.options))
+            # The sentence up to its first number: the numbers are new each time.
+            return {re.split(r"\d", sentence)[0]: sentence for sentence in found}
+
+        before = by_subject(self._evaluations[:-1])
+        for subject, sentence in by_subject(self._evaluations).items():
+            if subject not in before:
+                self.progress.note(f"warning: {sentence}")
 
     def _write_references(self) -> None:
         # Each that is missing, since a kill may have come between two of them.
@@ -210,11 +227,3 @@ class _Run:
         for split, values in self.task.references().items():
             if split not in written:
                 self._record(0, split, values)
-
-
-def write_artefact(stem: Path, artefact: Artefact) -> None:
-    """Writes images as stem.png and text as stem.txt."""
-    if isinstance(artefact, str):
-        write_atomically(stem.with_name(stem.name + ".txt"), artefact)
-    else:
-        write_atomically(stem.with_name(stem.name + ".png"), image_grid(np.asarray(artefact)))

@@ -163,6 +163,62 @@ def test_the_artefact_of_the_greatest_step_is_shown(folder):
     assert "(step 100)" in section
 
 
+def test_pictures_come_in_their_order_with_captions_and_the_animation_after_the_samples(folder):
+    names = ["zebra", "manifold", "nearest", "interpolations", "classes", "samples"]
+    for name in names:
+        (folder.samples / f"{name}_0000007.png").write_bytes(png(0.5))
+    (folder.samples / "samples.gif").write_bytes(b"moving")
+    captions = re.findall(r"<figcaption>(.*?)(?: \(step 7\))?</figcaption>", run_section(folder))
+    assert captions == [
+        "Samples",
+        "Training, from the first evaluation to the last",
+        "Samples by class: one row for each",
+        "Straight lines in latent space between two samples",
+        "Samples and, to the right of each, the nearest training image",
+        "The 2-D latent space, decoded at equal steps of the prior&#x27;s distribution function",
+        "zebra",
+    ]
+    assert f"data:image/gif;base64,{base64.b64encode(b'moving').decode()}" in run_section(folder)
+
+
+@pytest.mark.parametrize(
+    ("goal", "said"),
+    [(None, ""), (0.5, " Goal: 0.5, not reached yet."), (2, " Goal: 2, reached.")],
+)
+def test_the_best_score_is_named_with_its_step(folder, goal, said):
+    folder.write_config(config(score="fcd", goal=goal))
+    for step, fcd in [(100, 3.0), (200, 1.2345678), (3000, float("nan")), (4000, 1.2345678)]:
+        folder.append_metrics(step, "heldout", {"fcd": fcd}, 0.0)
+    (text,) = re.findall(r"<p>(Best .*?)</p>", run_section(folder))
+    assert text == f"Best fcd: 1.235 at step 200; the lower the better.{said}"
+
+
+@pytest.mark.parametrize("score", [None, "fcd"])
+def test_without_scores_none_is_best(folder, score):
+    folder.write_config(config(score=score))
+    add_metrics(folder)
+    assert "Best" not in run_section(folder)
+
+
+def test_a_collapse_is_announced_at_the_top(folder):
+    for step, coverage in [(100, 0.8), (200, float("nan")), (300, 0.2)]:
+        folder.append_metrics(step, "heldout", {"coverage": coverage}, 0.0)
+    section = run_section(folder)
+    (sentence,) = re.findall(r'<p class="warning"><b>Warning.</b> (.*?)</p>', section)
+    assert "0.200 at step 300, from 0.800 at step 100" in sentence
+    assert section.index("<h2>") < section.index(sentence) < section.index("<h3>")
+    folder.append_metrics(400, "heldout", {"coverage": 0.7}, 0.0)
+    assert 'class="warning"' not in run_section(folder)
+
+
+def test_how_early_it_is_decides_what_is_a_warning(folder):
+    folder.append_metrics(100, "heldout", {"coverage": 0.01}, 0.0)
+    folder.write_config(config(options={"steps": 300, "eval_every": 100}))
+    assert 'class="warning"' not in run_section(folder)
+    folder.write_config(config(options={"steps": 200, "eval_every": 100}))
+    assert 'class="warning"' in run_section(folder)
+
+
 def test_a_figure_that_was_not_finite_is_left_out(folder):
     for step, loss in [(1, 1.0), (2, float("nan")), (3, 2.0)]:
         folder.append_metrics(step, "train", {"loss_d": loss}, 0.0)

@@ -68,12 +68,14 @@ class Toy:
     Args:
       score: the score at a step; None for an experiment without.
       at_evaluation: called with (step) before each evaluation.
+      figures: more of them, by step.
     """
 
     def __init__(
         self,
         score: Mapping[int, float] | Callable | None = wiggling,
         at_evaluation: Callable[[int], None] = lambda step: None,
+        figures: Callable[[int], dict[str, float]] = lambda step: {},
     ):
         of = score.__getitem__ if isinstance(score, Mapping) else score
 
@@ -82,7 +84,7 @@ class Toy:
                 step = int(state.step)
                 at_evaluation(step)
                 weight = float(state.params.sum())
-                return {"weight": weight, **({"score": of(step)} if of else {})}
+                return {"weight": weight, **({"score": of(step)} if of else {}), **figures(step)}
 
             def pictures(state):
                 return {"samples": np.full((1, 1, 2, 2, 1), int(state.step) / 200)}

@@ -77,6 +77,11 @@ def test_kill_9_at_any_write_ends_in_the_same_best(toy, whole, train_and_kill, t
     assert toy.stored(tmp_path / "run/best") == toy.stored(whole / "best")
     assert toy.stored(tmp_path / "run/checkpoints") == toy.stored(whole / "checkpoints")
     assert toy.figures(tmp_path / "run") == toy.figures(whole)
+    names = {p.name for p in (whole / "samples").iterdir()}
+    assert names == {p.name for p in (tmp_path / "run/samples").iterdir() if p.name[0] != "."}
+    for name in names:
+        pair = [folder / "samples" / name for folder in (tmp_path / "run", whole)]
+        assert pair[0].read_bytes() == pair[1].read_bytes(), name
 
 
 def test_the_best_up_to_a_checkpoint_stays_as_long_as_the_run_may_go_back_to_it(toy, tmp_path):
