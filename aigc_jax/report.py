@@ -84,7 +84,7 @@ def warnings(evaluations: Sequence[Mapping[str, Any]], options: Mapping[str, Any
       options: of the run; its steps and their evaluations tell early from late.
     """
     planned = -(-options.get("steps", 1) // options.get("eval_every", 1))
-    return collapse.warnings([{"step": m["step"], **_values(m)} for m in evaluations], planned)
+    return collapse.warnings([{"step": m["step"], **figures_of(m)} for m in evaluations], planned)
 
 
 def write_page(folder: RunFolder) -> Path:
@@ -153,14 +153,16 @@ def _texts(folder: RunFolder) -> str:
     return "".join(blocks)
 
 
-def _values(record: Mapping[str, Any]) -> dict[str, float]:
+def figures_of(record: Mapping[str, Any]) -> dict[str, float]:
+    """The figures of a line of metrics.jsonl, but for those that were not finite."""
     return {
         k: v for k, v in record.items() if k not in ("step", "split", "wall_s") and v is not None
     }
 
 
-def _references(metrics: list[dict]) -> dict[str, dict[str, float]]:
-    return {m["split"]: _values(m) for m in metrics if m["split"] not in ("train", "heldout")}
+def references_of(metrics: list[dict]) -> dict[str, dict[str, float]]:
+    """By name, the figures of each trivial model that stands beside a run."""
+    return {m["split"]: figures_of(m) for m in metrics if m["split"] not in ("train", "heldout")}
 
 
 def _figures(config: dict[str, Any], metrics: list[dict]) -> str:
@@ -168,11 +170,11 @@ def _figures(config: dict[str, Any], metrics: list[dict]) -> str:
     evaluations = [m for m in metrics if m["split"] == "heldout"]
     if not evaluations:
         return "<p>None yet.</p>"
-    last, references = evaluations[-1], _references(metrics)
+    last, references = evaluations[-1], references_of(metrics)
     names = ["this model", *references]
     head = "".join(f'<th class="n">{html.escape(n)}</th>' for n in names)
     rows = []
-    for figure, value in _values(last).items():
+    for figure, value in figures_of(last).items():
         cells = [value, *(r.get(figure) for r in references.values())]
         shown = "".join(f'<td class="n">{"" if c is None else f"{c:.4g}"}</td>' for c in cells)
         meaning = html.escape(config.get("figures", {}).get(figure, ""))
@@ -199,9 +201,10 @@ def _best(config: dict[str, Any], evaluations: list[dict]) -> str:
 def _curves(metrics: list[dict]) -> list[str]:
     """One drawing for each figure: over training, over held-out evaluations, and its baselines."""
     by_figure: dict[str, dict[str, tuple[list, list]]] = {}
+    references = references_of(metrics)
     for record in metrics:
         if record["split"] in ("train", "heldout"):
-            for name, value in _values(record).items():
+            for name, value in figures_of(record).items():
                 steps, values = by_figure.setdefault(name, {}).setdefault(record["split"], ([], []))
                 steps.append(record["step"])
                 values.append(value)
@@ -209,9 +212,7 @@ def _curves(metrics: list[dict]) -> list[str]:
     for name, series in by_figure.items():
         if max(len(steps) for steps, _ in series.values()) < 2 or name == "tokens":
             continue
-        levels = {
-            split: values[name] for split, values in _references(metrics).items() if name in values
-        }
+        levels = {split: values[name] for split, values in references.items() if name in values}
         drawn.append(f"<figure>{curves(series, levels, name)}</figure>")
     return drawn
 

@@ -1,0 +1,185 @@
+"""One table over finished runs: means over seeds, with their standard errors.
+
+    python -m experiments.table --runs='runs/gan-*'
+    python -m experiments.table --runs=runs/a,runs/b --figures=fcd,kid --out=results.md
+
+Runs that differ in their seed alone make one row. Where runs of one experiment, data set and preset
+differ in another option that decides the result, each value has a row of its own, which names it.
+The figures are those of the last evaluation; below them stand those of the trivial models that the
+runs are held against. Markdown; with --out=FILE.json also the numbers, unrounded.
+"""
+
+import json
+import math
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from absl import app, flags
+
+from aigc_jax.errors import InputError
+from experiments import launch
+from experiments.comparison import (
+    Estimate,
+    Row,
+    Run,
+    estimate,
+    find,
+    read,
+    references_beside,
+    rows_of,
+)
+from experiments.output import check_out, write_out
+
+RUNS = flags.DEFINE_list("runs", None, "Folders of runs; * and ? are filled in. Required.")
+FIGURES = flags.DEFINE_list("figures", None, "Which figures, in this order. Default: all.")
+OUT = flags.DEFINE_string("out", None, "File to write, replaced when it exists: .md or .json.")
+
+
+def finished(names: Sequence[str]) -> list[Run]:
+    """The finished ones among the runs that are named; says which are left out, and why.
+
+    Raises:
+      InputError: a name leads to no run, or none is finished.
+    """
+    runs = []
+    for path in find(names):
+        run = read(path)
+        if isinstance(run, Run):
+            runs.append(run)
+        else:
+            print(f"left out: {path} {run}", file=sys.stderr)
+    if not runs:
+        raise InputError("--runs: none of these is finished")
+    return runs
+
+
+def columns(rows: Sequence[Row], chosen: Sequence[str] | None) -> list[str]:
+    """The names of the figures that the table has.
+
+    Raises:
+      InputError: one was asked for that no run has.
+    """
+    known = list({name: None for row in rows for run in row.runs for name in run.figures})
+    for name in chosen or []:
+        if name not in known:
+            raise InputError(f"--figures: no {name!r}; the runs have {', '.join(known)}")
+    return list(chosen or known)
+
+
+def blocks(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows of each experiment on each data set."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.runs[0].kind[:2], []).append(row)
+    return list(found.values())
+
+
+def shown(value: Estimate | None) -> str:
+    """`155.5 ± 1.2`: the error with two significant digits, and the mean to the same place."""
+    if value is None:
+        return ""
+    mean, error, _ = value
+    if error is None:
+        return f"{mean:.4g} ± -"
+    if error == 0:
+        return f"{mean:.4g} ± 0"
+    finest = 5 - math.floor(math.log10(abs(mean))) if mean else 5  # no digits beyond float32's
+    places = max(0, min(1 - math.floor(math.log10(error)), finest))
+    return f"{mean:,.{places}f} ± {error:,.{places}f}"
+
+
+def markdown(rows: Sequence[Row], figures: Sequence[str]) -> str:
+    """The table, and a line that says what it holds."""
+    head = ["experiment", "data", "preset", "options"]
+    lines = [
+        [*head, "seeds", "step", "seconds", *figures],
+        ["---"] * 4 + ["---:"] * (3 + len(figures)),
+    ]
+    for block in blocks(rows):
+        for row in block:
+            runs = row.runs
+            steps = {run.step for run in runs}
+            step = f"{min(steps):,}" if len(steps) == 1 else shown(estimate([r.step for r in runs]))
+            seconds = shown(estimate([run.seconds for run in runs]))
+            cells = [shown(estimate([run.figures.get(f) for run in runs])) for f in figures]
+            lines.append([*runs[0].kind, _told(row), str(len(runs)), step, seconds, *cells])
+        for name, owner, found in references_beside(block):
+            cells = [shown(estimate([values.get(f) for values in found])) for f in figures]
+            belongs = [owner.runs[0].preset, _told(owner)] if owner else ["", ""]
+            data = block[0].runs[0].data
+            lines.append([f"*{name}*", data, *belongs, str(len(found)), "", "", *cells])
+    if not any(row.options for row in rows):
+        lines = [line[:3] + line[4:] for line in lines]
+    hardware = ", ".join(dict.fromkeys(run.hardware for row in rows for run in row.runs))
+    return (
+        "".join(_line(line) for line in lines)
+        + "\nMean ± standard error over seeds, at the last evaluation. "
+        f"Seconds of training on {hardware}.\n"
+    )
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
+
+
+def _told(row: Row) -> str:
+    """`penalty=r1, width=32`: what sets a row apart."""
+
+    def brief(value: Any) -> str:
+        text = "none" if value is None else str(value)
+        return text if len(text) <= 40 else text[:39] + "…"
+
+    return ", ".join(f"{name}={brief(value)}" for name, value in row.options.items())
+
+
+def numbers(rows: Sequence[Row], figures: Sequence[str]) -> list[dict[str, Any]]:
+    """The same unrounded: an object for each row, with its runs and its own references."""
+
+    def plain(values: Sequence[float | None]) -> dict[str, Any] | None:
+        found = estimate(values)
+        return found._asdict() if found else None
+
+    return [
+        {
+            **dict(zip(("experiment", "data", "preset"), row.runs[0].kind, strict=True)),
+            "options": row.options,
+            "runs": [run.path for run in row.runs],
+            "seeds": [run.seed for run in row.runs],
+            "step": plain([run.step for run in row.runs]),
+            "seconds": plain([run.seconds for run in row.runs]),
+            "figures": {f: plain([run.figures.get(f) for run in row.runs]) for f in figures},
+            "references": {
+                name: {
+                    f: plain([run.references.get(name, {}).get(f) for run in row.runs])
+                    for f in figures
+                }
+                for name in row.runs[0].references
+            },
+        }
+        for row in rows
+    ]
+
+
+def main(_: list[str]) -> None:
+    """The command."""
+
+    def command() -> None:
+        if not RUNS.value:
+            raise InputError("--runs is required; see --help")
+        out = check_out(OUT.value) if OUT.value else None
+        if out and out.suffix not in (".md", ".json"):
+            raise InputError(f"--out: a table goes to .md or .json, not {out.suffix or out.name}")
+        rows = rows_of(finished(RUNS.value))
+        figures = columns(rows, FIGURES.value)
+        table = markdown(rows, figures)
+        print(table, end="")
+        if out:
+            json_text = json.dumps({"rows": numbers(rows, figures)}, indent=2) + "\n"
+            write_out(out, table if out.suffix == ".md" else json_text)
+
+    launch.report_errors(command)
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=launch.parse)
