@@ -110,7 +110,7 @@ def test_an_empty_step_folder_is_passed_over(folder):
     assert restore(folder)[0] == 30
 
 
-# Orbax gives up at the first array that is missing, and closes its event loop while others are read.
+# Orbax gives up at the first missing array, and closes its event loop while others are read.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_missing_files_are_passed_over(folder):
     shutil.rmtree(folder / "30" / "state" / "d", ignore_errors=True)
