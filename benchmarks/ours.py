@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from flax import traverse_util
 
 from aigc_jax.algorithm import Algorithm, Params, State
 from aigc_jax.data.batches import shuffled
@@ -38,9 +39,9 @@ def digits() -> np.ndarray:
 
 def layers(params: Params) -> Layers:
     """The dense layers of one of our networks, in order, as arrays for other frameworks."""
-    dense = params["params"]
-    in_order = sorted(dense, key=lambda name: int(name.rsplit("_")[-1]))
-    return [(np.array(dense[name]["kernel"]), np.array(dense[name]["bias"])) for name in in_order]
+    arrays = traverse_util.flatten_dict(params)
+    in_order = sorted({path[:-1] for path in arrays})
+    return [tuple(np.array(arrays[*path, n]) for n in ("kernel", "bias")) for path in in_order]
 
 
 def initial_state(algorithm: Algorithm) -> State:

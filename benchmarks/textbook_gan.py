@@ -30,7 +30,7 @@ from collections.abc import Callable, Mapping
 import jax
 from absl import flags
 
-from aigc_jax import gan, parallel
+from aigc_jax import gan
 from benchmarks import machine, ours, rows, side_by_side
 from benchmarks.turns import Check, Row
 
@@ -49,8 +49,8 @@ ROWS = (
 
 def latents(state: gan.State) -> jax.Array:
     """The z `[B, Z]` that `gan.step` draws from this state."""
-    key = jax.random.fold_in(state.key, state.step)
-    return gan.latents(parallel.example_keys(key, BATCH_SIZE), gan.TEXTBOOK.latent_size)
+    key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), 0)
+    return gan.draw(key, BATCH_SIZE, gan.TEXTBOOK.latent_size).z
 
 
 def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:

@@ -43,7 +43,7 @@ from aigc_jax.gan.state import (
     latents,
     plain_networks,
 )
-from aigc_jax.gan.step import pack, sample, step
+from aigc_jax.gan.step import draw, pack, sample, step
 
 __all__ = [
     "ADA",
@@ -73,6 +73,7 @@ __all__ = [
     "augment",
     "dcgan",
     "dragan",
+    "draw",
     "hinge_discriminator_loss",
     "init",
     "latents",

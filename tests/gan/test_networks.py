@@ -57,7 +57,7 @@ def test_the_networks_are_the_textbook_formulas(rng):
     actual, _ = networks.generate(g, z, None, True, None)
     np.testing.assert_allclose(actual.reshape(3, -1), images, rtol=1e-5)
     hidden = np.maximum(affine(d.params, "Dense_0", images), 0)
-    logits = affine(d.params, "Dense_1", hidden)[:, 0]
+    logits = affine(d.params["ProjectionHead_0"], "Dense_0", hidden)[:, 0]
     shown = jnp.float32(images.reshape(3, 2, 3, 1))
     actual, _ = networks.discriminate(d, shown, None, True, None)
     np.testing.assert_allclose(actual, logits, rtol=1e-4, atol=1e-5)

@@ -3,8 +3,6 @@
 Dimensions: B batch, Z latent, H W C image, D features, m images packed into one input of D.
 """
 
-from collections.abc import Callable
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -12,6 +10,7 @@ import jax.numpy as jnp
 from aigc_jax.algorithm import Key, Params
 from aigc_jax.errors import InputError
 from aigc_jax.gan.state import Networks, Variables
+from aigc_jax.layers import Dense
 
 Shape = tuple[int, int, int]  # (H, W, C)
 
@@ -23,15 +22,15 @@ class ProjectionHead(nn.Module):
 
     Attributes:
       classes: 0 leaves v out.
-      linear: makes the layer w·φ + b.
+      kernel_init: of w.
     """
 
     classes: int
-    linear: Callable[[jax.Array], jax.Array]
+    kernel_init: nn.initializers.Initializer = nn.initializers.glorot_uniform()
 
     @nn.compact
     def __call__(self, features: jax.Array, labels: jax.Array | None) -> jax.Array:
-        logits = self.linear(features).squeeze(-1)
+        logits = Dense(1, kernel_init=self.kernel_init)(features).squeeze(-1)
         if self.classes:
             shape = (self.classes, features.shape[-1])
             table = self.param("class_embedding", nn.initializers.normal(0.02), shape)

@@ -80,7 +80,7 @@ class DCGANDiscriminator(nn.Module):
                 h = _batch_norm(train, axis_name)(h)
             h = nn.leaky_relu(h, 0.2)
         h = h.reshape(h.shape[0], -1)
-        return ProjectionHead(self.classes, layer(Dense(1, kernel_init=_INIT)))(h, labels)
+        return layer(ProjectionHead(self.classes, _INIT))(h, labels)
 
 
 def dcgan(

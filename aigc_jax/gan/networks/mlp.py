@@ -37,7 +37,7 @@ class MLPDiscriminator(nn.Module):
         self, images: jax.Array, labels: jax.Array | None, train: bool, axis_name: str | None
     ) -> jax.Array:
         h = nn.relu(Dense(self.width)(images.reshape(images.shape[0], -1)))
-        return ProjectionHead(self.classes, Dense(1))(h, labels)
+        return ProjectionHead(self.classes)(h, labels)
 
 
 def mlp(

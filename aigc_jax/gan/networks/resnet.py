@@ -92,7 +92,7 @@ class ResNetDiscriminator(nn.Module):
         init = nn.initializers.variance_scaling(1.0, "fan_in", "normal", in_axis=(0, 1), out_axis=2)
         places = self.param("places", init, (rows, columns, h.shape[-1]))
         features = jnp.einsum("bhwc,hwc->bc", h, places)
-        return ProjectionHead(self.classes, Dense(1))(features, labels)
+        return ProjectionHead(self.classes)(features, labels)
 
 
 def _channels(width: int, count: int) -> list[int]:
