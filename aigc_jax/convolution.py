@@ -59,11 +59,12 @@ def conv_up(x: jax.Array, kernel: jax.Array) -> jax.Array:
     features = kernel.shape[-1]
     weights = _by_cell(kernel).transpose(4, 0, 1, 2, 3, 5).reshape(channels, 16 * features)
     pieces = linear(x, weights).reshape(batch, rows, columns, 2, 2, 4 * features)
-    cells = sum(
+    shifted = [
         jnp.pad(pieces[:, :, :, a, b], ((0, 0), (a, 1 - a), (b, 1 - b), (0, 0)))
         for a in (0, 1)
         for b in (0, 1)
-    )
+    ]
+    cells = sum(shifted[1:], start=shifted[0])
     cells = cells.reshape(batch, rows + 1, columns + 1, 2, 2, features).transpose(0, 1, 3, 2, 4, 5)
     return cells.reshape(batch, 2 * rows + 2, 2 * columns + 2, features)[:, 1:-1, 1:-1]
 

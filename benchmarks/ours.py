@@ -41,7 +41,7 @@ def layers(params: Params) -> Layers:
     """The dense layers of one of our networks, in order, as arrays for other frameworks."""
     arrays = traverse_util.flatten_dict(params)
     in_order = sorted({path[:-1] for path in arrays})
-    return [tuple(np.array(arrays[*path, n]) for n in ("kernel", "bias")) for path in in_order]
+    return [(np.array(arrays[*p, "kernel"]), np.array(arrays[*p, "bias"])) for p in in_order]
 
 
 def initial_state(algorithm: Algorithm) -> State:

@@ -2,18 +2,30 @@
 
 MEANINGS = {
     # GAN
-    "loss_d": "the discriminator's loss, nats; 1.386 where it cannot tell real from generated",
-    "loss_g": "the generator's loss, nats",
-    "probability_real": "mean D(x) on real images",
-    "probability_fake": "mean D(G(z)) on generated images",
+    "loss_d": "the discriminator's objective, without penalties; minimax and non-saturating: nats, "
+    "1.386 where it cannot tell real from generated; relativistic: 0.693",
+    "loss_g": "the generator's objective",
+    "penalty_d": "gradient and LeCam penalties on the discriminator, weighted",
+    "logit_real": "mean logit of D on real images",
+    "logit_fake": "mean logit of D on generated images",
+    "augment_probability": "with which each transform is applied to what D sees",
+    "fcd": "Fréchet distance between Gaussians fitted to a classifier's features of held-out and "
+    "of generated images, as many of either; not an FID, and comparable only under the same "
+    "classifier and number. Beside it, here and below: training images in place of samples (the "
+    "least to be hoped for), and images whose pixels are each drawn from that pixel's training "
+    "histogram (no shape)",
+    "kid": "squared maximum mean discrepancy of the same features, cubic kernel, unbiased: about 0 "
+    "for equal distributions",
     "precision": "share of samples within the 5-nearest-neighbour balls of held-out images, in "
-    "pixel space; as many samples as held-out images, 2,000 at most. Beside it: training images "
-    "in place of samples (the most to be hoped for), and images whose pixels are each drawn from "
-    "that pixel's training histogram (no shape)",
+    "the classifier's features",
     "recall": "share of held-out images within the samples' balls",
-    "density": "held-out balls that a sample lies in, over 5; above 1 where samples are smoother "
-    "than images",
+    "density": "held-out balls that a sample lies in, over 5",
     "coverage": "share of held-out images with a sample within their own ball",
+    "class_kl_nats": "KL(classes of samples ‖ classes of held-out images), by the classifier, nats",
+    "nearest_train_distance": "mean distance of 1,000 samples to their nearest training image, in "
+    "pixels of [0, 1]; beside it, that of held-out images: samples that lie much nearer are copies",
+    "modes": "how many of the 1,000 triples of digits occur among 26,000 samples",
+    "modes_kl_nats": "KL(triples of samples ‖ uniform), nats; 0.019 for a perfect sampler",
     # VAE
     "negative_elbo_nats": "reconstruction + KL, nats per image; held-out images are binarised once "
     "(preset textbook: grey values, where it bounds no likelihood). Beside it: every pixel on its "

@@ -44,8 +44,8 @@ def task(options: GanOptions, images: Images, facts: dict, algorithm: Algorithm)
     config, network = to_config(options, facts), feature_network(options, images)
     if facts["classifier_sha256"] != network.sha256:
         raise InputError(
-            f"the classifier in {network.name} is not the one that this run was judged by (its "
-            "SHA-256 differs); give that one's folder with --classifier"
+            "the classifier is not the one that this run was judged by (its weights' "
+            "SHA-256 differs); name that one's folder with --classifier"
         )
     judge, networks = Judge(images, network), gan.networks_of(config)
     key = jax.random.key(options.seed + 1)
@@ -83,10 +83,10 @@ def task(options: GanOptions, images: Images, facts: dict, algorithm: Algorithm)
         made, _ = networks.generate(state.ema_g, z, labels, False, None)
         return made.reshape(8, 10, *facts["image_shape"])
 
-    labelled = config.classes > 0
+    labels = images.train_labels if config.classes else None
     return Task(
-        data=(images.train, images.train_labels.astype(np.int32)) if labelled else images.train,
-        gather=gather_labelled if labelled else shared.gather,
+        data=images.train if labels is None else (images.train, np.int32(labels)),
+        gather=shared.gather if labels is None else gather_labelled,
         examples=len(images.train),
         evaluate=evaluate,
         references=lambda: judge.references(options.seed),

@@ -72,6 +72,7 @@ def _name(choices: dict[str, Any], value: Any) -> str:
 
 def _preset(name: str, config: Config, width: int, **schedule: Any) -> GanOptions:
     """The options that describe `config`: `to_config` leads back to it."""
+    same = config.learning_rate_d == config.learning_rate_g
     first = config.penalties[0] if config.penalties else Penalty(gan.r1, 1.0)
     return GanOptions(
         preset=name,
@@ -86,7 +87,7 @@ def _preset(name: str, config: Config, width: int, **schedule: Any) -> GanOption
         latent_size=config.latent_size,
         width=width,
         learning_rate=config.learning_rate_g,
-        learning_rate_d=config.learning_rate_d,
+        learning_rate_d=None if same else config.learning_rate_d,
         ema_half_life=int(config.ema_half_life),
         **schedule,
     )

@@ -10,7 +10,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from absl import flags
 
@@ -77,6 +77,10 @@ class Options:
         False, "Also write TensorBoard files into WORKDIR/tensorboard.", changeable=True
     )
 
+    def suited_to(self, dataset: str) -> Self:
+        """The preset as it is for a data set, where what is not asked for depends on that."""
+        return self
+
 
 def _plain_type(hint: Any) -> type:
     """`str` for `str | None`, and so on."""
@@ -139,7 +143,8 @@ def from_flags(presets: Mapping[str, T], values: Mapping[str, Any]) -> T:
         raise InputError(f"unknown preset {name!r}; choose one of {', '.join(presets)}")
     fields = {f.name: f for f in dataclasses.fields(presets[name])}
     given = {k: v for k, v in values.items() if k in fields and v is not None}
-    options = dataclasses.replace(presets[name], **{**given, "preset": name})
+    suited = presets[name].suited_to(given.get("dataset", presets[name].dataset))
+    options = dataclasses.replace(suited, **{**given, "preset": name})
     for field in fields.values():
         value, choices = getattr(options, field.name), field.metadata["choices"]
         if choices and value not in choices:

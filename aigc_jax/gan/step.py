@@ -82,9 +82,8 @@ def step(
     whole = as_batch(batch, networks)
     _check_sizes(whole.images.shape[0], steps_d, packing)
     size = whole.images.shape[0] // steps_d
-    key, transforms = jax.random.fold_in(state.key, state.step), ()
-    if augmentation is not None:
-        transforms = augmentation.transforms
+    key = jax.random.fold_in(state.key, state.step)
+    transforms = augmentation.transforms if augmentation is not None else ()
     for j in range(steps_d):
         # Strided, so that part j of a device's shard is a shard of part j.
         part = jax.tree.map(lambda x, j=j: x[j::steps_d], whole)

@@ -3,11 +3,14 @@
 Dimensions: B batch, Z latent, H W C image, D features, m images packed into one input of D.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from aigc_jax.algorithm import Key, Params
+from aigc_jax.algorithm import Key
 from aigc_jax.errors import InputError
 from aigc_jax.gan.state import Networks, Variables
 from aigc_jax.layers import Dense
@@ -84,7 +87,7 @@ def from_linen(
     return Networks(init, generate, discriminate, latent_size, classes, mixes_examples)
 
 
-def _variables(tree: dict[str, Params]) -> Variables:
+def _variables(tree: Mapping[str, Any]) -> Variables:
     return Variables(tree["params"], tree.get("batch_stats", {}))
 
 
@@ -96,7 +99,7 @@ def _apply(module: nn.Module, variables: Variables, train: bool, *inputs):
     return output, changed.get("batch_stats", variables.stats)
 
 
-def halvings(image_shape: Shape) -> tuple[int, int, int]:
+def halvings(image_shape: tuple[int, ...]) -> tuple[int, int, int]:
     """How often a convolutional network halves the image, and the grid that is left.
 
     Returns:
