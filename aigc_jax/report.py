@@ -40,6 +40,7 @@ _CAPTIONS = {
     "interpolations": "Straight lines in latent space between two samples",
     "nearest": "Samples and, to the right of each, the nearest training image",
     "reconstructions": "Held-out images and, to the right of each, their reconstructions",
+    "hardest": "Held-out images, the least likely label first",
     "manifold": "The 2-D latent space, decoded at equal steps of the prior's distribution function",
 }
 

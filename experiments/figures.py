@@ -33,6 +33,12 @@ MEANINGS = {
     "reconstruction_nats": "−log p(x|z) under one z ~ q(z|x), nats per image",
     "kl_nats": "KL(q(z|x) ‖ N(0, I)), nats per image",
     "nll_nats_per_image": "−log p(x) of binarised images, by importance sampling with k = 100",
+    # Classifier
+    "loss_nats": "cross-entropy of the labels on augmented training images, with dropout, nats",
+    "accuracy": "share of images whose likeliest class is their label; held-out: under averaged "
+    "weights. Beside it: the most frequent training class for all, and the class whose mean image "
+    "is the nearest",
+    "label_nll_nats": "−log p(label | image), nats per held-out image",
     # Language model
     "nll_nats": "−log p of the next token, nats per token; held-out: every token but the first, in "
     "windows of one context. Beside it: models that count tokens, and pairs of tokens",

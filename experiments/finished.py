@@ -9,12 +9,12 @@ from aigc_jax.algorithm import Algorithm, State
 from aigc_jax.checkpoint import Checkpoints
 from aigc_jax.errors import InputError
 from aigc_jax.run_folder import RunFolder
-from experiments import gan, lm, vae
+from experiments import classifier, gan, lm, vae
 from experiments.experiment import Experiment
 from experiments.options import from_flags
 
 CHECKPOINTS = ("newest", "best")
-EXPERIMENTS = {e.name: e for e in (gan.EXPERIMENT, vae.EXPERIMENT, lm.EXPERIMENT)}
+EXPERIMENTS = {m.EXPERIMENT.name: m.EXPERIMENT for m in (classifier, gan, lm, vae)}
 
 
 class Finished(NamedTuple):

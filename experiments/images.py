@@ -54,6 +54,14 @@ def gather(data: jax.Array, indices: jax.Array) -> jax.Array:
     return data[indices].astype(jnp.float32) / 255
 
 
+def gather_labelled(
+    data: tuple[jax.Array, jax.Array], indices: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """A batch of images, as `gather` takes it, and their labels."""
+    images, labels = data
+    return gather(images, indices), labels[indices]
+
+
 def sample(
     options: Options, facts: dict[str, Any], algorithm: Algorithm, state: State, num: int, seed: int
 ) -> jax.Array:

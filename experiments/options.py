@@ -77,8 +77,8 @@ class Options:
         False, "Also write TensorBoard files into WORKDIR/tensorboard.", changeable=True
     )
 
-    def suited_to(self, dataset: str) -> Self:
-        """The preset as it is for a data set, where what is not asked for depends on that."""
+    def suited_to(self, given: Mapping[str, Any]) -> Self:
+        """The preset beside these options, where they decide what others should be."""
         return self
 
 
@@ -143,7 +143,7 @@ def from_flags(presets: Mapping[str, T], values: Mapping[str, Any]) -> T:
         raise InputError(f"unknown preset {name!r}; choose one of {', '.join(presets)}")
     fields = {f.name: f for f in dataclasses.fields(presets[name])}
     given = {k: v for k, v in values.items() if k in fields and v is not None}
-    suited = presets[name].suited_to(given.get("dataset", presets[name].dataset))
+    suited = presets[name].suited_to(given)
     options = dataclasses.replace(suited, **{**given, "preset": name})
     for field in fields.values():
         value, choices = getattr(options, field.name), field.metadata["choices"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FAMILIES = ("gan", "vae", "transformer")
+FAMILIES = ("gan", "vae", "transformer", "classifier")
 ABOVE = {f"aigc_jax.{m}" for m in ("loop", "report", "run_folder", "progress", "checkpoint")}
 FILES = sorted((ROOT / "aigc_jax").rglob("*.py"))
 
@@ -70,7 +70,7 @@ def test_losses_and_steps_do_not_reach_flax_even_indirectly():
 
 
 def test_launchers_stay_small():
-    for name in ("gan", "vae", "lm"):
+    for name in ("gan", "vae", "lm", "classifier"):
         text = (ROOT / "experiments" / f"{name}.py").read_text()
         assert len(text.splitlines()) <= 120
 
@@ -80,7 +80,8 @@ def test_importing_starts_no_backend_and_changes_no_configuration():
 import jax
 before = dict(jax.config.values)
 import aigc_jax
-from aigc_jax import gan, vae, transformer, loop, attention, parallel, layers, optim, report
+from aigc_jax import gan, vae, transformer, classifier
+from aigc_jax import loop, attention, parallel, layers, optim, report
 from aigc_jax.data import images, text, tokenizers, batches
 from jax._src import xla_bridge
 assert not xla_bridge.backends_are_initialized(), "a backend was started"

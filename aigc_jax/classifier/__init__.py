@@ -1,0 +1,34 @@
+"""Image classifiers, whose features judge generated images. `make(Config())` is the front door."""
+
+from aigc_jax.classifier.augment import augment, mirror, shift
+from aigc_jax.classifier.baselines import most_frequent_class_accuracy, nearest_mean_accuracy
+from aigc_jax.classifier.config import Classifier, Config, make, networks_of, optimizer
+from aigc_jax.classifier.evaluate import Description, describe
+from aigc_jax.classifier.losses import cross_entropy
+from aigc_jax.classifier.networks import convolutional
+from aigc_jax.classifier.step import Batch, Info, Networks, State, dropout, init, logits, step
+
+__all__ = [
+    "Batch",
+    "Classifier",
+    "Config",
+    "Description",
+    "Info",
+    "Networks",
+    "State",
+    "augment",
+    "convolutional",
+    "cross_entropy",
+    "describe",
+    "dropout",
+    "init",
+    "logits",
+    "make",
+    "mirror",
+    "most_frequent_class_accuracy",
+    "nearest_mean_accuracy",
+    "networks_of",
+    "optimizer",
+    "shift",
+    "step",
+]

@@ -1,0 +1,66 @@
+"""Random transforms of training images: a class does not depend on them, pixels do.
+
+Each example has a key of its own. Dimensions: B batch, H W C image.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from aigc_jax.algorithm import Keys
+
+
+def augment(keys: Keys, images: jax.Array, *, reach: int, mirrored: bool) -> jax.Array:
+    """`mirror`, if wanted, and then `shift`, each by a key derived from the example's own.
+
+    Args:
+      keys: `[B]`.
+      images: `[B, H, W, C]`.
+      reach: see `shift`.
+      mirrored: whether classes keep under reflection: garments do, digits do not.
+
+    Returns:
+      `[B, H, W, C]`.
+    """
+    pairs = jax.vmap(jax.random.split)(keys)
+    if mirrored:
+        images = mirror(pairs[:, 0], images)
+    return shift(pairs[:, 1], images, reach)
+
+
+def mirror(keys: Keys, images: jax.Array) -> jax.Array:
+    """Left and right exchanged, with probability ½: keys `[B]`, `[B, H, W, C]` → the same."""
+    chosen = jax.vmap(jax.random.bernoulli)(keys)
+    return jnp.where(chosen[:, None, None, None], images[:, :, ::-1], images)
+
+
+def shift(keys: Keys, images: jax.Array, reach: int) -> jax.Array:
+    """Moved by up to `reach` pixels along either axis, all offsets alike; zeros come in.
+
+    Args:
+      keys: `[B]`.
+      images: `[B, H, W, C]`.
+      reach: in pixels; 0 leaves the images as they are.
+
+    Returns:
+      `[B, H, W, C]`.
+    """
+    draw = jax.vmap(lambda key: jax.random.randint(key, (2,), 0, 2 * reach + 1))
+    offsets = draw(keys)
+    for axis in (1, 2):
+        images = _moved(images, offsets[:, axis - 1], axis, reach)
+    return images
+
+
+def _moved(images: jax.Array, offsets: jax.Array, axis: int, reach: int) -> jax.Array:
+    """One of the 2·reach + 1 windows of each padded image, picked by a sum of products with 0 or 1.
+
+    XLA:CPU turns this into one pass over the images, and windows cut by index into a loop over
+    pixels.
+    """
+    border = [(reach, reach) if i == axis else (0, 0) for i in range(images.ndim)]
+    padded, size = jnp.pad(images, border), images.shape[axis]
+    chosen = jax.nn.one_hot(offsets, 2 * reach + 1)[:, :, None, None, None]
+    moved = jnp.zeros_like(images)
+    for k in range(2 * reach + 1):
+        moved += chosen[:, k] * jax.lax.slice_in_dim(padded, k, k + size, axis=axis)
+    return moved

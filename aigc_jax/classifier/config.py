@@ -1,0 +1,130 @@
+"""The front door of the room: a configuration, and the classifier it makes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import optax
+
+from aigc_jax import optim
+from aigc_jax.algorithm import Key, Params
+from aigc_jax.classifier.networks import convolutional
+from aigc_jax.classifier.step import Info, Networks, State, init, logits, step
+
+
+@dataclass(frozen=True)
+class Config:
+    """A classifier of images.
+
+    Attributes:
+      image_shape: (H, W, channels) of the images.
+      classes: C.
+      width: channels after the first halving of the image, doubled with each.
+      features: D, the width of the layer before the last.
+      learning_rate: the peak.
+      warmup_steps: of the linear warm-up.
+      decay_steps: where the cosine reaches its end, at 0; None keeps the rate constant.
+      adam_b2: of Adam.
+      weight_decay: AdamW's, on matrices.
+      reach: pixels by which training images are shifted at most.
+      mirrored: whether half of the training images are mirrored.
+      dropout: the share of features that are dropped in training.
+      smoothing: the share of a target that goes to all classes alike.
+      ema_decay: of the averaged parameters, per step; 0 keeps no average.
+    """
+
+    image_shape: tuple[int, int, int] = (28, 28, 1)
+    classes: int = 10
+    width: int = 32
+    features: int = 64
+    learning_rate: float = 6e-3
+    warmup_steps: int = 50
+    decay_steps: int | None = 1000
+    adam_b2: float = 0.98
+    weight_decay: float = 0.0
+    reach: int = 2
+    mirrored: bool = False
+    dropout: float = 0.3
+    smoothing: float = 0.0
+    ema_decay: float = 0.99
+
+
+class Classifier(NamedTuple):
+    """The pure functions of a classifier; `init` and `step` are those of an `Algorithm`.
+
+    Attributes:
+      init: `(key) -> state`.
+      step: `(state, batch, axis_name=None) -> (state, info)`.
+      logits: `(params, images [B, H, W, channels] in [0, 1]) -> [B, C]`.
+      features: `(params, images) -> float32 [B, D]`, what the last layer sees, ≥ 0. Like `logits`
+        without dropout and augmentation, each image on its own.
+    """
+
+    init: Callable[[Key], State]
+    step: Callable[..., tuple[State, Info]]
+    logits: Callable[[Params, jax.Array], jax.Array]
+    features: Callable[[Params, jax.Array], jax.Array]
+
+
+def networks_of(config: Config) -> Networks:
+    """The network that `config` describes.
+
+    Raises:
+      InputError: it does not fit images of this size.
+    """
+    return convolutional(config.image_shape, config.classes, config.width, config.features)
+
+
+def optimizer(config: Config) -> optax.GradientTransformation:
+    """The optimiser that `config` describes."""
+    rate: optax.ScalarOrSchedule = config.learning_rate
+    if config.decay_steps is not None:
+        rate = optim.warmup_cosine(rate, config.warmup_steps, config.decay_steps, 0.0)
+    return optim.adam(rate, b2=config.adam_b2, weight_decay=config.weight_decay)
+
+
+def make(
+    config: Config,
+    *,
+    nets: Networks | None = None,
+    tx: optax.GradientTransformation | None = None,
+) -> Classifier:
+    """Closes the functions of a classifier over network, optimiser and constants of `config`.
+
+    Args:
+      config: see `Config`.
+      nets: a network to use in place of the one that `config` describes.
+      tx: an optimiser to use in place of the one that `config` describes.
+
+    Raises:
+      InputError: the network does not fit images of this size.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from aigc_jax import classifier
+      >>> made = classifier.make(classifier.Config())
+      >>> state = made.init(jax.random.key(0))
+      >>> batch = classifier.Batch(jnp.zeros((128, 28, 28, 1)), jnp.zeros(128, int))
+      >>> state, info = jax.jit(made.step)(state, batch)
+      >>> made.features(state.ema, batch.images).shape
+      (128, 64)
+    """
+    nets = nets or networks_of(config)
+    tx = tx or optimizer(config)
+    return Classifier(
+        init=partial(init, networks=nets, tx=tx),
+        step=partial(
+            step,
+            networks=nets,
+            tx=tx,
+            reach=config.reach,
+            mirrored=config.mirrored,
+            dropout_rate=config.dropout,
+            smoothing=config.smoothing,
+            ema_decay=config.ema_decay,
+        ),
+        logits=partial(logits, networks=nets),
+        features=nets.features,
+    )

@@ -1,0 +1,61 @@
+"""What a classifier says of a whole set of images, in chunks that bound the memory.
+
+Dimensions: M images, H W image, D features, C classes.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aigc_jax.algorithm import Params
+from aigc_jax.classifier.losses import cross_entropy
+from aigc_jax.classifier.step import Networks
+
+
+class Description(NamedTuple):
+    """Of M images."""
+
+    features: np.ndarray  # float32 [M, D]
+    logits: np.ndarray  # float32 [M, C]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The likeliest class of each image: int64 `[M]`."""
+        return self.logits.argmax(-1)
+
+    def nll(self, labels: np.ndarray) -> np.ndarray:
+        """−log p(label|image) of labels `[M]`: `[M]` nats."""
+        return np.asarray(cross_entropy(jnp.asarray(self.logits), jnp.asarray(labels, jnp.int32)))
+
+
+@partial(jax.jit, static_argnames="networks")
+def _describe(params: Params, images: jax.Array, networks: Networks) -> tuple:
+    features = networks.features(params, images.astype(jnp.float32) / 255)
+    return features, networks.head(params, features)
+
+
+def describe(
+    params: Params, images: np.ndarray, *, networks: Networks, chunk: int = 1000
+) -> Description:
+    """Features and logits of a set of images, by one program for sets of any size.
+
+    Args:
+      params: of `networks`.
+      images: uint8 `[M, H, W, channels]`, M ≥ 1.
+      networks: the network.
+      chunk: images in a pass; the last one is filled up with blank images.
+    """
+    blanks = np.zeros((-len(images) % chunk, *images.shape[1:]), np.uint8)
+    parts = []
+    for i in range(0, len(images), chunk):
+        part = images[i : i + chunk]
+        if len(part) < chunk:
+            part = np.concatenate([part, blanks])
+        parts.append(_describe(params, part, networks))
+    features, logits = (
+        np.concatenate(arrays)[: len(images)] for arrays in zip(*parts, strict=True)
+    )
+    return Description(features, logits)

@@ -1,0 +1,127 @@
+"""One update of a classifier, as a pure function of state and batch.
+
+Dimensions: B batch, D features, C classes, H W image.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from aigc_jax import optim, parallel
+from aigc_jax.algorithm import Key, Keys, Params
+from aigc_jax.classifier.augment import augment
+from aigc_jax.classifier.losses import cross_entropy
+
+
+class Networks(NamedTuple):
+    """A classifier as two pure functions; the step knows nothing else of it.
+
+    Neither mixes examples: what is computed of an image does not depend on its batch.
+
+    Attributes:
+      init: `(key) -> params`.
+      features: `(params, images [B, H, W, channels] in [0, 1]) -> [B, D]`.
+      head: `(params, features [B, D]) -> logits [B, C]`.
+    """
+
+    init: Callable[[Key], Params]
+    features: Callable[[Params, jax.Array], jax.Array]
+    head: Callable[[Params, jax.Array], jax.Array]
+
+
+class Batch(NamedTuple):
+    """Images with their classes."""
+
+    images: jax.Array  # float32 [B, H, W, channels] in [0, 1]
+    labels: jax.Array  # int [B], 0 … C − 1
+
+
+class State(NamedTuple):
+    """Everything that training changes, and the key it was begun with."""
+
+    step: jax.Array  # int32 [], the number of updates done
+    key: Key
+    params: Params
+    opt_state: optax.OptState
+    ema: Params  # exponential moving average of params: what is judged, and what judges
+
+
+class Info(NamedTuple):
+    """Means over the whole batch as augmented, under the parameters before the update."""
+
+    loss_nats: jax.Array
+    accuracy: jax.Array
+
+
+def dropout(keys: Keys, x: jax.Array, rate: float) -> jax.Array:
+    """x_d m_d / (1 − rate), m_d ~ Bernoulli(1 − rate): keys `[B]`, `[B, D]` → `[B, D]`."""
+    if rate == 0:
+        return x
+    kept = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - rate, x.shape[1:]))(keys)
+    return jnp.where(kept, x / (1 - rate), 0.0)
+
+
+def logits(params: Params, images: jax.Array, *, networks: Networks) -> jax.Array:
+    """log p(class|image) + const: `[B, H, W, channels]` in [0, 1] → `[B, C]`."""
+    return networks.head(params, networks.features(params, images))
+
+
+def init(key: Key, networks: Networks, tx: optax.GradientTransformation) -> State:
+    """The state before the first update."""
+    key_init, key_steps = jax.random.split(key)
+    params = networks.init(key_init)
+    ema = jax.tree.map(jnp.copy, params)  # a copy, since donated buffers must be distinct
+    return State(jnp.int32(0), key_steps, params, tx.init(params), ema)
+
+
+def step(
+    state: State,
+    batch: Batch,
+    *,
+    networks: Networks,
+    tx: optax.GradientTransformation,
+    reach: int = 2,
+    mirrored: bool = False,
+    dropout_rate: float = 0.0,
+    smoothing: float = 0.0,
+    ema_decay: float = 0.99,
+    axis_name: str | None = None,
+) -> tuple[State, Info]:
+    """One step down the gradient of the mean cross-entropy of augmented images.
+
+        loss = mean_i H(t_i, softmax(head(dropout(features(augment(x_i))))))
+
+    Args:
+      state: see `State`.
+      batch: see `Batch`.
+      networks, tx: the network and the optimiser.
+      reach, mirrored: see `augment`.
+      dropout_rate: of the features.
+      smoothing: of the targets t, see `cross_entropy`.
+      ema_decay: of the averaged parameters, per step, see `optim.update_ema`; 0 keeps none.
+      axis_name: the mapped axis that splits the batch, if any.
+
+    Returns:
+      The new state, and `Info`.
+    """
+    key_images, key_features = jax.random.split(jax.random.fold_in(state.key, state.step))
+    size = batch.labels.shape[0]
+    keys_images, keys_features = (
+        parallel.example_keys(key, size, axis_name) for key in (key_images, key_features)
+    )
+    images = augment(keys_images, batch.images, reach=reach, mirrored=mirrored)
+
+    def loss(params):
+        features = dropout(keys_features, networks.features(params, images), dropout_rate)
+        scores = networks.head(params, features)
+        correct = jnp.sum(jnp.argmax(scores, axis=-1) == batch.labels, dtype=jnp.float32)
+        return cross_entropy(scores, batch.labels, smoothing), jnp.ones(size), (correct,)
+
+    mean, (accuracy,), grads = parallel.mean_and_grad(loss, axis_name)(state.params)
+    updates, opt_state = tx.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    ema = optim.update_ema(state.ema, params, state.step, ema_decay)
+    return State(state.step + 1, state.key, params, opt_state, ema), Info(mean, accuracy)

@@ -1,0 +1,94 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aigc_jax import classifier
+from aigc_jax.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def made():
+    """A small classifier with parameters that are not at their beginning."""
+    networks = classifier.convolutional((8, 8, 2), classes=3, width=4, features=5)
+    leaves, tree = jax.tree.flatten(networks.init(jax.random.key(0)))
+    keys = jax.random.split(jax.random.key(1), len(leaves))
+    noisy = [p + 0.1 * jax.random.normal(k, p.shape) for p, k in zip(leaves, keys, strict=True)]
+    return networks, jax.tree.unflatten(tree, noisy)
+
+
+def test_an_image_is_described_without_regard_to_its_batch(made, rng):
+    networks, params = made
+    images = jnp.asarray(rng.random((300, 8, 8, 2)).astype(np.float32))
+    whole = networks.features(params, images)
+    for i in (0, 7, 299):
+        alone = networks.features(params, images[i : i + 1])
+        np.testing.assert_allclose(whole[i : i + 1], alone, rtol=1e-5, atol=1e-6)
+    other = images.at[:7].set(0.0).at[8:].set(1.0)
+    np.testing.assert_array_equal(networks.features(params, other)[7], whole[7])
+
+
+def test_features_are_penultimate_and_the_head_is_linear(made, rng):
+    networks, params = made
+    images = jnp.asarray(rng.random((20, 8, 8, 2)).astype(np.float32))
+    features = networks.features(params, images)
+    assert features.shape == (20, 5)
+    assert features.dtype == jnp.float32
+    assert float(features.min()) == 0 < float(features.max())
+    head = params["head"]["params"]
+    kernel, bias = (np.asarray(head[name], np.float64) for name in ("kernel", "bias"))
+    expected = np.asarray(features, np.float64) @ kernel + bias
+    scores = classifier.logits(params, images, networks=networks)
+    np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_default_has_64_features():
+    made = classifier.make(classifier.Config())
+    state = jax.eval_shape(made.init, jax.random.key(0))
+    images = jax.ShapeDtypeStruct((7, 28, 28, 1), jnp.float32)
+    assert jax.eval_shape(made.features, state.ema, images).shape == (7, 64)
+    assert jax.eval_shape(made.logits, state.ema, images).shape == (7, 10)
+
+
+@pytest.mark.parametrize(
+    "size", [(28, 28), (32, 32), (64, 64), (20, 28), (8, 12), (4 * 16, 7 * 16)]
+)
+def test_sizes_that_can_be_halved(size):
+    networks = classifier.convolutional((*size, 1), width=2, features=3)
+    params = jax.eval_shape(networks.init, jax.random.key(0))
+    images = jax.ShapeDtypeStruct((2, *size, 1), jnp.float32)
+    assert jax.eval_shape(networks.features, params, images).shape == (2, 3)
+
+
+@pytest.mark.parametrize("size", [(27, 28), (28, 27), (6, 6), (30, 30), (3, 64), (7, 7)])
+def test_sizes_that_cannot_be_halved_are_refused(size):
+    with pytest.raises(InputError, match=f"{size[0]}x{size[1]} pixels"):
+        classifier.make(classifier.Config(image_shape=(*size, 1)))
+
+
+def by_definition(params, image):
+    """The features of one image of 8×8 pixels, one number at a time, in float64."""
+    layers = [params["features"]["params"][name] for name in ("Convolution_0", "Dense_0")]
+    (kernel, bias), (weights, offset) = (
+        (np.asarray(layer["kernel"], np.float64), np.asarray(layer["bias"], np.float64))
+        for layer in layers
+    )
+    padded = np.pad(image.astype(np.float64), ((1, 1), (1, 1), (0, 0)))
+    h = np.zeros((4, 4, kernel.shape[-1]))
+    for y, x in np.ndindex(4, 4):
+        corners = [(2 * y + i, 2 * x + j) for i in (0, 1) for j in (0, 1)]
+        sums = [np.einsum("ijc,ijcf->f", padded[r : r + 3, c : c + 3], kernel) for r, c in corners]
+        h[y, x] = np.maximum(np.max(sums, axis=0) + bias, 0)
+    return np.maximum(h.ravel() @ weights + offset, 0)
+
+
+def test_features_are_as_they_are_defined(made, rng):
+    networks, params = made
+    images = rng.random((3, 8, 8, 2)).astype(np.float32)
+    expected = [by_definition(params, image) for image in images]
+    np.testing.assert_allclose(networks.features(params, images), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_number_of_parameters_is_as_documented():
+    params = jax.eval_shape(classifier.convolutional().init, jax.random.key(0))
+    assert sum(leaf.size for leaf in jax.tree.leaves(params["features"])) == 233_920
