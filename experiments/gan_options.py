@@ -93,13 +93,13 @@ def _preset(name: str, config: Config, width: int, **schedule: Any) -> GanOption
     )
 
 
-_LONG = {"steps": 16_000, "eval_every": 2000, "checkpoint_every": 2000, "log_every": 200}
-_SHORT = {
-    "steps": 4000,
+_PERCEPTRON = {"steps": 16_000, "eval_every": 2000, "checkpoint_every": 2000, "log_every": 200}
+_CONVOLUTIONAL = {
+    "steps": 8000,
     "batch_size": 64,
-    "eval_every": 500,
-    "checkpoint_every": 500,
-    "log_every": 50,
+    "eval_every": 1000,
+    "checkpoint_every": 1000,
+    "log_every": 100,
     "steps_per_dispatch": 10,
 }
 CONFIGS = {
@@ -111,12 +111,15 @@ CONFIGS = {
     "r3gan": gan.R3GAN,
 }
 PRESETS = {
-    "default": _preset("default", gan.MLP, 128, **_LONG),
-    "textbook": _preset("textbook", gan.TEXTBOOK, 128, **_LONG),
-    "dcgan": _preset("dcgan", gan.DCGAN, 64, **_SHORT),
-    "wgan_gp": _preset("wgan_gp", gan.WGAN_GP, 64, **_SHORT),
-    "sngan": _preset("sngan", gan.SNGAN, 64, **_SHORT),
-    "r3gan": _preset("r3gan", gan.R3GAN, 32, **_SHORT),
+    "default": _preset("default", gan.MLP, 128, **_PERCEPTRON),
+    "textbook": _preset("textbook", gan.TEXTBOOK, 128, **_PERCEPTRON),
+    "dcgan": _preset("dcgan", gan.DCGAN, 32, **_CONVOLUTIONAL),
+    # As many real images as the others: five batches at each step.
+    "wgan_gp": _preset(
+        "wgan_gp", gan.WGAN_GP, 32, **(_CONVOLUTIONAL | {"steps": 1600, "eval_every": 200})
+    ),
+    "sngan": _preset("sngan", gan.SNGAN, 32, **_CONVOLUTIONAL),
+    "r3gan": _preset("r3gan", gan.R3GAN, 32, **_CONVOLUTIONAL),
 }
 
 

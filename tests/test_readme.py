@@ -30,8 +30,9 @@ def test_a_snippet_runs(code):
 def test_a_command_names_a_module_and_its_options(module, options):
     path = ROOT / (module.replace(".", "/") + ".py")
     assert path.exists()
-    known = path.read_text() + (ROOT / "experiments/options.py").read_text()
-    known += (ROOT / "benchmarks/side_by_side.py").read_text()
+    places = ["experiments/options.py", "experiments/images.py", "benchmarks/side_by_side.py"]
+    places += [str(p) for p in ROOT.glob(module.replace(".", "/") + "_options.py")]
+    known = path.read_text() + "".join((ROOT / place).read_text() for place in places)
     for option in re.findall(r"--(\w+)", options):
         assert re.search(rf'\b{option}: |"{option}"', known), option
 
