@@ -25,6 +25,9 @@ IMAGES = flags.DEFINE_string(
     "images", None, "Where the run's own images are, if no longer where they were."
 )
 TEXT = flags.DEFINE_string("text", None, "Where the run's text is, if no longer where it was.")
+CLASSIFIER = flags.DEFINE_string(
+    "classifier", None, "Where the classifier's run is that judged, if no longer where it was."
+)
 OUT = flags.DEFINE_string(
     "out", None, "JSON file to write the figures to, replaced when it exists."
 )
@@ -60,6 +63,7 @@ def main(_: list[str]) -> None:
             raise InputError("--workdir is required; see --help")
         out = check_out(OUT.value) if OUT.value else None
         moved = {"data_dir": DATA_DIR.value, "images": IMAGES.value, "text": TEXT.value}
+        moved["classifier"] = CLASSIFIER.value
         figures = evaluate(WORKDIR.value, CHECKPOINT.value, **moved)
         print(f"{WORKDIR.value} at step {figures['step']}\n{table(figures)}")
         if out:

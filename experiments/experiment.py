@@ -19,7 +19,7 @@ class Task(NamedTuple):
     examples: int  # indices run from 0 to examples − 1
     evaluate: Callable[[State, bool], dict[str, float]]  # (state, thorough) -> held-out figures
     references: Callable[[], dict[str, dict[str, float]]]  # the same figures of trivial models
-    pictures: Callable[[State], dict[str, Artefact]]  # by name: what goes to samples/
+    pictures: Callable[[State], Mapping[str, Artefact]]  # by name: what goes to samples/
     score: str | None = None  # the held-out figure, the lower the better, of the best state
     batches_per_step: int = 1  # of batch_size examples each
     goal: float | None = None  # training ends at the first evaluation whose score is not above it

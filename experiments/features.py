@@ -68,10 +68,12 @@ def feature_network(options: Any, images: Images) -> FeatureNetwork:
     """
     stacked = options.images is None and options.dataset == "stacked_mnist"
     learnt = load_images("mnist", options.data_dir) if stacked else images
-    place = {"data_dir": options.data_dir, "images": options.images}
-    values = {"dataset": "mnist" if stacked else options.dataset, **place}
-    usual = default_workdir(classifier.EXPERIMENT, from_flags(classifier.PRESETS, values))
-    workdir = options.classifier or usual
+    values = {"dataset": "mnist" if stacked else options.dataset, "images": options.images}
+    usual = from_flags(classifier.PRESETS, values)
+    workdir = options.classifier or default_workdir(classifier.EXPERIMENT, usual)
+    values |= {"data_dir": options.data_dir, "workdir": workdir}
+    if len(learnt.train) < usual.batch_size:
+        values["batch_size"] = len(learnt.train)
     config = RunFolder(workdir).read_config()
     if config is not None and config["experiment"] != classifier.EXPERIMENT.name:
         raise InputError(
@@ -80,8 +82,7 @@ def feature_network(options: Any, images: Images) -> FeatureNetwork:
     if learnt.train_labels is not None:
         check_data(describe_data(learnt), config, workdir)
         if not _finished(workdir, config):
-            stored = config["options"] if config else {}
-            _train({**values, **stored, **place, "workdir": workdir}, learnt)
+            _train(values, config, learnt)
     elif options.classifier is None or not _finished(workdir, config):
         raise InputError(
             f"the images {images.name} have no labels for a classifier to learn; name the folder "
@@ -98,13 +99,20 @@ def _finished(workdir: str, config: dict[str, Any] | None) -> bool:
     return config is not None and max(steps, default=0) >= config["options"]["steps"]
 
 
-def _train(values: dict[str, Any], images: Images) -> None:
-    """Begins or continues the run in `values["workdir"]`, on images that are in memory already."""
+def _train(values: dict[str, Any], config: dict[str, Any] | None, images: Images) -> None:
+    """Begins a run with these options, or continues the one that `config` describes.
+
+    The images are in memory already.
+    """
     print(f"no finished classifier in {values['workdir']}: training it first", file=sys.stderr)
+    if config is None:
+        flags = [f"--{name}={value}" for name, value in values.items() if value is not None]
+        command = shlex.join(["python", "-m", "experiments.classifier", *flags])
+    else:
+        command = config["command"]
+        places = {name: values[name] for name in ("images", "data_dir", "workdir")}
+        values = {**config["options"], **places}
     options = from_flags(classifier.PRESETS, values)
-    shown = ("dataset", "data_dir", "images", "workdir")
-    flags = [f"--{name}={values[name]}" for name in shown if values[name] is not None]
-    command = shlex.join(["python", "-m", "experiments.classifier", *flags])
     training.train(classifier.EXPERIMENT._replace(load=lambda _: images), options, command)
 
 

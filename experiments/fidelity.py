@@ -4,6 +4,7 @@ Everything is quantised to uint8 first, and as many images are drawn as are held
 since the figures depend on the number.
 """
 
+import math
 from collections.abc import Callable
 from functools import cached_property
 
@@ -30,12 +31,23 @@ def quantise(images: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(np.asarray(images) * 255), 0, 255).astype(np.uint8)
 
 
+def pixels(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels as features: uint8 `[N, H, W, C]` → float32 `[N, H·W·C]` in [0, 1], of one class."""
+    features = images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
+    return features, np.zeros(len(images), np.int64)
+
+
+PIXELS = FeatureNetwork("pixels", 0, "", math.nan, pixels)
+"""What judges where there is nothing to learn features from: no classes, so no FCD either."""
+
+
 class Judge:
     """The figures of images, against the held-out ones of a data set.
 
     Args:
       images: the data set.
-      network: its feature network, or any other with a `describe`.
+      network: its feature network, or `PIXELS`, or one of your own: all it needs is `describe` and
+        the number of classes.
 
     Raises:
       InputError: too few images are held out.
@@ -56,12 +68,12 @@ class Judge:
     def figures(self, generated: np.ndarray) -> dict[str, float]:
         """By name, for uint8 images `[N, H, W, C]`, N the number held out."""
         (real, real_labels), (features, labels) = self._heldout, self.network.describe(generated)
-        return {
-            "fcd": frechet_distance(moments(real), moments(features)),
-            "kid": kid(real, features).value,
-            **prdc(real, features, NEIGHBOURS)._asdict(),
-            "class_kl_nats": class_histogram_kl(labels, real_labels, self.network.classes),
-        }
+        found = {"kid": kid(real, features).value, **prdc(real, features, NEIGHBOURS)._asdict()}
+        if not self.network.classes:
+            return found
+        distance = frechet_distance(moments(real), moments(features))
+        histogram = class_histogram_kl(labels, real_labels, self.network.classes)
+        return {"fcd": distance, **found, "class_kl_nats": histogram}
 
     def thorough(self, draw: Callable[[int], np.ndarray]) -> dict[str, float]:
         """The figures that take longer, for images that `draw(n)` gives as uint8."""

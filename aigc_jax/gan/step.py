@@ -19,6 +19,7 @@ from aigc_jax.gan.losses import Objective
 from aigc_jax.gan.penalties import Critic, Penalty, lecam, update_lecam
 from aigc_jax.gan.state import Batch, Info, Networks, State, Variables, as_batch, latents
 
+_BLOCK = 1000  # samples that are drawn at once, since activations take far more room than images
 View = Callable[[jax.Array], jax.Array]  # images [B, H, W, C] -> what D sees [B/m, H, W, mC]
 
 
@@ -258,8 +259,20 @@ def sample(
     z = latents(parallel.example_keys(key, n), networks.latent_size)
     if networks.classes and labels is None:
         labels = jnp.arange(n) % networks.classes
-    images, _ = networks.generate(state.ema_g, z, labels, False, None)
-    return images
+
+    def generate(z, labels):
+        return networks.generate(state.ema_g, z, labels, False, None)[0]
+
+    if n <= _BLOCK:
+        return generate(z, labels)
+    blocks = -(-n // _BLOCK)
+
+    def in_blocks(x):
+        padded = jnp.pad(x, [(0, blocks * _BLOCK - n), *[(0, 0)] * (x.ndim - 1)])
+        return padded.reshape(blocks, _BLOCK, *x.shape[1:])
+
+    images = jax.lax.map(lambda pair: generate(*pair), jax.tree.map(in_blocks, (z, labels)))
+    return images.reshape(blocks * _BLOCK, *images.shape[2:])[:n]
 
 
 def _check_sizes(images: int, steps_d: int, packing: int) -> None:

@@ -1,5 +1,6 @@
 """The GAN's update order, by hand: D on real and fake, then G through the new D."""
 
+import sys
 from functools import partial
 
 import jax
@@ -260,6 +261,17 @@ def test_samples_come_from_the_average_and_do_not_depend_on_their_number():
     np.testing.assert_array_equal(algorithm.sample(other, key, 3), few)
     zeroed = state._replace(ema_g=jax.tree.map(jnp.zeros_like, state.ema_g))
     np.testing.assert_allclose(algorithm.sample(zeroed, key, 3), 0.5)
+
+
+@pytest.mark.parametrize("classes", [0, 3])
+def test_samples_drawn_in_blocks_are_those_drawn_at_once(monkeypatch, classes):
+    algorithm = gan.make(gan.Config((2, 2, 1), latent_size=3, classes=classes))
+    state, key = algorithm.init(jax.random.key(0)), jax.random.key(1)
+    whole = algorithm.sample(state, key, 10)
+    monkeypatch.setattr(sys.modules["aigc_jax.gan.step"], "_BLOCK", 4)
+    blocks = algorithm.sample(state, key, 10)
+    assert blocks.shape == (10, 2, 2, 1)
+    np.testing.assert_allclose(blocks, whole, rtol=1e-6)
 
 
 def test_the_textbook_preset_is_the_articles():
