@@ -14,7 +14,7 @@ import numpy as np
 import optax
 import pytest
 
-from aigc_jax import gan, layers, parallel, transformer, vae
+from aigc_jax import classifier, gan, layers, parallel, transformer, vae
 from aigc_jax.algorithm import Algorithm
 
 SGD = optax.sgd(0.1)
@@ -54,6 +54,11 @@ def labelled_batches(steps):
     return gan.Batch(images, jnp.asarray(rng.integers(0, 3, (steps, BATCH)), jnp.int32))
 
 
+def digit_batches(steps):
+    labels = np.random.default_rng(5).integers(0, 3, (steps, BATCH))
+    return classifier.Batch(square_batches(steps), jnp.asarray(labels, jnp.int32))
+
+
 def gan_preset(config, side=8, **architecture):
     """A preset on small images, with SGD in place of Adam, and two updates of D for five."""
     changes = {"image_shape": (side, side, 1), "latent_size": 3}
@@ -76,10 +81,13 @@ CLASSES = gan.Config(
     lecam_weight=0.1,
 )
 
+CLASSIFIER = classifier.Config((8, 8, 1), 3, width=4, features=7, mirrored=True, smoothing=0.1)
+
 SIZES = {"context": 8, "layers": 1, "heads": 2, "width": 12}
 
 FAMILIES = {
-    "gan": (gan.make(gan.Config((6, 5, 1), latent_size=3), tx_g=SGD, tx_d=SGD), image_batches),
+    "gan": (gan_preset(gan.MLP), square_batches),
+    "gan-textbook": (gan_preset(gan.TEXTBOOK), square_batches),
     "gan-packed": (gan.make(PACKED, tx_g=SGD, tx_d=SGD), image_batches),
     "gan-classes": (gan.make(CLASSES, tx_g=SGD, tx_d=SGD), labelled_batches),
     # Of a size that halves twice, since D's first layer has no batch normalisation.
@@ -88,6 +96,7 @@ FAMILIES = {
     "gan-sngan": (gan_preset(gan.SNGAN, width=4), square_batches),
     "gan-r3gan": (gan_preset(gan.R3GAN, width=4), square_batches),
     "vae": (vae.make(vae.Config((6, 5, 1), hidden=7), tx=optax.sgd(0.01)), image_batches),
+    "classifier": (classifier.make(CLASSIFIER, tx=SGD), digit_batches),
     "lm": (transformer.make(transformer.Config(11, **SIZES), tx=SGD), token_batches),
     "lm-textbook": (transformer.make(transformer.textbook(11, **SIZES), tx=SGD), token_batches),
 }
