@@ -25,6 +25,14 @@ from experiments.experiment import Experiment, Task
 from experiments.options import Options, from_flags, option
 
 
+@pytest.fixture(scope="session")
+def digit_classifier(launch, tmp_path_factory):
+    """The folder of a finished classifier of mnist5k, of hardly any training."""
+    place = tmp_path_factory.mktemp("judge")
+    launch("experiments.classifier", "--steps=20", "--workdir=classifier", cwd=place)
+    return place / "classifier"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ToyOptions(Options):
     goal: float | None = option(None, "When to stop.", changeable=True)

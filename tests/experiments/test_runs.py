@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from aigc_jax.errors import InputError
-from experiments import gan, training
+from experiments import training, vae
 from experiments.options import from_flags
 
 COMMANDS = {
@@ -18,17 +18,22 @@ COMMANDS = {
     "lm": ["--steps=4", "--eval_every=2", "--checkpoint_every=2", "--log_every=2", "--width=16"],
 }
 PICTURES = {
-    "gan": {"samples.png"},
+    "gan": {"samples.png", "interpolations.png", "nearest.png"},
     "vae": {"samples.png", "reconstructions.png", "manifold.png"},
     "lm": {"samples.txt"},
 }
 
 
+def judged_by(digit_classifier, name):
+    return [f"--classifier={digit_classifier}"] if name == "gan" else []
+
+
 @pytest.fixture(scope="module", params=COMMANDS)
-def run(request, launch, tmp_path_factory):
+def run(request, launch, digit_classifier, tmp_path_factory):
     """A short run of each family, by its default preset."""
     cwd = tmp_path_factory.mktemp(request.param)
     extra = ["--tensorboard", "--profile"] if request.param == "gan" else []
+    extra += judged_by(digit_classifier, request.param)
     options = ["--steps_per_dispatch=2", *COMMANDS[request.param], *extra, "--workdir=run"]
     launch(f"experiments.{request.param}", *options, cwd=cwd)
     return request.param, cwd / "run"
@@ -38,7 +43,7 @@ def test_the_folder_holds_what_it_should(run):
     name, folder = run
     present = {p.name for p in folder.iterdir() if p.name[0] != "."}
     expected = {"config.json", "metrics.jsonl", "samples", "checkpoints", "index.html"}
-    assert present == expected | ({"tensorboard", "profile"} if name == "gan" else set())
+    assert present == expected | ({"tensorboard", "profile", "best"} if name == "gan" else set())
     kinds = {p.stem.rsplit("_", 1)[0] + p.suffix for p in (folder / "samples").iterdir()}
     assert kinds == PICTURES[name]
 
@@ -69,7 +74,9 @@ def test_tensorboard_and_profile_are_written_where_asked_for(run):
     assert any(p.suffix == ".pb" for p in (folder / "profile").rglob("*"))
 
 
-def test_a_reference_that_a_kill_cut_off_is_written_by_the_next(run, launch, tmp_path):
+def test_a_reference_that_a_kill_cut_off_is_written_by_the_next(
+    run, launch, digit_classifier, tmp_path
+):
     name, folder = run
     copy = tmp_path / "run"
     shutil.copytree(folder, copy)
@@ -80,6 +87,7 @@ def test_a_reference_that_a_kill_cut_off_is_written_by_the_next(run, launch, tmp
         f"experiments.{name}",
         "--steps_per_dispatch=2",
         *COMMANDS[name],
+        *judged_by(digit_classifier, name),
         "--workdir=run",
         cwd=tmp_path,
     )
@@ -96,9 +104,9 @@ def test_tensorboard_without_its_package_is_refused_before_anything_is_written(
 ):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     values = {"tensorboard": True, "workdir": str(tmp_path / "run")}
-    options = from_flags(gan.EXPERIMENT.presets, values)
+    options = from_flags(vae.EXPERIMENT.presets, values)
     with pytest.raises(InputError, match="pip install"):
-        training.train(gan.EXPERIMENT, options, "")
+        training.train(vae.EXPERIMENT, options, "")
     assert not list(tmp_path.iterdir())
 
 
@@ -131,17 +139,17 @@ def test_evaluation_repeats_the_figures_of_the_run(run, launch, tmp_path):
             assert value == pytest.approx(reference[name], rel=1e-6)
 
 
-def test_quickstart_makes_one_page_of_three_runs_and_finds_them_again(launch, tmp_path):
+def test_quickstart_makes_one_page_of_its_runs_and_finds_them_again(launch, tmp_path):
     launch("experiments.quickstart", "--steps=20", cwd=tmp_path)
     page = (tmp_path / "runs/quickstart/index.html").read_text()
     for heading in ("adversarial", "autoencoder", "Transformer"):
         assert f"{heading}" in page
-    assert page.count("data:image/png;base64,") == 4
+    assert page.count("data:image/png;base64,") == 3 + 3 + 1  # GAN, VAE, classifier
     assert "http" not in page.replace("http://www.w3.org", "").replace(
         "http://purl.org", ""
     ).replace("http://creativecommons.org", "").replace("https://matplotlib.org", "")
     again = launch("experiments.quickstart", "--steps=20", cwd=tmp_path)
-    assert again.stderr.count("finished") == 3
+    assert again.stderr.count("finished") == 4
 
 
 def test_help_names_each_option_with_its_default(launch, tmp_path):

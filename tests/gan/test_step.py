@@ -263,6 +263,52 @@ def test_samples_come_from_the_average_and_do_not_depend_on_their_number():
     np.testing.assert_allclose(algorithm.sample(zeroed, key, 3), 0.5)
 
 
+def test_batch_normalisation_of_d_never_mixes_real_and_generated_images(rng):
+    config = gan.Config((16, 16, 1), architecture=partial(gan.dcgan, width=2), latent_size=3)
+    algorithm = gan.make(config, tx_d=optax.set_to_zero())
+    state = algorithm.init(jax.random.key(0))
+    batch = jnp.asarray(rng.random((4, 16, 16, 1)), jnp.float32)
+    (one, first), (other, second) = (
+        algorithm.step(state._replace(key=jax.random.key(k)), batch) for k in (1, 2)
+    )
+    assert first.logit_fake != second.logit_fake  # other fakes
+    assert first.logit_real == second.logit_real
+    assert jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), one.stats_d, other.stats_d))
+
+
+def test_real_and_generated_images_are_augmented_alike_in_both_updates():
+    image = jnp.asarray(np.random.default_rng(3).random((8, 8, 1)), jnp.float32)
+    seen = []
+
+    def discriminate(phi, x):
+        jax.debug.callback(lambda v: seen.append(np.asarray(v)), x)
+        return phi * x.sum((1, 2, 3))
+
+    networks = gan.plain_networks(
+        init=lambda key: (jnp.float32(1.0), jnp.float32(0.1)),
+        generate=lambda theta, z: theta * jnp.broadcast_to(image, (len(z), *image.shape)),
+        discriminate=discriminate,
+        latent_size=1,
+    )
+    still = optax.set_to_zero()
+    state = gan.init(jax.random.key(0), networks, still, still, gan.DIFFAUGMENT)
+    gan.step(
+        state,
+        jnp.broadcast_to(image, (4, *image.shape)),
+        networks=networks,
+        tx_g=still,
+        tx_d=still,
+        augmentation=gan.DIFFAUGMENT,
+        objective=gan.RELATIVISTIC,
+    )
+    jax.effects_barrier()
+    assert len(seen) == 4  # real and generated, in D's update and in G's
+    for other in seen[1:]:
+        np.testing.assert_allclose(other, seen[0], atol=1e-6)
+    assert np.abs(seen[0] - np.asarray(image)).max() > 0.05
+    assert np.abs(seen[0][0] - seen[0][1]).max() > 0.05
+
+
 @pytest.mark.parametrize("classes", [0, 3])
 def test_samples_drawn_in_blocks_are_those_drawn_at_once(monkeypatch, classes):
     algorithm = gan.make(gan.Config((2, 2, 1), latent_size=3, classes=classes))
