@@ -21,7 +21,7 @@ from experiments import launch
 from experiments.experiment import Experiment, Task
 from experiments.options import option
 
-STEPS = {"mnist5k": 300, "mnist": 1000, "fashion_mnist": 3000, "your own images": 2000}
+STEPS = {"mnist5k": 300, "mnist": 1000, "fashion_mnist": 3500, "your own images": 2000}
 _STEPS = ", ".join(f"{steps} for {data}" for data, steps in STEPS.items())
 
 
@@ -30,17 +30,13 @@ class ClassifierOptions(shared.ImageOptions):
     """The options of every experiment on images, and the classifier's own."""
 
     steps: int = option(300, f"Updates to train for in all; {_STEPS}.", changeable=True)
-    augmentation: str = option(
-        "shift",
-        "To training images: shift by up to 2 pixels, or mirror; fashion_mnist: mirror.",
-        choices=("shift", "mirror"),
-    )
+    mirror: bool = option(False, "Exchange left and right at random; fashion_mnist: true.")
 
     def suited_to(self, given: Mapping[str, Any]) -> "ClassifierOptions":
         """The preset with what depends on the data."""
         data = "your own images" if "images" in given else given.get("dataset", self.dataset)
-        augmentation = "mirror" if data == "fashion_mnist" else "shift"
-        return dataclasses.replace(self, steps=STEPS.get(data, 2000), augmentation=augmentation)
+        steps, mirror = STEPS.get(data, 2000), data == "fashion_mnist"
+        return dataclasses.replace(self, steps=steps, mirror=mirror)
 
 
 PRESETS = {"default": ClassifierOptions(learning_rate=6e-3, eval_every=500, checkpoint_every=500)}
@@ -53,8 +49,7 @@ def config_of(options: ClassifierOptions, facts: dict[str, Any]) -> classifier.C
         classes=facts["classes"],
         learning_rate=options.learning_rate,
         decay_steps=options.steps,
-        reach=2 if options.augmentation == "shift" else 0,
-        mirrored=options.augmentation == "mirror",
+        mirrored=options.mirror,
     )
 
 

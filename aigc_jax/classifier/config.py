@@ -43,10 +43,10 @@ class Config:
     warmup_steps: int = 50
     decay_steps: int | None = 1000
     adam_b2: float = 0.98
-    weight_decay: float = 0.0
-    reach: int = 2
+    weight_decay: float = 0.05
+    reach: int = 1
     mirrored: bool = False
-    dropout: float = 0.3
+    dropout: float = 0.2
     smoothing: float = 0.0
     ema_decay: float = 0.99
 

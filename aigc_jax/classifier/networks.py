@@ -12,7 +12,6 @@ import jax.numpy as jnp
 from aigc_jax.algorithm import Key, Params
 from aigc_jax.classifier.step import Networks
 from aigc_jax.convolution import conv, conv_down
-from aigc_jax.errors import InputError
 from aigc_jax.layers import Convolution, Dense
 
 
@@ -35,6 +34,7 @@ class Features(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
+        images = _pad(images, 2**self.halvings)
         h = nn.relu(_max_down(Convolution(conv, self.width, 3)(images)))
         for i in range(1, self.halvings):
             h = nn.relu(Convolution(conv_down, self.width * 2**i, 4)(h))
@@ -54,16 +54,13 @@ def convolutional(
     width: int = 32,
     features: int = 64,
 ) -> Networks:
-    """Convolutions, a hidden layer of features, and a linear head.
+    """Convolutions, a hidden layer of features, and a linear head, for images of any size.
 
     Args:
       image_shape: (H, W, channels).
       classes: C.
       width: channels after the first halving, doubled with each.
       features: D.
-
-    Raises:
-      InputError: the size of the images is not a small grid doubled a few times.
     """
     trunk, head = Features(_halvings(image_shape), width, features), Dense(classes)
 
@@ -84,18 +81,14 @@ def convolutional(
 
 
 def _halvings(image_shape: tuple[int, int, int]) -> int:
-    """How often both sides can be halved until the shorter one has 4 to 7 pixels.
-
-    Raises:
-      InputError: they cannot.
-    """
-    height, width, _ = image_shape
-    count, shorter = 0, min(height, width)
+    """How often the sides are halved until the shorter one has 4 to 7 pixels; once at least."""
+    count, shorter = 1, min(image_shape[:2]) // 2
     while shorter >= 8:
         shorter, count = shorter // 2, count + 1
-    if count == 0 or shorter < 4 or height % 2**count or width % 2**count:
-        raise InputError(
-            f"images of {height}x{width} pixels cannot be halved to a grid of 4 to 7 for the "
-            "classifier; scale them to a size such as 28, 32 or 64"
-        )
     return count
+
+
+def _pad(images: jax.Array, multiple: int) -> jax.Array:
+    """Zeros below and to the right, up to sides that `multiple` divides."""
+    below, right = (-side % multiple for side in images.shape[1:3])
+    return jnp.pad(images, ((0, 0), (0, below), (0, right), (0, 0)))

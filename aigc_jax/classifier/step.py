@@ -83,7 +83,7 @@ def step(
     *,
     networks: Networks,
     tx: optax.GradientTransformation,
-    reach: int = 2,
+    reach: int = 1,
     mirrored: bool = False,
     dropout_rate: float = 0.0,
     smoothing: float = 0.0,

@@ -75,25 +75,24 @@ def checkpoints(folder):
 
 
 class TestOptions:
-    def test_steps_and_augmentation_suit_the_data(self):
+    def test_steps_and_mirrors_suit_the_data(self):
         assert options().steps == classifier.STEPS["mnist5k"]
         assert options(dataset="mnist").steps == classifier.STEPS["mnist"]
         assert options(images="mine").steps == classifier.STEPS["your own images"]
-        found = {d: options(dataset=d).augmentation for d in ("mnist5k", "mnist", "fashion_mnist")}
-        assert found == {"mnist5k": "shift", "mnist": "shift", "fashion_mnist": "mirror"}
+        found = {d: options(dataset=d).mirror for d in ("mnist5k", "mnist", "fashion_mnist")}
+        assert found == {"mnist5k": False, "mnist": False, "fashion_mnist": True}
 
     def test_what_is_asked_for_goes_before_what_suits(self):
-        asked = options(dataset="fashion_mnist", steps=7, augmentation="shift")
-        assert (asked.steps, asked.augmentation) == (7, "shift")
+        asked = options(dataset="fashion_mnist", steps=7, mirror=False)
+        assert (asked.steps, asked.mirror) == (7, False)
 
     def test_they_reach_the_network(self):
         facts = {"image_shape": [8, 12, 1], "classes": 3}
         config = classifier.config_of(options(steps=7, learning_rate=0.5), facts)
         assert (config.image_shape, config.classes) == ((8, 12, 1), 3)
         assert (config.decay_steps, config.learning_rate) == (7, 0.5)
-        assert (config.reach, config.mirrored) == (2, False)
-        config = classifier.config_of(options(augmentation="mirror"), facts)
-        assert (config.reach, config.mirrored) == (0, True)
+        assert not config.mirrored
+        assert classifier.config_of(options(mirror=True), facts).mirrored
 
 
 def test_images_without_labels_are_refused(tmp_path):
