@@ -41,6 +41,20 @@ PIXELS = FeatureNetwork("pixels", 0, "", math.nan, pixels)
 """What judges where there is nothing to learn features from: no classes, so no FCD either."""
 
 
+def count_of(images: Images) -> int:
+    """How many images are judged on either side.
+
+    Raises:
+      InputError: too few are held out.
+    """
+    count = min(JUDGED, len(images.heldout))
+    if count <= NEIGHBOURS:
+        raise InputError(
+            f"{images.name} has {count} held-out images; the figures need {NEIGHBOURS + 1}"
+        )
+    return count
+
+
 class Judge:
     """The figures of images, against the held-out ones of a data set.
 
@@ -55,11 +69,7 @@ class Judge:
 
     def __init__(self, images: Images, network: FeatureNetwork):
         self.images, self.network = images, network
-        self.count = min(JUDGED, len(images.heldout))
-        if self.count <= NEIGHBOURS:
-            raise InputError(
-                f"{images.name} has {self.count} held-out images; the figures need {NEIGHBOURS + 1}"
-            )
+        self.count = count_of(images)
 
     @cached_property
     def _heldout(self) -> tuple[np.ndarray, np.ndarray]:

@@ -1,9 +1,9 @@
 """Trains a GAN on images and reports how well its samples match held-out ones.
 
-    python -m experiments.gan                       # the default preset, on 5,000 real digits
+    python -m experiments.gan                       # the preset r3gan, on 5,000 real digits
     python -m experiments.gan --preset=textbook     # the source article's GAN to the letter
-    python -m experiments.gan --preset=r3gan --dataset=fashion_mnist --conditional
-    python -m experiments.gan --preset=dcgan --penalty=none --augment=ada --images=FOLDER
+    python -m experiments.gan --dataset=fashion_mnist --conditional
+    python -m experiments.gan --preset=sngan --augment=ada --images=FOLDER
 
 The figures are taken in the features of a classifier of the same data, which is trained first where
 there is none. Run the same command again to continue a run that was stopped.
@@ -20,7 +20,7 @@ from experiments import images as shared
 from experiments import launch
 from experiments.experiment import Experiment, Task
 from experiments.features import FeatureNetwork, feature_network
-from experiments.fidelity import PIXELS, Judge, quantise
+from experiments.fidelity import PIXELS, Judge, count_of, quantise
 from experiments.gan_options import PRESETS, GanOptions, to_config
 from experiments.gan_pictures import pictures
 
@@ -28,7 +28,8 @@ from experiments.gan_pictures import pictures
 def facts(options: GanOptions, images: Images) -> dict:
     """What the networks need to know of the images, and the hash of what judges them."""
     known = shared.facts(options, images)
-    to_config(options, known)  # found out before a classifier is trained
+    to_config(options, known)
+    count_of(images)  # what cannot be used is found out before a classifier is trained
     return {**known, "classifier_sha256": network_of(options, images).sha256}
 
 

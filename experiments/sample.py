@@ -1,6 +1,6 @@
 """Draws samples from a run, from its folder alone.
 
-    python -m experiments.sample --workdir=runs/gan-mnist5k-default --num=64 --out=samples.png
+    python -m experiments.sample --workdir=runs/gan-mnist5k-r3gan --num=64 --out=samples.png
     python -m experiments.sample --workdir=runs/vae-mnist5k-default --num=1000 --out=samples.npz
     python -m experiments.sample --workdir=runs/lm-python_docs-default --num=3 --out=samples.txt
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from aigc_jax import classifier
-from aigc_jax.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -51,19 +50,13 @@ def test_the_default_has_64_features():
 
 
 @pytest.mark.parametrize(
-    "size", [(28, 28), (32, 32), (64, 64), (20, 28), (8, 12), (4 * 16, 7 * 16)]
+    "size", [(28, 28), (64, 64), (20, 28), (4 * 16, 7 * 16), (27, 30), (4, 4), (1, 1), (3, 64)]
 )
-def test_sizes_that_can_be_halved(size):
+def test_images_of_any_size_have_features(size):
     networks = classifier.convolutional((*size, 1), width=2, features=3)
     params = jax.eval_shape(networks.init, jax.random.key(0))
     images = jax.ShapeDtypeStruct((2, *size, 1), jnp.float32)
     assert jax.eval_shape(networks.features, params, images).shape == (2, 3)
-
-
-@pytest.mark.parametrize("size", [(27, 28), (28, 27), (6, 6), (30, 30), (3, 64), (7, 7)])
-def test_sizes_that_cannot_be_halved_are_refused(size):
-    with pytest.raises(InputError, match=f"{size[0]}x{size[1]} pixels"):
-        classifier.make(classifier.Config(image_shape=(*size, 1)))
 
 
 def by_definition(params, image):
@@ -92,3 +85,14 @@ def test_features_are_as_they_are_defined(made, rng):
 def test_the_number_of_parameters_is_as_documented():
     params = jax.eval_shape(classifier.convolutional().init, jax.random.key(0))
     assert sum(leaf.size for leaf in jax.tree.leaves(params["features"])) == 233_920
+
+
+def test_sides_that_cannot_be_halved_are_padded_with_zeros(rng):
+    networks = classifier.convolutional((6, 7, 1), width=2, features=3)
+    params = networks.init(jax.random.key(0))
+    images = jnp.asarray(rng.random((2, 6, 7, 1)), jnp.float32)
+    padded = jnp.pad(images, ((0, 0), (0, 0), (0, 1), (0, 0)))
+    assert networks.features(params, images).shape == (2, 3)
+    np.testing.assert_array_equal(
+        networks.features(params, images), networks.features(params, padded)
+    )

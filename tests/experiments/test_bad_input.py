@@ -23,7 +23,8 @@ import pytest
 
 BAD_INPUT, DIVERGED = 2, 3
 SMALL = ["--steps=4", "--checkpoint_every=2", "--eval_every=4", "--log_every=2"]
-GAN = ["--dataset=mnist", "--data_dir=digits", "--batch_size=8", *SMALL]
+VAE = ["--dataset=mnist", "--data_dir=digits", "--batch_size=8", *SMALL]
+GAN = [*VAE, "--preset=mlp", "--classifier=judge"]
 LM = ["--text=story.txt", "--context=8", "--layers=1", "--heads=2", "--width=8", *SMALL]
 
 
@@ -116,8 +117,9 @@ def place(command, tmp_path_factory):
     (place / "thesis").mkdir()
     (place / "thesis" / "chapter.tex").write_text("mine")
     (place / "empty").mkdir()
-    for name, options in (("gan", GAN), ("lm", LM)):
-        done = command(name, *options, f"--workdir={name}-run", cwd=place)
+    runs = (("classifier", VAE, "judge"), ("gan", GAN, "gan-run"), ("lm", LM, "lm-run"))
+    for name, options, run in runs:
+        done = command(name, *options, f"--workdir={run}", cwd=place)
         assert done.returncode == 0, done.stderr
     return place
 
@@ -170,7 +172,7 @@ OPTIONS += [
     ("vae", ["--seed=9223372036854775808"], ["seed"]),
     ("vae", ["--seed=9223372036854775807"], ["seed"]),
     ("gan", ["--batch_size=33"], ["batch_size 33", "32 examples"]),
-    ("gan", ["--preset=best"], ["'best'", "default, textbook"]),
+    ("gan", ["--preset=best"], ["'best'", "r3gan, sngan"]),
     ("gan", ["--dataset=cifar10"], ["'cifar10'", "mnist5k, mnist, fashion_mnist"]),
     ("gan", ["--objective=best"], ["'best'", "minimax, non_saturating"]),
     ("lm", ["--tokenizer=bpe"], ["'bpe'", "char, byte"]),
@@ -186,7 +188,7 @@ OPTIONS += [
     ("gan", ["--steps"], ["steps"]),
     ("gan", ["steps=3"], ["'steps=3'"]),
 ]
-DEFAULTS = {"gan": GAN, "vae": GAN, "lm": LM}
+DEFAULTS = {"gan": GAN, "vae": VAE, "lm": LM}
 
 
 def described(case):
@@ -270,7 +272,7 @@ CHANGES = [
     ("gan", ["--seed=1"], ["--seed=1", "seed=0"]),
     ("gan", ["--learning_rate=0.1"], ["--learning_rate=0.1", "learning_rate=0.0002"]),
     ("gan", ["--batch_size=4"], ["--batch_size=4", "batch_size=8"]),
-    ("gan", ["--preset=textbook"], ["--preset=textbook", "preset=default"]),
+    ("gan", ["--preset=textbook"], ["--preset=textbook", "preset=mlp"]),
     ("gan", ["--objective=minimax"], ["--objective", "non_saturating"]),
     ("gan", ["--dataset=mnist5k"], ["--dataset=mnist5k", "dataset=mnist"]),
     ("gan", ["--steps=3"], ["--steps=3", "4 steps"]),
@@ -348,7 +350,7 @@ def test_a_config_that_is_not_a_runs(command, place, tmp_path, name, content):
 def test_few_held_out_images_are_enough_or_are_named(command, tmp_path, name, heldout):
     write_digits(tmp_path / "digits", heldout=heldout)
     before = contents(tmp_path)
-    done = command(name, *GAN, "--workdir=new", cwd=tmp_path)
+    done = command(name, *DEFAULTS[name], "--workdir=new", cwd=tmp_path)
     if done.returncode != 0:
         assert f"{heldout} " in refusal(done)
         assert contents(tmp_path) == before
@@ -368,7 +370,7 @@ def test_divergence_names_its_step(command, place, tmp_path, name):
 def test_a_state_that_is_not_finite_is_not_saved(command, place, tmp_path):
     # The rate is infinite in float32: the first step's loss is finite, its update is not.
     options = ["--learning_rate=1e39", "--checkpoint_every=1", f"--workdir={tmp_path / 'run'}"]
-    line = refusal(command("vae", *GAN, *options, cwd=place), DIVERGED, "diverged")
+    line = refusal(command("vae", *VAE, *options, cwd=place), DIVERGED, "diverged")
     assert "not finite after step 1; no checkpoint was due before" in line
     assert list((tmp_path / "run" / "checkpoints").glob("[0-9]*")) == []
 
@@ -377,11 +379,11 @@ def test_divergence_keeps_the_last_good_checkpoint(command, place, tmp_path):
     # Adam's first update moves each parameter by about 10; from the second step on e^(log σ²)
     # overflows.
     options = ["--learning_rate=10", "--checkpoint_every=1", f"--workdir={tmp_path / 'run'}"]
-    line = refusal(command("vae", *GAN, *options, cwd=place), DIVERGED, "diverged")
+    line = refusal(command("vae", *VAE, *options, cwd=place), DIVERGED, "diverged")
     assert "at step 2" in line
     assert "the last good checkpoint is of step 1" in line
     kept = contents(tmp_path / "run" / "checkpoints" / "1")
-    again = refusal(command("vae", *GAN, *options, cwd=place), DIVERGED, "diverged")
+    again = refusal(command("vae", *VAE, *options, cwd=place), DIVERGED, "diverged")
     assert again == line
     assert contents(tmp_path / "run" / "checkpoints" / "1") == kept
     out = tmp_path / "a.npz"

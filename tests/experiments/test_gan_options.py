@@ -39,7 +39,7 @@ def networks(preset, **values):
         ({"conditional": True}, {"classes": None}, "--conditional needs labelled images"),
         ({"preset": "dcgan"}, {"image_shape": [30, 30, 1]}, "images of 30x30 pixels"),
         ({"preset": "r3gan"}, {"image_shape": [6, 6, 3]}, "images of 6x6 pixels"),
-        ({"packing": 3}, {}, "--packing=3 does not divide --batch_size=128"),
+        ({"packing": 3}, {}, "--packing=3 does not divide --batch_size=64"),
         ({"packing": 2, "conditional": True}, {}, "exclude each other"),
         ({"preset": "dcgan", "penalty": "r1"}, {}, "without batch normalisation"),
         ({"preset": "r3gan", "augment": "ada"}, {}, "ADA needs"),
@@ -74,6 +74,7 @@ def test_numbers_out_of_range_are_refused_by_name(values):
 
 def test_options_reach_the_configuration():
     values = {
+        "preset": "mlp",
         "objective": "hinge",
         "penalty": "r1_r2",
         "penalty_weight": 0.5,

@@ -35,7 +35,7 @@ def trained(launcher, preset, **values):
 
 
 def test_the_gan_covers_digits_that_shapeless_pixels_do_not(tmp_path):
-    figures, references = trained(gan, "default", classifier=str(tmp_path / "classifier"))
+    figures, references = trained(gan, "mlp", classifier=str(tmp_path / "classifier"))
     floor, ceiling = references["training images"], references["shuffled pixels"]
     assert ceiling["coverage"] < 0.05
     assert floor["coverage"] > 0.9

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 FAMILIES = {
-    "gan": ["--steps=420", "--steps_per_dispatch=7", "--batch_size=32"],
+    "gan": ["--preset=mlp", "--steps=420", "--steps_per_dispatch=7", "--batch_size=32"],
     "vae": ["--steps=420", "--steps_per_dispatch=7", "--batch_size=32"],
     "lm": ["--steps=60", "--steps_per_dispatch=3", "--width=16", "--layers=1", "--batch_size=4"],
 }

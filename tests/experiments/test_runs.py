@@ -13,7 +13,13 @@ from experiments import training, vae
 from experiments.options import from_flags
 
 COMMANDS = {
-    "gan": ["--steps=40", "--eval_every=20", "--checkpoint_every=20", "--log_every=10"],
+    "gan": [
+        "--preset=mlp",
+        "--steps=40",
+        "--eval_every=20",
+        "--checkpoint_every=20",
+        "--log_every=10",
+    ],
     "vae": ["--steps=40", "--eval_every=20", "--checkpoint_every=20", "--log_every=10"],
     "lm": ["--steps=4", "--eval_every=2", "--checkpoint_every=2", "--log_every=2", "--width=16"],
 }
@@ -161,4 +167,4 @@ def test_help_names_each_option_with_its_default(launch, tmp_path):
         for option in ("eval_every", "checkpoint_every", "log_every", "steps_per_dispatch"):
             assert f"--{option}: Steps" in shown
         assert "--[no]profile" in shown
-        assert "Default: default." in shown
+        assert ("Default: r3gan." if name == "gan" else "Default: default.") in shown
