@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from aigc_jax.algorithm import Key, Keys, Params
+from aigc_jax.algorithm import Key, Keys
 
 BATCH_AXIS = "batch"
 

@@ -106,6 +106,8 @@ def _train(values: dict[str, Any], config: dict[str, Any] | None, images: Images
     """
     print(f"no finished classifier in {values['workdir']}: training it first", file=sys.stderr)
     if config is None:
+        if len(images.train) < from_flags(classifier.PRESETS, values).batch_size:
+            values = {**values, "batch_size": len(images.train)}
         flags = [f"--{name}={value}" for name, value in values.items() if value is not None]
         command = shlex.join(["python", "-m", "experiments.classifier", *flags])
     else:
