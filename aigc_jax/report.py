@@ -211,7 +211,8 @@ def _curves(metrics: list[dict]) -> list[str]:
                 values.append(value)
     drawn = []
     for name, series in by_figure.items():
-        if max(len(steps) for steps, _ in series.values()) < 2 or name == "tokens":
+        # A figure that never changes, such as a penalty that is not in use, has no curve to show.
+        if all(len(set(values)) < 2 for _, values in series.values()):
             continue
         levels = {split: values[name] for split, values in references.items() if name in values}
         drawn.append(f"<figure>{curves(series, levels, name)}</figure>")

@@ -234,3 +234,13 @@ def test_a_page_is_one_document():
     assert document.tags.count("h2") == 2
     assert "A & B" in document.text
     assert "lead <p>" in document.text
+
+
+def test_a_figure_that_never_changes_has_no_curve(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.create()
+    folder.write_config(config())
+    for step in (10, 20, 30):
+        folder.append_metrics(step, "train", {"loss": 1.0 / step, "penalty_d": 0.0}, 1.0)
+    document = Document(run_section(folder))
+    assert document.tags.count("svg") == 1
