@@ -21,7 +21,7 @@ from experiments import launch
 from experiments.experiment import Experiment, Task
 from experiments.options import option
 
-STEPS = {"mnist5k": 300, "mnist": 1000, "fashion_mnist": 3500, "your own images": 2000}
+STEPS = {"mnist5k": 300, "mnist": 1000, "fashion_mnist": 4500, "your own images": 2000}
 _STEPS = ", ".join(f"{steps} for {data}" for data, steps in STEPS.items())
 
 
@@ -39,7 +39,7 @@ class ClassifierOptions(shared.ImageOptions):
         return dataclasses.replace(self, steps=steps, mirror=mirror)
 
 
-PRESETS = {"default": ClassifierOptions(learning_rate=6e-3, eval_every=500, checkpoint_every=500)}
+PRESETS = {"default": ClassifierOptions(learning_rate=6e-3, checkpoint_every=500)}
 
 
 def config_of(options: ClassifierOptions, facts: dict[str, Any]) -> classifier.Config:
