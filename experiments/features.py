@@ -69,11 +69,9 @@ def feature_network(options: Any, images: Images) -> FeatureNetwork:
     stacked = options.images is None and options.dataset == "stacked_mnist"
     learnt = load_images("mnist", options.data_dir) if stacked else images
     values = {"dataset": "mnist" if stacked else options.dataset, "images": options.images}
-    usual = from_flags(classifier.PRESETS, values)
-    workdir = options.classifier or default_workdir(classifier.EXPERIMENT, usual)
+    usual = default_workdir(classifier.EXPERIMENT, from_flags(classifier.PRESETS, values))
+    workdir = options.classifier or usual
     values |= {"data_dir": options.data_dir, "workdir": workdir}
-    if len(learnt.train) < usual.batch_size:
-        values["batch_size"] = len(learnt.train)
     config = RunFolder(workdir).read_config()
     if config is not None and config["experiment"] != classifier.EXPERIMENT.name:
         raise InputError(

@@ -69,11 +69,7 @@ class Classifier(NamedTuple):
 
 
 def networks_of(config: Config) -> Networks:
-    """The network that `config` describes.
-
-    Raises:
-      InputError: it does not fit images of this size.
-    """
+    """The network that `config` describes."""
     return convolutional(config.image_shape, config.classes, config.width, config.features)
 
 
@@ -97,9 +93,6 @@ def make(
       config: see `Config`.
       nets: a network to use in place of the one that `config` describes.
       tx: an optimiser to use in place of the one that `config` describes.
-
-    Raises:
-      InputError: the network does not fit images of this size.
 
     Example:
       >>> import jax, jax.numpy as jnp
