@@ -47,12 +47,12 @@ def count_of(images: Images) -> int:
     Raises:
       InputError: too few are held out.
     """
-    count = min(JUDGED, len(images.heldout))
-    if count <= NEIGHBOURS:
+    if len(images.heldout) <= NEIGHBOURS:
         raise InputError(
-            f"{images.name} has {count} held-out images; the figures need {NEIGHBOURS + 1}"
+            f"{images.name} has {len(images.heldout)} held-out images; the figures need "
+            f"{NEIGHBOURS + 1}"
         )
-    return count
+    return min(JUDGED, len(images.heldout), len(images.train))
 
 
 class Judge:

@@ -28,14 +28,28 @@ from experiments.gan_pictures import pictures
 def facts(options: GanOptions, images: Images) -> dict:
     """What the networks need to know of the images, and the hash of what judges them."""
     known = shared.facts(options, images)
+    # What cannot be used is found out before a classifier is trained.
     to_config(options, known)
-    count_of(images)  # what cannot be used is found out before a classifier is trained
+    count_of(images)
+    needed = options.batch_size * options.steps_d
+    if needed > len(images.train):
+        raise InputError(
+            f"a step takes --batch_size={options.batch_size} times --steps_d={options.steps_d} "
+            f"images, and {images.name} has {len(images.train)} to train on"
+        )
+    labels = images.train_labels
+    if options.conditional and labels is not None and len(np.unique(labels)) < known["classes"]:
+        raise InputError(
+            f"--conditional needs training images of each of the {known['classes']} classes "
+            "(labels 0, 1, ...)"
+        )
     return {**known, "classifier_sha256": network_of(options, images).sha256}
 
 
 def network_of(options: GanOptions, images: Images) -> FeatureNetwork:
     """What judges: a classifier of the images, or their pixels where they have no labels."""
-    if images.train_labels is not None or options.classifier is not None:
+    labelled = shared.facts(options, images)["classes"] is not None
+    if labelled or options.classifier is not None:
         return feature_network(options, images)
     if options.stop_at_fcd is not None:
         raise InputError("--stop_at_fcd needs labelled images, or a --classifier of such images")
@@ -58,14 +72,19 @@ def task(options: GanOptions, images: Images, facts: dict, algorithm: Algorithm)
     judge, key = Judge(images, network), jax.random.key(options.seed + 1)
     sample = jax.jit(algorithm.sample, static_argnums=2)
 
+    labels = images.train_labels if config.classes else None
+
     def draw(state, n):
-        return quantise(sample(state, key, n))
+        if labels is None:
+            return quantise(sample(state, key, n))
+        # Classes as often as in the training set, which is how often the held-out set has them.
+        drawn = np.random.default_rng(options.seed).choice(labels, n).astype(np.int32)
+        return quantise(sample(state, key, n, drawn))
 
     def evaluate(state, thorough):
         figures = judge.figures(draw(state, judge.count))
         return figures | (judge.thorough(lambda n: draw(state, n)) if thorough else {})
 
-    labels = images.train_labels if config.classes else None
     return Task(
         data=images.train if labels is None else (images.train, np.int32(labels)),
         gather=shared.gather if labels is None else gather_labelled,

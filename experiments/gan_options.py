@@ -129,7 +129,9 @@ def to_config(options: GanOptions, facts: dict[str, Any]) -> Config:
       InputError: options exclude each other, or do not fit the data.
     """
     if options.conditional and not facts.get("classes"):
-        raise InputError("--conditional needs labelled images, and these have no labels")
+        raise InputError(
+            "--conditional needs labelled images of two classes at least, and these have none"
+        )
     if options.batch_size % options.packing:
         raise InputError(
             f"--packing={options.packing} does not divide --batch_size={options.batch_size}"
@@ -156,7 +158,7 @@ def to_config(options: GanOptions, facts: dict[str, Any]) -> Config:
             decay_steps=options.steps if options.decay else None,
             ema_half_life=options.ema_half_life,
         )
-        gan.networks_of(config)
+        gan.make(config)  # which builds the networks, and nothing else
     except InputError:
         raise
     except ValueError as error:

@@ -40,7 +40,8 @@ def facts(options: Options, images: Images) -> dict[str, Any]:
     """What a network on images needs to know: their shape, and how many classes if labelled."""
     classes = None
     if images.train_labels is not None and images.heldout_labels is not None:
-        classes = 1 + int(max(images.train_labels.max(), images.heldout_labels.max()))
+        found = 1 + int(max(images.train_labels.max(), images.heldout_labels.max()))
+        classes = found if found > 1 else None  # of a single class there is nothing to learn
     return {"image_shape": list(images.train.shape[1:]), "classes": classes}
 
 

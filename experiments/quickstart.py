@@ -8,6 +8,7 @@ stopped; what is finished is left as it is.
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from absl import app, flags
 
@@ -33,12 +34,15 @@ def train_all(workdir: str, steps: int | None) -> list[RunFolder]:
     """Trains what is not trained yet, one after the other."""
     folders = []
     for experiment in RUNS:
-        values = {"workdir": f"{workdir}/{experiment.name}", "steps": steps}
-        if experiment is gan.EXPERIMENT and steps is None:
-            values["steps"] = GAN_STEPS
-        values["classifier"] = f"{workdir}/{classifier.EXPERIMENT.name}"
+        values: dict[str, Any] = {"workdir": f"{workdir}/{experiment.name}"}
+        if experiment is gan.EXPERIMENT:
+            values |= {"steps": steps or GAN_STEPS, "classifier": f"{workdir}/classifier"}
+        elif experiment is not classifier.EXPERIMENT:  # which others are judged by
+            values["steps"] = steps
+        given = {name: value for name, value in values.items() if value is not None}
         options = from_flags(experiment.presets, values)
-        command = f"python -m experiments.{experiment.name} --workdir={options.workdir}"
+        flags = " ".join(f"--{name}={value}" for name, value in given.items())
+        command = f"python -m experiments.{experiment.name} {flags}"
         folders.append(training.train(experiment, options, command))
     return folders
 

@@ -75,6 +75,20 @@ def check_data(
         )
 
 
+def check_facts(facts: dict[str, Any], stored: dict[str, Any] | None, workdir: str | None) -> None:
+    """Refuses to go on with a run under other facts, such as another network that judges it.
+
+    Raises:
+      InputError: names the fact that differs.
+    """
+    for name, value in (stored or {}).get("model", {}).items():
+        if name in facts and facts[name] != value:
+            raise InputError(
+                f"{name.replace('_', ' ')} is {facts[name]}, but {value} for the run in {workdir}; "
+                "give what it was begun with, or another --workdir"
+            )
+
+
 def describe(
     experiment: Experiment,
     options: Options,

@@ -23,6 +23,7 @@ from experiments.options import Options
 from experiments.run_config import (
     check_continuation,
     check_data,
+    check_facts,
     default_workdir,
     describe,
     describe_data,
@@ -60,14 +61,15 @@ def train(experiment: Experiment, options: Any, command: str) -> RunFolder:
     stored = folder.read_config()
     check_continuation(experiment, options, stored)
     data = experiment.load(options)
+    if options.tensorboard:
+        tensorboard_writer()
     described = describe_data(data)
     check_data(described, stored, options.workdir)
     facts = experiment.facts(options, data)
+    check_facts(facts, stored, options.workdir)
     algorithm = experiment.algorithm(options, facts)
     task = experiment.task(options, data, facts, algorithm)
     order = shuffled(options.seed, task.examples, options.batch_size * task.batches_per_step)
-    if options.tensorboard:
-        tensorboard_writer()
     folder.create()
     with (
         folder.locked(),

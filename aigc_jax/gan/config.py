@@ -64,7 +64,9 @@ class Config:
     def __post_init__(self):
         adaptive = self.augmentation is not None and self.augmentation.target is not None
         if adaptive and not self.objective.has_zero:
-            raise ValueError("ADA needs an objective whose logits have a zero: minimax or hinge")
+            raise ValueError(
+                "ADA needs an objective whose logits have a zero: minimax, non-saturating or hinge"
+            )
         if self.classes and self.packing > 1:
             raise ValueError("packing and classes exclude each other: a pack has no one class")
 
@@ -116,17 +118,10 @@ def networks_of(config: Config) -> Networks:
 
     Raises:
       InputError: they cannot make images of that size.
-      ValueError: a gradient penalty is asked for under batch normalisation of D.
     """
-    networks = config.architecture(
+    return config.architecture(
         config.image_shape, config.latent_size, config.classes, config.packing
     )
-    if networks.mixes_examples and config.penalties:
-        raise ValueError(
-            "a gradient penalty is one image's own; it needs a discriminator without batch "
-            "normalisation"
-        )
-    return networks
 
 
 def make(
@@ -143,6 +138,10 @@ def make(
       nets: networks to use in place of those that `config` describes.
       tx_g, tx_d: optimisers to use in place of Adam.
 
+    Raises:
+      InputError: the networks cannot make images of that size.
+      ValueError: a gradient penalty is asked for under batch normalisation of D.
+
     Example:
       >>> import jax
       >>> from aigc_jax import gan
@@ -153,10 +152,17 @@ def make(
       (16, 28, 28, 1)
     """
     nets = nets or networks_of(config)
+    if nets.mixes_examples and config.penalties:
+        raise ValueError(
+            "a gradient penalty is one image's own; it needs a discriminator without batch "
+            "normalisation, as in the presets r3gan, sngan and wgan_gp"
+        )
     betas = config.adam_b1, config.adam_b2
     tx_g = tx_g or optim.adam(_schedule(config.learning_rate_g, config.decay_steps), *betas)
+    # D's optimiser counts its own updates, of which there are more.
+    steps_d = None if config.decay_steps is None else config.decay_steps * config.steps_d
     tx_d = tx_d or optim.adam(
-        _schedule(config.learning_rate_d, config.decay_steps), *betas, config.weight_decay_d
+        _schedule(config.learning_rate_d, steps_d), *betas, config.weight_decay_d
     )
     return Algorithm(
         init=partial(init, networks=nets, tx_g=tx_g, tx_d=tx_d, augmentation=config.augmentation),

@@ -101,12 +101,12 @@ class State(NamedTuple):
 class Info(NamedTuple):
     """Means over the whole batch, of the quantities that the update was computed from.
 
-    Where D is updated more than once, they are those of its last update.
+    Where D is updated more than once, they are those of its last update, but for `penalty_d`.
     """
 
     loss_d: jax.Array  # the objective's, without penalties; nats where it is made of softplus
     loss_g: jax.Array  # through the new D
-    penalty_d: jax.Array  # all penalties, weighted; 0 at the updates that leave them out
+    penalty_d: jax.Array  # all penalties, weighted, over all updates of D; 0 where none is due
     logit_real: jax.Array  # mean of D's logits on real images, under the old D
     logit_fake: jax.Array  # the same on generated ones
     augment_probability: jax.Array  # with which each transform is applied

@@ -85,6 +85,7 @@ def step(
     size = whole.images.shape[0] // steps_d
     key = jax.random.fold_in(state.key, state.step)
     transforms = augmentation.transforms if augmentation is not None else ()
+    penalty_d = jnp.float32(0)
     for j in range(steps_d):
         # Strided, so that part j of a device's shard is a shard of part j.
         part = jax.tree.map(lambda x, j=j: x[j::steps_d], whole)
@@ -104,6 +105,7 @@ def step(
             augmentation=augmentation,
             axis_name=axis_name,
         )
+        penalty_d += figures["penalty_d"] / steps_d
     state, loss_g = update_g(
         state,
         part,
@@ -118,7 +120,9 @@ def step(
     decay = optim.ema_decay_by_images(state.step, images, ema_half_life)
     newest = Variables(state.params_g, state.stats_g)
     ema_g = optax.incremental_update(newest, state.ema_g, 1.0 - decay)
-    return state._replace(step=state.step + 1, ema_g=ema_g), Info(loss_g=loss_g, **figures)
+    return state._replace(step=state.step + 1, ema_g=ema_g), Info(
+        **{**figures, "loss_g": loss_g, "penalty_d": penalty_d}
+    )
 
 
 def draw(

@@ -346,6 +346,18 @@ def test_a_config_that_is_not_a_runs(command, place, tmp_path, name, content):
     assert "run/config.json" in refusal(done)
 
 
+def test_another_classifier_than_the_runs_own_is_refused(command, place, tmp_path):
+    other = tmp_path / "other"
+    made = command("classifier", *VAE, "--seed=1", f"--workdir={other}", cwd=place)
+    assert made.returncode == 0, made.stderr
+    arguments = [*GAN, f"--classifier={other}", "--workdir=gan-run"]
+    with nothing_changes(place):
+        done = command("gan", *arguments, "--steps=6", cwd=place)
+        judged = command("evaluate", "--workdir=gan-run", f"--classifier={other}", cwd=place)
+    assert "classifier sha256" in refusal(done)
+    assert "classifier" in refusal(judged)
+
+
 @pytest.mark.parametrize(("name", "heldout"), [("gan", 5), ("vae", 7)])
 def test_few_held_out_images_are_enough_or_are_named(command, tmp_path, name, heldout):
     write_digits(tmp_path / "digits", heldout=heldout)

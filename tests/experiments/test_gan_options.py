@@ -3,10 +3,14 @@
 import dataclasses
 
 import jax
+import numpy as np
 import pytest
 
 from aigc_jax import gan
+from aigc_jax.data.images import Images
 from aigc_jax.errors import InputError
+from experiments import gan as launcher
+from experiments.fidelity import PIXELS
 from experiments.gan_options import CONFIGS, PRESETS, to_config
 from experiments.options import from_flags
 
@@ -101,3 +105,32 @@ def test_options_reach_the_configuration():
 def test_conditional_networks_know_the_classes():
     assert networks("r3gan", conditional=True).classes == 10
     assert networks("r3gan").classes == 0
+
+
+def labelled(labels, heldout=20):
+    images = np.zeros((len(labels), 8, 8, 1), np.uint8)
+    labels = np.array(labels)
+    return Images("mine", images, labels, images[:heldout], labels[:heldout])
+
+
+@pytest.mark.parametrize(
+    ("values", "labels", "message"),
+    [
+        ({"batch_size": 8, "steps_d": 20}, [0, 1] * 30, "--batch_size=8 times --steps_d=20"),
+        ({"conditional": True}, [3, 7] * 60, "each of the 8 classes"),
+        ({"conditional": True}, [0] * 80, "--conditional needs labelled images of two classes"),
+        ({"stop_at_fcd": 1.0}, [0] * 80, "--stop_at_fcd needs labelled images"),
+    ],
+)
+def test_what_does_not_fit_the_data_is_refused_before_a_classifier_is_trained(
+    values, labels, message, monkeypatch
+):
+    monkeypatch.setattr(launcher, "feature_network", pytest.fail)
+    options = from_flags(PRESETS, {"preset": "mlp", "batch_size": 16, **values})
+    with pytest.raises(InputError, match=message):
+        launcher.facts(options, labelled(labels))
+
+
+def test_images_of_one_class_are_judged_by_their_pixels():
+    options = from_flags(PRESETS, {"preset": "mlp", "batch_size": 16})
+    assert launcher.network_of(options, labelled([0] * 80)) is PIXELS

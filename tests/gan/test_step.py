@@ -101,6 +101,36 @@ def test_r1_moves_d_by_the_penaltys_own_gradient():
         assert float(lazy.params_d - without.params_d) == pytest.approx(expected, rel=1e-4)
 
 
+def test_the_reported_penalty_is_the_mean_over_all_updates_of_d():
+    networks, still = scalar_networks(), optax.set_to_zero()
+    state = gan.init(jax.random.key(0), networks, still, still)
+    update = partial(gan.step, networks=networks, tx_g=still, tx_d=still, steps_d=2)
+    batch = jnp.full((4, 1, 1, 1), 0.5)
+    _, info = update(state, batch, penalties=(gan.Penalty(gan.r1, 3.0, every=2),))
+    # Every second update of D bears 2 · 3/2 · 0.4².
+    assert float(info.penalty_d) == pytest.approx(3 / 2 * 0.4**2, rel=1e-5)
+
+
+def test_ds_rate_comes_down_over_the_steps_of_g_however_often_it_is_updated():
+    # Under a constant gradient Adam moves by its rate. D's is −1 here: fakes are 0, reals 1.
+    networks = gan.plain_networks(
+        init=lambda key: (jnp.float32(0.7), jnp.float32(0.0)),
+        generate=lambda theta, z: 0 * theta * z.reshape(-1, 1, 1, 1),
+        discriminate=lambda phi, x: phi * x.reshape(-1),
+        latent_size=1,
+    )
+    config = gan.Config(objective=gan.WASSERSTEIN, steps_d=2, decay_steps=10, learning_rate_d=0.1)
+    algorithm = gan.make(config, nets=networks)
+    state, places = algorithm.init(jax.random.key(0)), []
+    for _ in range(12):
+        places.append(float(state.params_d))
+        state, _ = jax.jit(algorithm.step)(state, jnp.ones((4, 1, 1, 1)))
+    updates = np.arange(22)
+    share = 0.1 + 0.9 * 0.5 * (1 + np.cos(np.pi * np.minimum(updates / 20, 1)))
+    expected = 0.1 * share.reshape(11, 2).sum(1)
+    np.testing.assert_allclose(np.diff(places), expected, rtol=1e-3)
+
+
 def test_two_updates_of_d_for_one_of_g():
     networks, sgd = scalar_networks(), optax.sgd(RATE)
     state = gan.init(jax.random.key(0), networks, sgd, sgd)

@@ -34,8 +34,9 @@ class Residual(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         channels = x.shape[-1]
         scale = nn.initializers.variance_scaling(2.0 * self.blocks**-0.5, "fan_in", "normal")
-        h = _activation(Dense(channels // 2, kernel_init=scale)(x))
-        h = _activation(Convolution(conv, channels // 2, 3, kernel_init=scale)(h))
+        narrow = max(1, channels // 2)
+        h = _activation(Dense(narrow, kernel_init=scale)(x))
+        h = _activation(Convolution(conv, narrow, 3, kernel_init=scale)(h))
         return x + Dense(channels, use_bias=False, kernel_init=nn.initializers.zeros_init())(h)
 
 
