@@ -13,7 +13,7 @@ run: $(VENV)/.installed
 	$(BIN)/python -m experiments.quickstart
 
 test: lint
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist=loadgroup
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

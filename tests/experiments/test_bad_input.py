@@ -21,6 +21,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.xdist_group("bad_input")  # which share one server and its runs
+
 BAD_INPUT, DIVERGED = 2, 3
 SMALL = ["--steps=4", "--checkpoint_every=2", "--eval_every=4", "--log_every=2"]
 VAE = ["--dataset=mnist", "--data_dir=digits", "--batch_size=8", *SMALL]

@@ -62,7 +62,10 @@ def start(name, options, environment, cwd):
     )
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.xdist_group(f"kill-{name}")) for name in FAMILIES],
+)
 def whole(request, launch, tmp_path_factory, inputs):
     """A run that nothing interrupted."""
     folder = tmp_path_factory.mktemp("whole") / request.param

@@ -34,7 +34,10 @@ def judged_by(digit_classifier, name):
     return [f"--classifier={digit_classifier}"] if name == "gan" else []
 
 
-@pytest.fixture(scope="module", params=COMMANDS)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.xdist_group(f"run-{name}")) for name in COMMANDS],
+)
 def run(request, launch, digit_classifier, tmp_path_factory):
     """A short run of each family, by its default preset."""
     cwd = tmp_path_factory.mktemp(request.param)
