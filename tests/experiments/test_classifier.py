@@ -16,7 +16,6 @@ from aigc_jax.data.own_images import load_own_images
 from aigc_jax.errors import InputError
 from experiments import classifier, features, finished, training
 from experiments.options import from_flags
-from experiments.sample import draw
 
 ROWS, COLUMNS = 8, 12
 
@@ -104,8 +103,9 @@ def test_images_without_labels_are_refused(tmp_path):
 
 
 def test_a_classifier_draws_no_samples(place):
+    run = finished.open_run(str(place / RUN))
     with pytest.raises(InputError, match="draws no samples"):
-        draw(finished.open_run(str(place / RUN)), 3, 0)
+        run.experiment.sample(run.options, run.facts, run.algorithm, run.state, 3, 0)
 
 
 def test_a_run_holds_accuracies_and_a_picture(place):
