@@ -2,7 +2,7 @@
 
     python -m experiments.quickstart
 
-Takes about two minutes on two CPU cores and needs no network. Run it again to go on where it
+Takes a few minutes on two CPU cores and needs no network. Run it again to go on where it
 stopped; what is finished is left as it is.
 """
 
