@@ -110,9 +110,9 @@ def _inside(key: Key, size: int) -> jax.Array:
 
 TRANSFORMS = (brightness, saturation, contrast, translation, cutout)
 DIFFAUGMENT = Augmentation(TRANSFORMS)
-"""Colour, translation and cutout on every image, as published."""
+"""Colour, translation and cutout on every image; the cut is black where the paper's is grey."""
 ADA = Augmentation(TRANSFORMS, target=0.6)
-"""The same transforms, as often as D overfits; the published pipeline has more of them."""
+"""The same transforms, as often as D overfits; the published pipeline has others."""
 
 
 class Controller(NamedTuple):

@@ -97,7 +97,7 @@ SNGAN = Config(
     objective=losses.HINGE,
     ema_half_life=20_000,
 )
-"""Miyato et al. 2018 on DCGAN's networks, with the hinge objective."""
+"""Miyato et al. 2018 on DCGAN's networks: the hinge objective, and Adam as DCGAN has it."""
 
 R3GAN = Config(
     architecture=resnet,

@@ -21,8 +21,9 @@ class Objective(NamedTuple):
     Attributes:
       discriminator: D's loss.
       generator: G's loss.
-      has_zero: whether a logit of 0 means that D cannot tell. Relativistic and Wasserstein logits
-        have no such zero: adding a constant to all of them changes nothing.
+      has_zero: whether a logit of 0 means that D cannot tell, so that its sign tells what D thinks.
+        Relativistic and Wasserstein logits have no such point, since a constant added to all of
+        them changes nothing; in least squares it is ½.
     """
 
     discriminator: Callable[[jax.Array, jax.Array], jax.Array]

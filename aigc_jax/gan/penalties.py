@@ -5,7 +5,10 @@ row i of it is ∇D(x_i), whatever the size of the batch; the gradient of the me
 it. Squares are summed over all pixels of an image and never over images.
 
 Pixels lie in [0, 1]. Papers that scale them to [−1, 1] have gradients half as large, so their γ is
-four times ours for the same strength.
+four times ours for the same strength. A target norm of 1, too, is that of pixels in [0, 1].
+
+Gradients are taken at what D sees, behind augmentation and packing. The programs of ADA and R3GAN
+take them through the augmentation, at the images before it; without one there is no difference.
 
 Dimensions: B batch, H W C image.
 """
@@ -109,7 +112,7 @@ def _one_per_image(keys: Keys) -> jax.Array:
 
 
 class LeCam(NamedTuple):
-    """Moving averages of the discriminator's mean logits."""
+    """Moving averages of the discriminator's mean logits, as `optim.update_ema` keeps them."""
 
     real: jax.Array  # float32 []
     fake: jax.Array  # float32 []
@@ -127,15 +130,3 @@ def lecam(logits_real: jax.Array, logits_fake: jax.Array, averages: LeCam) -> ja
     above = jax.nn.relu(jnp.float32(logits_real) - averages.fake)
     below = jax.nn.relu(averages.real - jnp.float32(logits_fake))
     return jnp.square(above) + jnp.square(below)
-
-
-def update_lecam(
-    averages: LeCam, mean_real: jax.Array, mean_fake: jax.Array, decay: float = 0.99
-) -> LeCam:
-    """α ← decay·α + (1 − decay)·mean, for the mean logits of the whole batch."""
-    return LeCam(
-        *(
-            decay * a + (1 - decay) * jax.lax.stop_gradient(m)
-            for a, m in zip(averages, (mean_real, mean_fake), strict=True)
-        )
-    )

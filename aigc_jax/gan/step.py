@@ -16,9 +16,10 @@ from aigc_jax.algorithm import Key, Keys
 from aigc_jax.gan import losses
 from aigc_jax.gan.augment import Augmentation, augment, update_controller
 from aigc_jax.gan.losses import Objective
-from aigc_jax.gan.penalties import Critic, Penalty, lecam, update_lecam
+from aigc_jax.gan.penalties import Critic, LeCam, Penalty, lecam
 from aigc_jax.gan.state import Batch, Info, Networks, State, Variables, as_batch, latents
 
+LECAM_DECAY = 0.99
 _BLOCK = 1000  # samples that are drawn at once, since activations take far more room than images
 View = Callable[[jax.Array], jax.Array]  # images [B, H, W, C] -> what D sees [B/m, H, W, mC]
 
@@ -198,7 +199,7 @@ def update_d(
         params_d=optax.apply_updates(state.params_d, updates),
         stats_d=stats_d,
         opt_state_d=opt_state_d,
-        lecam=update_lecam(state.lecam, logit_real, logit_fake),
+        lecam=optim.update_ema(state.lecam, LeCam(logit_real, logit_fake), state.step, LECAM_DECAY),
     )
     if augmentation is not None and augmentation.target is not None:
         images = parallel.psum(batch.images.shape[0], axis_name)
@@ -232,7 +233,8 @@ def update_g(
     d = Variables(state.params_d, state.stats_d)
 
     def loss(params_g):
-        # The same fakes as D's: XLA sees that they are, and generates them once.
+        # The same fakes as D's, of which XLA shares what it can with this pass: nearly all of a
+        # network without batch normalisation, somewhat less than half of one with it.
         g = Variables(params_g, state.stats_g)
         fakes, stats_g = networks.generate(g, draws.z, batch.labels, True, axis_name)
         # Only a relativistic loss looks at the real logits; XLA drops them where none does.

@@ -63,6 +63,18 @@ def test_the_networks_are_the_textbook_formulas(rng):
     np.testing.assert_allclose(actual, logits, rtol=1e-4, atol=1e-5)
 
 
+def test_the_class_enters_by_an_inner_product_with_ds_features(rng):
+    networks = gan.mlp((2, 3, 1), latent_size=4, classes=3, width=5)
+    _, d = jax.device_get(networks.init(jax.random.key(2)))
+    x, labels = rng.random((4, 2, 3, 1)), np.array([2, 0, 1, 2])
+    first, head = d.params["Dense_0"], d.params["ProjectionHead_0"]
+    features = np.maximum(x.reshape(4, -1) @ np.float64(first["kernel"]) + first["bias"], 0)
+    linear = features @ np.float64(head["Dense_0"]["kernel"])[:, 0] + head["Dense_0"]["bias"]
+    expected = linear + np.sum(np.float64(head["class_embedding"])[labels] * features, axis=1)
+    actual, _ = networks.discriminate(d, jnp.float32(x), jnp.asarray(labels), True, None)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("architecture", [gan.dcgan, gan.resnet])
 @pytest.mark.parametrize("size", [(27, 28), (30, 30), (6, 6), (28, 26), (4, 64)])
 def test_sizes_that_cannot_be_made_are_refused(architecture, size):

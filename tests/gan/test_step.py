@@ -1,5 +1,6 @@
 """The GAN's update order, by hand: D on real and fake, then G through the new D."""
 
+import dataclasses
 import sys
 from functools import partial
 
@@ -10,7 +11,6 @@ import optax
 import pytest
 
 from aigc_jax import gan
-from aigc_jax.gan.step import draw
 
 RATE = 0.05
 
@@ -44,7 +44,7 @@ def test_one_update_by_hand():
     )
 
     key = jax.random.fold_in(jax.random.fold_in(state.key, 1000), 0)
-    z = np.asarray(draw(key, 5, 1).z, np.float64)[:, 0]
+    z = np.asarray(gan.draw(key, 5, 1).z, np.float64)[:, 0]
     theta, phi = 0.7, -0.4
     fake = theta * z
     # d/dφ [s(−φx) + s(φ x̃)] = −x σ(−φx) + x̃ σ(φ x̃)
@@ -131,6 +131,22 @@ def test_ds_rate_comes_down_over_the_steps_of_g_however_often_it_is_updated():
     np.testing.assert_allclose(np.diff(places), expected, rtol=1e-3)
 
 
+def test_lecams_averages_forget_their_beginning_at_once():
+    networks, still = scalar_networks(), optax.set_to_zero()
+    state = gan.init(jax.random.key(0), networks, still, still)
+    update = partial(gan.step, networks=networks, tx_g=still, tx_d=still, lecam_weight=1.0)
+    batch = jnp.full((4, 1, 1, 1), 0.5)
+    after, info = update(state, batch)
+    # t = 0: 0.1 of the zeros that it began with, 0.9 of the first means.
+    np.testing.assert_allclose(
+        after.lecam, [0.9 * info.logit_real, 0.9 * info.logit_fake], rtol=1e-5
+    )
+    late = state._replace(step=jnp.int32(10**6), lecam=gan.LeCam(jnp.float32(1), jnp.float32(2)))
+    after, info = update(late, batch)
+    expected = [0.99 * 1 + 0.01 * info.logit_real, 0.99 * 2 + 0.01 * info.logit_fake]
+    np.testing.assert_allclose(after.lecam, expected, rtol=1e-5)
+
+
 def test_two_updates_of_d_for_one_of_g():
     networks, sgd = scalar_networks(), optax.sgd(RATE)
     state = gan.init(jax.random.key(0), networks, sgd, sgd)
@@ -146,7 +162,7 @@ def test_two_updates_of_d_for_one_of_g():
     theta, phi = 0.7, -0.4
     for j in range(2):
         key = jax.random.fold_in(jax.random.fold_in(state.key, 0), j)
-        z, part = np.asarray(draw(key, 3, 1).z, np.float64)[:, 0], x[j::2]
+        z, part = np.asarray(gan.draw(key, 3, 1).z, np.float64)[:, 0], x[j::2]
         fake = theta * z
         phi -= RATE * np.mean(-part * sigmoid(-phi * part) + fake * sigmoid(phi * fake))
     theta -= RATE * np.mean(-phi * z * sigmoid(-phi * fake))
@@ -229,18 +245,38 @@ def test_labels_reach_either_player():
     np.testing.assert_allclose(in_turn[1], one[1], rtol=1e-6)
 
 
+R1 = (gan.Penalty(gan.r1, 1.0),)
+
+
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "nets", "message"),
     [
-        {"augmentation": gan.ADA, "objective": gan.RELATIVISTIC},
-        {"classes": 3, "packing": 2},
-        {"architecture": gan.dcgan, "penalties": (gan.Penalty(gan.r1, 1.0),)},
+        ({"augmentation": gan.ADA, "objective": gan.RELATIVISTIC}, None, "ADA needs"),
+        ({"classes": 3, "packing": 2}, None, "exclude each other"),
+        ({"architecture": gan.dcgan, "penalties": R1}, None, "without batch normalisation"),
+        ({"penalties": R1}, gan.dcgan(), "without batch normalisation"),
     ],
-    ids=["ADA without a zero", "classes in packs", "penalty under batch normalisation"],
+    ids=["ADA without a zero", "classes in packs", "penalty under batch norm", "own networks"],
 )
-def test_settings_that_exclude_each_other_are_refused(changes):
-    with pytest.raises(ValueError, match=r"exclude|needs a|ADA needs"):
-        gan.make(gan.Config(**changes))
+def test_settings_that_exclude_each_other_are_refused(changes, nets, message):
+    with pytest.raises(ValueError, match=message):
+        gan.make(gan.Config(**changes), nets=nets)
+
+
+def test_ds_updates_leave_the_generators_running_statistics_to_its_own():
+    config = gan.Config((8, 8, 1), architecture=partial(gan.dcgan, width=2), latent_size=3)
+    once, twice = (gan.make(dataclasses.replace(config, steps_d=n)) for n in (1, 2))
+    state = once.init(jax.random.key(0))
+    batch = jnp.ones((4, 8, 8, 1))
+    for algorithm, images in ((once, batch), (twice, jnp.concatenate([batch, batch]))):
+        after, _ = algorithm.step(state, images)
+        variance = after.stats_g["BatchNorm_0"]["var"]
+        # One update of G keeps 0.9 of the first variance, which is 1; two would keep 0.81.
+        key = jax.random.fold_in(jax.random.fold_in(state.key, 0), algorithm is twice)
+        z = np.asarray(gan.draw(key, 4, 3).z, np.float64)
+        h = z @ np.float64(state.params_g["Dense_0"]["kernel"])
+        h = h.reshape(-1, variance.shape[0])
+        np.testing.assert_allclose(variance, 0.9 + 0.1 * h.var(0), rtol=1e-5)
 
 
 def test_ada_in_a_step_reads_the_signs_of_the_real_logits():
