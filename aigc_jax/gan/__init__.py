@@ -33,6 +33,7 @@ from aigc_jax.gan.losses import (
 )
 from aigc_jax.gan.networks import dcgan, mlp, resnet
 from aigc_jax.gan.penalties import LeCam, Penalty, dragan, lecam, r1, r2, wgan_gp
+from aigc_jax.gan.sampling import sample
 from aigc_jax.gan.state import (
     Batch,
     Info,
@@ -43,7 +44,8 @@ from aigc_jax.gan.state import (
     latents,
     plain_networks,
 )
-from aigc_jax.gan.step import draw, pack, sample, step
+from aigc_jax.gan.step import step
+from aigc_jax.gan.view import draw, pack
 
 __all__ = [
     "ADA",

@@ -13,7 +13,7 @@ take them through the augmentation, at the images before it; without one there i
 Dimensions: B batch, H W C image.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -109,6 +109,26 @@ def _one_per_image(keys: Keys) -> jax.Array:
     """U(0, 1), `[B, 1, 1, 1]`: the same for all pixels of an image."""
     draws = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, 0)))(keys)
     return draws[:, None, None, None]
+
+
+def due(penalties: Sequence[Penalty], count: jax.Array) -> Callable[..., jax.Array]:
+    """The weighted sum of the penalties that fall on update `count` of D, counted from 0."""
+
+    def total(critic: Critic, real: jax.Array, *rest) -> jax.Array:
+        nothing = jnp.zeros(real.shape[0])
+        found = nothing
+        for penalty in penalties:
+
+            def compute(penalty=penalty):
+                return penalty.every * penalty.weight * penalty.function(critic, real, *rest)
+
+            if penalty.every == 1:
+                found += compute()
+            else:
+                found += jax.lax.cond(count % penalty.every == 0, compute, lambda: nothing)
+        return found
+
+    return total
 
 
 class LeCam(NamedTuple):

@@ -1,35 +1,23 @@
 """One GAN update, as a pure function of state and batch.
 
-Dimensions: B batch, Z latent, H W C image, m images packed into one input of D.
+Dimensions: B batch, H W C image, m images packed into one input of D.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from aigc_jax import optim, parallel
-from aigc_jax.algorithm import Key, Keys
 from aigc_jax.gan import losses
-from aigc_jax.gan.augment import Augmentation, augment, update_controller
+from aigc_jax.gan.augment import Augmentation
 from aigc_jax.gan.losses import Objective
-from aigc_jax.gan.penalties import Critic, LeCam, Penalty, lecam
-from aigc_jax.gan.state import Batch, Info, Networks, State, Variables, as_batch, latents
-
-LECAM_DECAY = 0.99
-_BLOCK = 1000  # samples that are drawn at once, since activations take far more room than images
-View = Callable[[jax.Array], jax.Array]  # images [B, H, W, C] -> what D sees [B/m, H, W, mC]
-
-
-class Draws(NamedTuple):
-    """The randomness of one update of D, and of the update of G that reuses its fakes."""
-
-    z: jax.Array  # [B, Z]
-    augment: Keys  # [B]
-    penalty: Keys  # [B/m]
+from aigc_jax.gan.penalties import Penalty, due
+from aigc_jax.gan.state import Batch, Info, Networks, State, Variables, as_batch
+from aigc_jax.gan.updates import update_d, update_g
+from aigc_jax.gan.view import draw, see
 
 
 def step(
@@ -101,7 +89,7 @@ def step(
             networks=networks,
             tx=tx_d,
             objective=objective,
-            penalties=_due(penalties, state.step * steps_d + j),
+            penalties=due(penalties, state.step * steps_d + j),
             lecam_weight=lecam_weight,
             augmentation=augmentation,
             axis_name=axis_name,
@@ -126,183 +114,8 @@ def step(
     )
 
 
-def draw(
-    key: Key, size: int, latent_size: int, packing: int = 1, axis_name: str | None = None
-) -> Draws:
-    """The randomness of `size` examples on this device, each from its own key."""
-    keys = parallel.example_keys(key, size, axis_name)
-    of_z, of_augment, of_penalty = (
-        jax.vmap(lambda k, n=n: jax.random.fold_in(k, n))(keys) for n in range(3)
-    )
-    return Draws(latents(of_z, latent_size), of_augment, of_penalty[::packing])
-
-
-def see(keys: Keys, probability, transforms, packing: int, images: jax.Array) -> jax.Array:
-    """T: the images augmented and packed, `[B, H, W, C]` → `[B/m, H, W, mC]`."""
-    return pack(augment(keys, images, transforms, probability), packing)
-
-
-def pack(images: jax.Array, m: int) -> jax.Array:
-    """m neighbours as the channels of one input: `[B, H, W, C]` → `[B/m, H, W, mC]`.
-
-    Source: PacGAN, Lin et al. 2018, https://arxiv.org/abs/1712.04086.
-    """
-    size, height, width, channels = images.shape
-    groups = images.reshape(size // m, m, height, width, channels).transpose(0, 2, 3, 1, 4)
-    return groups.reshape(size // m, height, width, m * channels)
-
-
-def update_d(
-    state: State,
-    batch: Batch,
-    draws: Draws,
-    view: View,
-    *,
-    networks: Networks,
-    tx: optax.GradientTransformation,
-    objective: Objective,
-    penalties: Callable[..., jax.Array],
-    lecam_weight: float,
-    augmentation: Augmentation | None,
-    axis_name: str | None,
-) -> tuple[State, dict[str, jax.Array]]:
-    """D's update, the generator held still; also moves what controls it, ADA and LeCam.
-
-    Returns:
-      The state, and the figures of `Info` that D's update computes.
-    """
-    g = Variables(state.params_g, state.stats_g)
-    fakes, _ = networks.generate(g, draws.z, batch.labels, True, axis_name)
-    seen_real, seen_fake = view(batch.images), view(fakes)
-
-    def loss(params_d):
-        def discriminate(images):
-            d = Variables(params_d, state.stats_d)
-            return networks.discriminate(d, images, batch.labels, True, axis_name)
-
-        # Two passes, since batch statistics of a mixture would tell D which image is which.
-        (real, stats_d), (fake, _) = discriminate(seen_real), discriminate(seen_fake)
-        main = objective.discriminator(real, fake)
-        extra = penalties(
-            lambda x: discriminate(x)[0], seen_real, seen_fake, draws.penalty, axis_name
-        )
-        if lecam_weight:
-            extra += lecam_weight * lecam(real, fake, state.lecam)
-        sums = [jnp.sum(x) for x in (main, extra, real, fake, jnp.sign(real))]
-        return main + extra, jnp.ones_like(main), sums, stats_d
-
-    _, means, grads, stats_d = parallel.mean_and_grad(loss, axis_name)(state.params_d)
-    loss_d, penalty_d, logit_real, logit_fake, sign_real = means
-    updates, opt_state_d = tx.update(grads, state.opt_state_d, state.params_d)
-    probability = state.controller.probability
-    state = state._replace(
-        params_d=optax.apply_updates(state.params_d, updates),
-        stats_d=stats_d,
-        opt_state_d=opt_state_d,
-        lecam=optim.update_ema(state.lecam, LeCam(logit_real, logit_fake), state.step, LECAM_DECAY),
-    )
-    if augmentation is not None and augmentation.target is not None:
-        images = parallel.psum(batch.images.shape[0], axis_name)
-        moved = update_controller(state.controller, sign_real, images, augmentation)
-        state = state._replace(controller=moved)
-    return state, {
-        "loss_d": loss_d,
-        "penalty_d": penalty_d,
-        "logit_real": logit_real,
-        "logit_fake": logit_fake,
-        "augment_probability": probability,
-    }
-
-
-def update_g(
-    state: State,
-    batch: Batch,
-    draws: Draws,
-    view: View,
-    *,
-    networks: Networks,
-    tx: optax.GradientTransformation,
-    objective: Objective,
-    axis_name: str | None,
-) -> tuple[State, jax.Array]:
-    """G's update through D, which is held still.
-
-    Returns:
-      The state, and the mean loss.
-    """
-    d = Variables(state.params_d, state.stats_d)
-
-    def loss(params_g):
-        # The same fakes as D's, of which XLA shares what it can with this pass: nearly all of a
-        # network without batch normalisation, somewhat less than half of one with it.
-        g = Variables(params_g, state.stats_g)
-        fakes, stats_g = networks.generate(g, draws.z, batch.labels, True, axis_name)
-        # Only a relativistic loss looks at the real logits; XLA drops them where none does.
-        real, fake = (
-            networks.discriminate(d, view(x), batch.labels, True, axis_name)[0]
-            for x in (batch.images, fakes)
-        )
-        return objective.generator(real, fake), jnp.ones_like(fake), (), stats_g
-
-    mean, _, grads, stats_g = parallel.mean_and_grad(loss, axis_name)(state.params_g)
-    updates, opt_state_g = tx.update(grads, state.opt_state_g, state.params_g)
-    params_g = optax.apply_updates(state.params_g, updates)
-    return state._replace(params_g=params_g, stats_g=stats_g, opt_state_g=opt_state_g), mean
-
-
-def sample(
-    state: State, key: Key, n: int, labels: jax.Array | None = None, *, networks: Networks
-) -> jax.Array:
-    """n images of the averaged generator, `[n, H, W, C]` in [0, 1]; each of its own key.
-
-    Args:
-      state: see `State`.
-      key: decides them.
-      n: how many.
-      labels: int `[n]`, of class-conditional networks; None takes the classes in turn.
-      networks: as trained.
-    """
-    z = latents(parallel.example_keys(key, n), networks.latent_size)
-    if networks.classes and labels is None:
-        labels = jnp.arange(n) % networks.classes
-
-    def generate(z, labels):
-        return networks.generate(state.ema_g, z, labels, False, None)[0]
-
-    if n <= _BLOCK:
-        return generate(z, labels)
-    blocks = -(-n // _BLOCK)
-
-    def in_blocks(x):
-        padded = jnp.pad(x, [(0, blocks * _BLOCK - n), *[(0, 0)] * (x.ndim - 1)])
-        return padded.reshape(blocks, _BLOCK, *x.shape[1:])
-
-    images = jax.lax.map(lambda pair: generate(*pair), jax.tree.map(in_blocks, (z, labels)))
-    return images.reshape(blocks * _BLOCK, *images.shape[2:])[:n]
-
-
 def _check_sizes(images: int, steps_d: int, packing: int) -> None:
     if images % steps_d:
         raise ValueError(f"{steps_d} updates of D do not divide the batch of {images} images")
     if images // steps_d % packing:
         raise ValueError(f"packing {packing} does not divide {images // steps_d} images")
-
-
-def _due(penalties: Sequence[Penalty], count: jax.Array) -> Callable[..., jax.Array]:
-    """The weighted sum of the penalties that fall on update `count` of D, counted from 0."""
-
-    def total(critic: Critic, real: jax.Array, *rest) -> jax.Array:
-        nothing = jnp.zeros(real.shape[0])
-        found = nothing
-        for penalty in penalties:
-
-            def compute(penalty=penalty):
-                return penalty.every * penalty.weight * penalty.function(critic, real, *rest)
-
-            if penalty.every == 1:
-                found += compute()
-            else:
-                found += jax.lax.cond(count % penalty.every == 0, compute, lambda: nothing)
-        return found
-
-    return total
