@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from aigc_jax.data.images import Images
+from aigc_jax.data.stacked_mnist import MODES
 from aigc_jax.errors import InputError
 from aigc_jax.metrics.classes import class_histogram_kl, mode_coverage
 from aigc_jax.metrics.frechet import frechet_distance, moments
@@ -23,7 +24,7 @@ from experiments.features import FeatureNetwork
 JUDGED = 10_000  # images on either side at most
 NEIGHBOURS = 5
 SEARCHED = 60_000  # training images in which a sample's nearest is looked for
-MODES, MODE_SAMPLES = 1000, 26_000  # of the Stacked-MNIST protocol
+STACKED, MODE_SAMPLES = "stacked_mnist", 26_000  # the one data set whose modes are counted
 
 
 def quantise(images: np.ndarray) -> np.ndarray:
@@ -88,7 +89,7 @@ class Judge:
     def thorough(self, draw: Callable[[int], np.ndarray]) -> dict[str, float]:
         """The figures that take longer, for images that `draw(n)` gives as uint8."""
         found = {"nearest_train_distance": self.distance(draw(min(self.count, 1000)))}
-        if self.network.classes == MODES:
+        if self.images.name == STACKED:
             _, labels = self.network.describe(draw(MODE_SAMPLES))
             modes = mode_coverage(labels, MODES)
             found |= {"modes": float(modes.found), "modes_kl_nats": modes.kl_nats}
@@ -108,8 +109,9 @@ class Judge:
         noise = shuffled_pixels(train, seed, self.count)
         ceiling = self.figures(noise)
         ceiling["nearest_train_distance"] = self.distance(noise[: min(self.count, 1000)])
-        if self.network.classes == MODES:
-            for found, source in ((floor, train[:MODE_SAMPLES]), (ceiling, noise)):
+        if self.images.name == STACKED:
+            shapeless = shuffled_pixels(train, seed, MODE_SAMPLES)
+            for found, source in ((floor, train[:MODE_SAMPLES]), (ceiling, shapeless)):
                 modes = mode_coverage(self.network.describe(source)[1], MODES)
                 found |= {"modes": float(modes.found), "modes_kl_nats": modes.kl_nats}
         return {"training images": floor, "shuffled pixels": ceiling}

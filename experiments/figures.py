@@ -14,10 +14,9 @@ MEANINGS = {
     "classifier and number. Beside it, here and below: training images in place of samples (the "
     "least to be hoped for), and images whose pixels are each drawn from that pixel's training "
     "histogram (no shape)",
-    "kid": "squared maximum mean discrepancy of the same features, cubic kernel, unbiased: about 0 "
-    "for equal distributions",
-    "precision": "share of samples within the 5-nearest-neighbour balls of held-out images, in "
-    "the classifier's features",
+    "kid": "squared maximum mean discrepancy of the same features (here and below: pixels, where "
+    "images have no labels), cubic kernel, unbiased: about 0 for equal distributions",
+    "precision": "share of samples within the 5-nearest-neighbour balls of held-out images",
     "recall": "share of held-out images within the samples' balls",
     "density": "held-out balls that a sample lies in, over 5",
     "coverage": "share of held-out images with a sample within their own ball",

@@ -1,6 +1,7 @@
 """The GAN's options and presets: each preset is a `gan.Config` of the package, under its flags."""
 
 import dataclasses
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,8 @@ PENALTIES = {
     "wgan_gp": (gan.wgan_gp,),
     "dragan": (gan.dragan,),
 }
+WEIGHTS = {"none": 1.0, "r1": 0.5, "r2": 0.5, "r1_r2": 0.5, "wgan_gp": 10.0, "dragan": 10.0}
+"""What a penalty weighs where neither a preset that has it nor the command line says."""
 AUGMENTATIONS = {"none": None, "diffaugment": gan.DIFFAUGMENT, "ada": gan.ADA}
 
 
@@ -39,7 +42,11 @@ class GanOptions(ImageOptions):
     penalty: str = option(
         "none", "Gradient penalty on the discriminator.", choices=tuple(PENALTIES)
     )
-    penalty_weight: float = option(1.0, "Its weight: γ of R1 and R2 (pixels in [0, 1]), or λ.")
+    penalty_weight: float = option(
+        1.0,
+        "Its weight: γ of R1 and R2 (pixels in [0, 1]), or λ. Where --penalty is another than the "
+        "preset's: 0.5 for γ, 10 for λ.",
+    )
     penalty_every: int = option(1, "Updates of D between penalties, which then weigh as much more.")
     lecam_weight: float = option(0.0, "Weight of the LeCam penalty; 0 leaves it out.", least=0)
     augment: str = option(
@@ -64,6 +71,24 @@ class GanOptions(ImageOptions):
     stop_at_fcd: float | None = option(
         None, "End training at the first evaluation with an FCD of at most this.", changeable=True
     )
+
+    def suited_to(self, given: Mapping[str, Any]) -> "GanOptions":
+        """The preset with the weight that suits the penalty.
+
+        Raises:
+          InputError: no penalty is left that the options given could apply to.
+        """
+        penalty = given.get("penalty", self.penalty)
+        if penalty == self.penalty:
+            suited = self
+        else:
+            weight = WEIGHTS.get(penalty, self.penalty_weight)
+            suited = dataclasses.replace(self, penalty_weight=weight, penalty_every=1)
+        for name in ("penalty_weight", "penalty_every"):
+            usual = getattr(suited, name)
+            if penalty == "none" and given.get(name, usual) != usual:
+                raise InputError(f"--{name} needs a --penalty, and there is none")
+        return suited
 
 
 def _name(choices: dict[str, Any], value: Any) -> str:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import jax
@@ -77,6 +78,7 @@ class Toy:
       score: the score at a step; None for an experiment without.
       at_evaluation: called with (step) before each evaluation.
       figures: more of them, by step.
+      last: more of them, of a thorough evaluation.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Toy:
         score: Mapping[int, float] | Callable | None = wiggling,
         at_evaluation: Callable[[int], None] = lambda step: None,
         figures: Callable[[int], dict[str, float]] = lambda step: {},
+        last: Mapping[str, float] = MappingProxyType({}),
     ):
         of = score.__getitem__ if isinstance(score, Mapping) else score
 
@@ -92,7 +95,8 @@ class Toy:
                 step = int(state.step)
                 at_evaluation(step)
                 weight = float(state.params.sum())
-                return {"weight": weight, **({"score": of(step)} if of else {}), **figures(step)}
+                found = {"weight": weight, **figures(step), **(last if thorough else {})}
+                return found | ({"score": of(step)} if of else {})
 
             def pictures(state):
                 return {"samples": np.full((1, 1, 2, 2, 1), int(state.step) / 200)}

@@ -102,6 +102,41 @@ def test_options_reach_the_configuration():
     assert (alone.learning_rate_g, alone.learning_rate_d) == (1e-3, 1e-3)
 
 
+@pytest.mark.parametrize(
+    ("values", "weight", "every"),
+    [
+        ({}, 0.5, 1),
+        ({"penalty": "wgan_gp"}, 10.0, 1),
+        ({"penalty": "wgan_gp", "penalty_weight": 3.0}, 3.0, 1),
+        ({"preset": "wgan_gp"}, 10.0, 1),
+        ({"preset": "wgan_gp", "penalty": "r1"}, 0.5, 1),
+        ({"preset": "mlp", "penalty": "dragan", "penalty_every": 4}, 10.0, 4),
+    ],
+)
+def test_a_penalty_has_the_weight_that_suits_it(values, weight, every):
+    penalty = to_config(from_flags(PRESETS, values), FACTS).penalties[0]
+    assert (penalty.weight, penalty.every) == (weight, every)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"preset": "mlp", "penalty_weight": 2.0},
+        {"preset": "textbook", "penalty_every": 2},
+        {"penalty": "none", "penalty_weight": 0.5},
+    ],
+)
+def test_a_weight_without_a_penalty_is_refused(values):
+    with pytest.raises(InputError, match=r"--penalty_\w+ needs a --penalty"):
+        from_flags(PRESETS, values)
+
+
+@pytest.mark.parametrize("values", [{}, {"preset": "mlp"}, {"penalty": "none"}])
+def test_a_stored_runs_options_are_taken_as_they_are(values):
+    options = from_flags(PRESETS, values)
+    assert from_flags(PRESETS, dataclasses.asdict(options)) == options
+
+
 def test_conditional_networks_know_the_classes():
     assert networks("r3gan", conditional=True).classes == 10
     assert networks("r3gan").classes == 0
@@ -120,13 +155,15 @@ def labelled(labels, heldout=20):
         ({"conditional": True}, [3, 7] * 60, "each of the 8 classes"),
         ({"conditional": True}, [0] * 80, "--conditional needs labelled images of two classes"),
         ({"stop_at_fcd": 1.0}, [0] * 80, "--stop_at_fcd needs labelled images"),
+        ({"workdir": "a/b", "classifier": "a/./b"}, [0, 1] * 40, "are the same folder, a/b"),
     ],
 )
 def test_what_does_not_fit_the_data_is_refused_before_a_classifier_is_trained(
     values, labels, message, monkeypatch
 ):
     monkeypatch.setattr(launcher, "feature_network", pytest.fail)
-    options = from_flags(PRESETS, {"preset": "mlp", "batch_size": 16, **values})
+    values = {"preset": "mlp", "batch_size": 16, "workdir": "run", **values}
+    options = from_flags(PRESETS, values)
     with pytest.raises(InputError, match=message):
         launcher.facts(options, labelled(labels))
 
