@@ -1,12 +1,13 @@
-"""Optimisers and schedules, as compositions of optax."""
+"""Optimisers and schedules, as compositions of optax, and the state of one averaged network."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from aigc_jax.algorithm import Params
+from aigc_jax.algorithm import Key, Params
 
 
 def is_matrix(params: Any) -> Any:
@@ -94,3 +95,38 @@ def ema_decay_by_images(
     """
     memory = jnp.minimum(half_life, ramp * images * step)
     return jnp.where(memory > 0, 0.5 ** (images / jnp.maximum(memory, 1e-8)), 0.0)
+
+
+class State(NamedTuple):
+    """One network under training with an average: all that changes, and the key it began with."""
+
+    step: jax.Array  # int32 [], the number of updates done
+    key: Key
+    params: Params
+    opt_state: optax.OptState
+    ema: Params  # exponential moving average of params: what is judged and sampled from
+
+
+def init(key: Key, init_params: Callable[[Key], Params], tx: optax.GradientTransformation) -> State:
+    """The state before the first update; the average starts at the initial parameters."""
+    key_init, key_steps = jax.random.split(key)
+    params = init_params(key_init)
+    ema = jax.tree.map(jnp.copy, params)  # a copy, since donated buffers must be distinct
+    return State(jnp.int32(0), key_steps, params, tx.init(params), ema)
+
+
+def update(
+    state: State, grads: Params, tx: optax.GradientTransformation, ema_decay: float
+) -> State:
+    """θ ← θ + tx(∇),  θ̄ as `update_ema` has it.
+
+    Args:
+      state: see `State`.
+      grads: ∇, of the whole batch on all devices.
+      tx: the optimiser.
+      ema_decay: of the averaged parameters, per step; 0 keeps none.
+    """
+    updates, opt_state = tx.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    ema = update_ema(state.ema, params, state.step, ema_decay)
+    return State(state.step + 1, state.key, params, opt_state, ema)

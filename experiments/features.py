@@ -7,6 +7,7 @@ import math
 import shlex
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -57,8 +58,8 @@ def feature_network(options: Any, images: Images) -> FeatureNetwork:
     the digits a, b, c the class 100a + 10b + c.
 
     Args:
-      options: an experiment's `dataset`, `data_dir` and `images`, and `classifier`, the folder of
-        the classifier's run; None is where experiments.classifier puts it.
+      options: an experiment's `dataset`, `data_dir`, `images` and `workdir`, and `classifier`, the
+        folder of the classifier's run; None is where experiments.classifier puts it.
       images: what these name.
 
     Raises:
@@ -71,6 +72,8 @@ def feature_network(options: Any, images: Images) -> FeatureNetwork:
     values = {"dataset": "mnist" if stacked else options.dataset, "images": options.images}
     usual = default_workdir(classifier.EXPERIMENT, from_flags(classifier.PRESETS, values))
     workdir = options.classifier or usual
+    if options.workdir and Path(options.workdir).resolve() == Path(workdir).resolve():
+        raise InputError(f"--workdir={workdir} is the folder of the classifier; name another")
     values |= {"data_dir": options.data_dir, "workdir": workdir}
     config = RunFolder(workdir).read_config()
     if config is not None and config["experiment"] != classifier.EXPERIMENT.name:

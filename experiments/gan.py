@@ -9,8 +9,6 @@ The figures are taken in the features of a classifier of the same data, which is
 there is none. Run the same command again to continue a run that was stopped.
 """
 
-from pathlib import Path
-
 import jax
 import numpy as np
 
@@ -33,9 +31,6 @@ def facts(options: GanOptions, images: Images) -> dict:
     # What cannot be used is found out before a classifier is trained.
     to_config(options, known)
     count_of(images)
-    folders = [Path(name).resolve() for name in (options.classifier, options.workdir) if name]
-    if len(folders) > len(set(folders)):
-        raise InputError(f"--classifier and --workdir are the same folder, {options.workdir}")
     needed = options.batch_size * options.steps_d
     if needed > len(images.train):
         raise InputError(

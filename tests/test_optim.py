@@ -1,5 +1,6 @@
 """Schedules and optimisers by worked arithmetic."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -102,3 +103,16 @@ def test_an_average_by_images_begins_with_a_short_memory(step, expected):
 
 def test_a_half_life_of_0_keeps_no_average():
     assert float(optim.ema_decay_by_images(jnp.int32(50), 64, 0.0)) == 0
+
+
+def test_an_update_moves_parameters_average_and_count(assert_close):
+    tx = optax.sgd(0.5)
+    state = optim.init(jax.random.key(0), lambda key: {"a": jnp.array([1.0, -2.0])}, tx)
+    grads = {"a": jnp.array([0.2, 0.4])}
+    one = optim.update(state, grads, tx, 0.9)
+    assert_close(one.params["a"], np.array([0.9, -2.2]))
+    # t = 0: β = min(0.9, 1/10)
+    assert_close(one.ema["a"], 0.1 * np.array([1.0, -2.0]) + 0.9 * np.array([0.9, -2.2]))
+    assert int(one.step) == 1
+    assert one.key is state.key
+    assert_close(optim.update(state, grads, tx, 0.0).ema, one.params)

@@ -14,6 +14,7 @@ from aigc_jax import optim, parallel
 from aigc_jax.algorithm import Key, Keys, Params
 from aigc_jax.classifier.augment import augment
 from aigc_jax.classifier.losses import cross_entropy
+from aigc_jax.optim import State
 
 
 class Networks(NamedTuple):
@@ -39,16 +40,6 @@ class Batch(NamedTuple):
     labels: jax.Array  # int [B], 0 … C − 1
 
 
-class State(NamedTuple):
-    """Everything that training changes, and the key it was begun with."""
-
-    step: jax.Array  # int32 [], the number of updates done
-    key: Key
-    params: Params
-    opt_state: optax.OptState
-    ema: Params  # exponential moving average of params: what is judged, and what judges
-
-
 class Info(NamedTuple):
     """Means over the whole batch as augmented, under the parameters before the update."""
 
@@ -71,10 +62,7 @@ def logits(params: Params, images: jax.Array, *, networks: Networks) -> jax.Arra
 
 def init(key: Key, networks: Networks, tx: optax.GradientTransformation) -> State:
     """The state before the first update."""
-    key_init, key_steps = jax.random.split(key)
-    params = networks.init(key_init)
-    ema = jax.tree.map(jnp.copy, params)  # a copy, since donated buffers must be distinct
-    return State(jnp.int32(0), key_steps, params, tx.init(params), ema)
+    return optim.init(key, networks.init, tx)
 
 
 def step(
@@ -95,7 +83,7 @@ def step(
         loss = mean_i H(t_i, softmax(head(dropout(features(augment(x_i))))))
 
     Args:
-      state: see `State`.
+      state: see `optim.State`.
       batch: see `Batch`.
       networks, tx: the network and the optimiser.
       reach, mirrored: see `augment`.
@@ -121,7 +109,4 @@ def step(
         return cross_entropy(scores, batch.labels, smoothing), jnp.ones(size), (correct,)
 
     mean, (accuracy,), grads = parallel.mean_and_grad(loss, axis_name)(state.params)
-    updates, opt_state = tx.update(grads, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    ema = optim.update_ema(state.ema, params, state.step, ema_decay)
-    return State(state.step + 1, state.key, params, opt_state, ema), Info(mean, accuracy)
+    return optim.update(state, grads, tx, ema_decay), Info(mean, accuracy)

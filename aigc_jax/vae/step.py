@@ -12,6 +12,7 @@ import optax
 
 from aigc_jax import optim, parallel
 from aigc_jax.algorithm import Key, Keys, Params
+from aigc_jax.optim import State
 from aigc_jax.vae.losses import bernoulli_nll, kl_to_standard_normal
 
 
@@ -29,16 +30,6 @@ class Networks(NamedTuple):
     encode: Callable[[Params, jax.Array], tuple[jax.Array, jax.Array]]
     decode: Callable[[Params, jax.Array], jax.Array]
     latent_size: int
-
-
-class State(NamedTuple):
-    """Everything that training changes, and the key it was begun with."""
-
-    step: jax.Array  # int32 [], the number of updates done
-    key: Key
-    params: Params
-    opt_state: optax.OptState
-    ema: Params  # exponential moving average of params: what `sample` and the evaluation use
 
 
 class Info(NamedTuple):
@@ -84,10 +75,7 @@ def elbo_terms(
 
 def init(key: Key, networks: Networks, tx: optax.GradientTransformation) -> State:
     """The state before the first update."""
-    key_init, key_steps = jax.random.split(key)
-    params = networks.init(key_init)
-    ema = jax.tree.map(jnp.copy, params)  # a copy, since donated buffers must be distinct
-    return State(jnp.int32(0), key_steps, params, tx.init(params), ema)
+    return optim.init(key, networks.init, tx)
 
 
 def step(
@@ -107,7 +95,7 @@ def step(
         loss = mean_i [ −log p(x_i|z_i) + KL(q(z|x_i) ‖ N(0, I)) ]
 
     Args:
-      state: see `State`.
+      state: see `optim.State`.
       batch: grey values `[B, H, W, C]` in [0, 1].
       networks, tx: the networks and the optimiser.
       dynamic_binarisation: draw binary images anew at every step.
@@ -131,10 +119,7 @@ def step(
         return reconstruction + kl, jnp.ones(size), (jnp.sum(reconstruction), jnp.sum(kl))
 
     negative_elbo, terms, grads = parallel.mean_and_grad(loss, axis_name)(state.params)
-    updates, opt_state = tx.update(grads, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    ema = optim.update_ema(state.ema, params, state.step, ema_decay)
-    return State(state.step + 1, state.key, params, opt_state, ema), Info(negative_elbo, *terms)
+    return optim.update(state, grads, tx, ema_decay), Info(negative_elbo, *terms)
 
 
 def sample(state: State, key: Key, n: int, *, networks: Networks) -> jax.Array:

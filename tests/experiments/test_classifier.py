@@ -58,9 +58,11 @@ def copy(place, tmp_path, monkeypatch):
     return tmp_path
 
 
-def network_of(file, named=None):
+def network_of(file, named=None, workdir="runs/another"):
     """What another experiment on a file of images gets."""
-    asked = SimpleNamespace(dataset="mnist5k", data_dir=None, images=file, classifier=named)
+    asked = SimpleNamespace(
+        dataset="mnist5k", data_dir=None, images=file, classifier=named, workdir=workdir
+    )
     return features.feature_network(asked, load_own_images(file))
 
 
@@ -183,6 +185,12 @@ class TestFeatureNetwork:
         with pytest.raises(InputError, match=r"holds a run of experiments\.vae"):
             network_of("stripes.npz")
 
+    @pytest.mark.parametrize(("named", "workdir"), [("new", "./new"), (None, RUN)])
+    def test_a_run_is_not_put_into_its_classifiers_folder(self, copy, named, workdir):
+        with pytest.raises(InputError, match="is the folder of the classifier"):
+            network_of("stripes.npz", named, workdir)
+        assert not (copy / "new").exists()
+
     def test_without_labels_it_must_be_named(self, copy):
         np.savez("bare.npz", images=stripes()[0])
         shutil.copytree(RUN, "runs/classifier-bare-default")
@@ -220,7 +228,7 @@ class TestFeatureNetwork:
         monkeypatch.setattr(features, "_train", lambda *asked: trained.append(asked))
         monkeypatch.setattr(features, "_open", open_stub)
         asked = SimpleNamespace(
-            dataset="stacked_mnist", data_dir="here", images=None, classifier=None
+            dataset="stacked_mnist", data_dir="here", images=None, classifier=None, workdir=None
         )
         network = features.feature_network(asked, triples)
         ((values, stored, images),) = trained

@@ -155,7 +155,6 @@ def labelled(labels, heldout=20):
         ({"conditional": True}, [3, 7] * 60, "each of the 8 classes"),
         ({"conditional": True}, [0] * 80, "--conditional needs labelled images of two classes"),
         ({"stop_at_fcd": 1.0}, [0] * 80, "--stop_at_fcd needs labelled images"),
-        ({"workdir": "a/b", "classifier": "a/./b"}, [0, 1] * 40, "are the same folder, a/b"),
     ],
 )
 def test_what_does_not_fit_the_data_is_refused_before_a_classifier_is_trained(
