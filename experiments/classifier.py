@@ -72,7 +72,7 @@ def task(options: ClassifierOptions, images: Images, facts: dict[str, Any], _: A
     train, train_labels = images.train, np.asarray(images.train_labels, np.int32)
     heldout, labels = images.heldout, np.asarray(images.heldout_labels, np.int32)
 
-    def evaluate(state, thorough):
+    def evaluate(state):
         said = classifier.describe(state.ema, heldout, networks=networks)
         nll = said.nll(labels).mean(dtype=np.float64)
         return {"accuracy": float(np.mean(said.labels == labels)), "label_nll_nats": float(nll)}

@@ -39,7 +39,8 @@ def evaluate(workdir: str, checkpoint: str = "newest", **changes: str | None) ->
     data = run.experiment.load(run.options)
     check_data(describe_data(data), run.config, workdir)
     task = run.experiment.task(run.options, data, run.facts, run.algorithm)
-    return {"step": run.step, "heldout": task.evaluate(run.state, True), **task.references()}
+    heldout = task.evaluate(run.state) | task.costly(run.state)
+    return {"step": run.step, "heldout": heldout, **task.references()}
 
 
 def table(figures: dict) -> str:

@@ -17,9 +17,10 @@ class Task(NamedTuple):
     data: Any  # arrays that are put on the device
     gather: Callable[[Any, Any], Any]  # (data, indices [B]) -> batch, on the device
     examples: int  # indices run from 0 to examples − 1
-    evaluate: Callable[[State, bool], dict[str, float]]  # (state, thorough) -> held-out figures
+    evaluate: Callable[[State], dict[str, float]]  # held-out figures
     references: Callable[[], dict[str, dict[str, float]]]  # the same figures of trivial models
     pictures: Callable[[State], Mapping[str, Artefact]]  # by name: what goes to samples/
+    costly: Callable[[State], dict[str, float]] = lambda state: {}  # more, of the last state alone
     score: str | None = None  # the held-out figure, the lower the better, of the best state
     batches_per_step: int = 1  # of batch_size examples each
     goal: float | None = None  # training ends at the first evaluation whose score is not above it

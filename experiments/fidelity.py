@@ -86,7 +86,7 @@ class Judge:
         histogram = class_histogram_kl(labels, real_labels, self.network.classes)
         return {"fcd": distance, **found, "class_kl_nats": histogram}
 
-    def thorough(self, draw: Callable[[int], np.ndarray]) -> dict[str, float]:
+    def costly(self, draw: Callable[[int], np.ndarray]) -> dict[str, float]:
         """The figures that take longer, for images that `draw(n)` gives as uint8."""
         found = {"nearest_train_distance": self.distance(draw(min(self.count, 1000)))}
         if self.images.name == STACKED:

@@ -81,9 +81,8 @@ def task(options: GanOptions, images: Images, facts: dict, algorithm: Algorithm)
         drawn = np.random.default_rng(options.seed).choice(labels, n).astype(np.int32)
         return quantise(sample(state, key, n, drawn))
 
-    def evaluate(state, thorough):
-        figures = judge.figures(draw(state, judge.count))
-        return figures | (judge.thorough(lambda n: draw(state, n)) if thorough else {})
+    def evaluate(state):
+        return judge.figures(draw(state, judge.count))
 
     return Task(
         data=images.train if labels is None else (images.train, np.int32(labels)),
@@ -92,6 +91,7 @@ def task(options: GanOptions, images: Images, facts: dict, algorithm: Algorithm)
         evaluate=evaluate,
         references=lambda: judge.references(options.seed),
         pictures=lambda state: pictures(state, key, config, algorithm, images),
+        costly=lambda state: judge.costly(lambda n: draw(state, n)),
         score="fcd" if network.classes else None,
         goal=options.stop_at_fcd,
         batches_per_step=options.steps_d,

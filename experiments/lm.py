@@ -81,7 +81,7 @@ def task(options: LmOptions, text: Text, facts: dict, algorithm: Algorithm) -> T
     def figures(nll):
         return {"nll_nats": nll, "bits_per_byte": nll * bits_per_byte}
 
-    def evaluate(state, thorough):
+    def evaluate(state):
         return figures(transformer.heldout_nll(state.params, heldout, networks=networks))
 
     def references():

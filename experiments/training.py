@@ -200,13 +200,12 @@ class _Run:
         self.progress.figures(step, "train", values)
 
     def _evaluate(self, step: int, state: State) -> bool:
-        last = step == self.options.steps
-        values = self.task.evaluate(state, last)
+        values = self.task.evaluate(state)
         for name, artefact in self.task.pictures(state).items():
             write_artefact(self.folder, name, step, artefact)
         reached = self.best.offer(step, state, values)
-        if reached and not last:
-            values = self.task.evaluate(state, True)
+        if reached or step == self.options.steps:
+            values |= self.task.costly(state)
         self._record(step, "heldout", values)
         self.progress.figures(step, "held-out", values)
         self._evaluations.append({"step": step, **values})

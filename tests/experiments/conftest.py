@@ -78,7 +78,7 @@ class Toy:
       score: the score at a step; None for an experiment without.
       at_evaluation: called with (step) before each evaluation.
       figures: more of them, by step.
-      last: more of them, of a thorough evaluation.
+      costly: more of them, of the last state.
     """
 
     def __init__(
@@ -86,17 +86,16 @@ class Toy:
         score: Mapping[int, float] | Callable | None = wiggling,
         at_evaluation: Callable[[int], None] = lambda step: None,
         figures: Callable[[int], dict[str, float]] = lambda step: {},
-        last: Mapping[str, float] = MappingProxyType({}),
+        costly: Mapping[str, float] = MappingProxyType({}),
     ):
         of = score.__getitem__ if isinstance(score, Mapping) else score
 
         def task(options, data, facts, algorithm):
-            def evaluate(state, thorough):
+            def evaluate(state):
                 step = int(state.step)
                 at_evaluation(step)
                 weight = float(state.params.sum())
-                found = {"weight": weight, **figures(step), **(last if thorough else {})}
-                return found | ({"score": of(step)} if of else {})
+                return {"weight": weight, **({"score": of(step)} if of else {}), **figures(step)}
 
             def pictures(state):
                 return {"samples": np.full((1, 1, 2, 2, 1), int(state.step) / 200)}
@@ -104,7 +103,9 @@ class Toy:
             references = {"one": {"weight": 1.0}}
             data = jnp.asarray(data.train)
             task = Task(data, lambda d, i: d[i], 40, evaluate, lambda: references, pictures)
-            return task._replace(score="score" if of else None, goal=options.goal)
+            return task._replace(
+                costly=lambda state: dict(costly), score="score" if of else None, goal=options.goal
+            )
 
         presets = {
             "default": ToyOptions(

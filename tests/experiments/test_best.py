@@ -196,7 +196,7 @@ def runs(tmp_path_factory):
     def task(*arguments):
         score = {2: 1.0, 4: 2.0}
         return vae.EXPERIMENT.task(*arguments)._replace(
-            evaluate=lambda state, thorough: {"s": score[int(state.step)]},
+            evaluate=lambda state: {"s": score[int(state.step)]},
             references=dict,
             pictures=lambda state: {},
             score="s",

@@ -22,13 +22,12 @@ def test_a_score_equal_to_the_goal_reaches_it(toy, tmp_path):
     assert max(toy.stored(tmp_path / "run/checkpoints")) == 20
 
 
-def test_the_evaluation_that_reaches_the_goal_is_as_thorough_as_the_last(toy, tmp_path):
-    last = {"rare": 1.0}
-    toy.Toy(last=last).train(tmp_path / "goal", goal=21.5)
-    toy.Toy(last=last).train(tmp_path / "end", steps=50)
+def test_the_state_that_reaches_the_goal_gets_the_costly_figures_as_the_last_does(toy, tmp_path):
+    last = toy.Toy(costly={"rare": 1.0})
+    last.train(tmp_path / "goal", goal=21.5)
+    last.train(tmp_path / "end", steps=50)
     for name in ("goal", "end"):
-        thorough = [r["step"] for r in toy.figures(tmp_path / name) if "rare" in r]
-        assert thorough == [50]
+        assert [r["step"] for r in toy.figures(tmp_path / name) if "rare" in r] == [50]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("-inf")])
