@@ -195,10 +195,16 @@ def serve():
 @pytest.fixture(scope="session")
 def train_and_kill(environment):
     """`train_and_kill(workdir, n)` → whether the training came to its end before its n-th write."""
+    # The same flags, since these runs are held against one of this process, bit by bit.
+    flags = {"XLA_FLAGS": os.environ["XLA_FLAGS"]}
     with contextlib.ExitStack() as stack:
         pipe = subprocess.PIPE
         server = subprocess.Popen(
-            [sys.executable, __file__], stdin=pipe, stdout=pipe, text=True, env=environment
+            [sys.executable, __file__],
+            stdin=pipe,
+            stdout=pipe,
+            text=True,
+            env={**environment, **flags},
         )
         stack.enter_context(server)
         stack.callback(server.stdin.close)
