@@ -32,12 +32,17 @@ def test_the_textbook_parameter_counts():
 def test_shapes_and_range(rng):
     z = jnp.asarray(rng.normal(size=(7, 4)) * 9, jnp.float32)
     for networks, shape in ARCHITECTURES:
-        g, d = networks.init(jax.random.key(1))
-        images, _ = networks.generate(g, z, None, True, None)
+
+        @jax.jit
+        def both(z, networks=networks):
+            g, d = networks.init(jax.random.key(1))
+            images, _ = networks.generate(g, z, None, True, None)
+            return images, networks.discriminate(d, images, None, True, None)[0]
+
+        images, logits = both(z)
         assert images.shape == (7, *shape)
         assert images.dtype == jnp.float32
         assert 0 <= images.min() < 0.5 < images.max() <= 1
-        logits, _ = networks.discriminate(d, images, None, True, None)
         assert logits.shape == (7,)
         assert logits.dtype == jnp.float32
         assert float(jnp.ptp(logits)) > 0

@@ -203,7 +203,7 @@ def test_d_judges_packs():
     algorithm = gan.make(gan.Config((2, 2, 1), latent_size=3, packing=4))
     state = algorithm.init(jax.random.key(0))
     assert state.params_d["Dense_0"]["kernel"].shape[0] == 2 * 2 * 4
-    after, info = algorithm.step(state, jnp.ones((8, 2, 2, 1)))
+    after, info = jax.jit(algorithm.step)(state, jnp.ones((8, 2, 2, 1)))
     assert jnp.isfinite(info.loss_d)
     assert int(after.step) == 1
 
@@ -230,7 +230,7 @@ def test_labels_reach_either_player():
     algorithm = gan.make(gan.Config((2, 2, 1), latent_size=3, classes=5), tx_d=optax.sgd(RATE))
     state = algorithm.init(jax.random.key(0))
     labels = jnp.array([0, 1, 2, 0, 1, 2, 0, 1])
-    after, _ = algorithm.step(state, gan.Batch(jnp.ones((8, 2, 2, 1)), labels))
+    after, _ = jax.jit(algorithm.step)(state, gan.Batch(jnp.ones((8, 2, 2, 1)), labels))
     name = "class_embedding"
     moved = np.abs(
         after.params_d["ProjectionHead_0"][name] - state.params_d["ProjectionHead_0"][name]
@@ -269,7 +269,7 @@ def test_ds_updates_leave_the_generators_running_statistics_to_its_own():
     state = once.init(jax.random.key(0))
     batch = jnp.ones((4, 8, 8, 1))
     for algorithm, images in ((once, batch), (twice, jnp.concatenate([batch, batch]))):
-        after, _ = algorithm.step(state, images)
+        after, _ = jax.jit(algorithm.step)(state, images)
         variance = after.stats_g["BatchNorm_0"]["var"]
         # One update of G keeps 0.9 of the first variance, which is 1; two would keep 0.81.
         key = jax.random.fold_in(jax.random.fold_in(state.key, 0), algorithm is twice)
@@ -312,8 +312,9 @@ def test_each_step_draws_new_noise():
     algorithm = gan.make(gan.Config((2, 2, 1), latent_size=3))
     state = algorithm.init(jax.random.key(0))
     batch = jnp.zeros((4, 2, 2, 1))
-    _, first = algorithm.step(state, batch)
-    _, second = algorithm.step(state._replace(step=state.step + 1), batch)
+    step = jax.jit(algorithm.step)
+    _, first = step(state, batch)
+    _, second = step(state._replace(step=state.step + 1), batch)
     assert first.logit_fake != second.logit_fake
 
 
@@ -333,9 +334,9 @@ def test_batch_normalisation_of_d_never_mixes_real_and_generated_images(rng):
     config = gan.Config((16, 16, 1), architecture=partial(gan.dcgan, width=2), latent_size=3)
     algorithm = gan.make(config, tx_d=optax.set_to_zero())
     state = algorithm.init(jax.random.key(0))
-    batch = jnp.asarray(rng.random((4, 16, 16, 1)), jnp.float32)
+    batch, step = jnp.asarray(rng.random((4, 16, 16, 1)), jnp.float32), jax.jit(algorithm.step)
     (one, first), (other, second) = (
-        algorithm.step(state._replace(key=jax.random.key(k)), batch) for k in (1, 2)
+        step(state._replace(key=jax.random.key(k)), batch) for k in (1, 2)
     )
     assert first.logit_fake != second.logit_fake  # other fakes
     assert first.logit_real == second.logit_real
