@@ -19,16 +19,15 @@ OBJECTIVES = {
     "wasserstein": gan.WASSERSTEIN,
     "relativistic": gan.RELATIVISTIC,
 }
-PENALTIES = {
+PENALTIES: dict[str, tuple[Penalty, ...]] = {
     "none": (),
-    "r1": (gan.r1,),
-    "r2": (gan.r2,),
-    "r1_r2": (gan.r1, gan.r2),
-    "wgan_gp": (gan.wgan_gp,),
-    "dragan": (gan.dragan,),
+    "r1": (Penalty(gan.r1, 0.5),),
+    "r2": (Penalty(gan.r2, 0.5),),
+    "r1_r2": (Penalty(gan.r1, 0.5), Penalty(gan.r2, 0.5)),
+    "wgan_gp": (Penalty(gan.wgan_gp, 10.0),),
+    "dragan": (Penalty(gan.dragan, 10.0),),
 }
-WEIGHTS = {"none": 1.0, "r1": 0.5, "r2": 0.5, "r1_r2": 0.5, "wgan_gp": 10.0, "dragan": 10.0}
-"""What a penalty weighs where neither a preset that has it nor the command line says."""
+"""With what each weighs where neither a preset that has it nor the command line says."""
 AUGMENTATIONS = {"none": None, "diffaugment": gan.DIFFAUGMENT, "ada": gan.ADA}
 
 
@@ -73,22 +72,28 @@ class GanOptions(ImageOptions):
     )
 
     def suited_to(self, given: Mapping[str, Any]) -> "GanOptions":
-        """The preset with the weight that suits the penalty.
+        """The preset with the weight and the interval that suit the penalty.
 
         Raises:
           InputError: no penalty is left that the options given could apply to.
         """
-        penalty = given.get("penalty", self.penalty)
-        if penalty == self.penalty:
-            suited = self
-        else:
-            weight = WEIGHTS.get(penalty, self.penalty_weight)
-            suited = dataclasses.replace(self, penalty_weight=weight, penalty_every=1)
+        penalty, suited = given.get("penalty", self.penalty), self
+        if penalty in PENALTIES and penalty != self.penalty:
+            suited = dataclasses.replace(self, **_weight_and_interval(PENALTIES[penalty]))
         for name in ("penalty_weight", "penalty_every"):
             usual = getattr(suited, name)
             if penalty == "none" and given.get(name, usual) != usual:
                 raise InputError(f"--{name} needs a --penalty, and there is none")
         return suited
+
+
+def _functions(penalties: tuple[Penalty, ...]) -> tuple[Any, ...]:
+    return tuple(penalty.function for penalty in penalties)
+
+
+def _weight_and_interval(penalties: tuple[Penalty, ...]) -> dict[str, Any]:
+    first = penalties[0] if penalties else Penalty(gan.r1, 1.0)
+    return {"penalty_weight": first.weight, "penalty_every": first.every}
 
 
 def _name(choices: dict[str, Any], value: Any) -> str:
@@ -98,13 +103,12 @@ def _name(choices: dict[str, Any], value: Any) -> str:
 def _preset(name: str, config: Config, width: int, **schedule: Any) -> GanOptions:
     """The options that describe `config`: `to_config` leads back to it."""
     same = config.learning_rate_d == config.learning_rate_g
-    first = config.penalties[0] if config.penalties else Penalty(gan.r1, 1.0)
+    functions = {name: _functions(penalties) for name, penalties in PENALTIES.items()}
     return GanOptions(
         preset=name,
         objective=_name(OBJECTIVES, config.objective),
-        penalty=_name(PENALTIES, tuple(p.function for p in config.penalties)),
-        penalty_weight=first.weight,
-        penalty_every=first.every,
+        penalty=_name(functions, _functions(config.penalties)),
+        **_weight_and_interval(config.penalties),
         lecam_weight=config.lecam_weight,
         augment=_name(AUGMENTATIONS, config.augmentation),
         packing=config.packing,
@@ -172,7 +176,7 @@ def to_config(options: GanOptions, facts: dict[str, Any]) -> Config:
             objective=OBJECTIVES[options.objective],
             penalties=tuple(
                 Penalty(function, options.penalty_weight, options.penalty_every)
-                for function in PENALTIES[options.penalty]
+                for function in _functions(PENALTIES[options.penalty])
             ),
             lecam_weight=options.lecam_weight,
             augmentation=AUGMENTATIONS[options.augment],
