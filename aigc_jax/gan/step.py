@@ -16,7 +16,7 @@ from aigc_jax.gan.augment import Augmentation
 from aigc_jax.gan.losses import Objective
 from aigc_jax.gan.penalties import Penalty, due
 from aigc_jax.gan.state import Batch, Info, Networks, State, Variables, as_batch
-from aigc_jax.gan.updates import update_d, update_g
+from aigc_jax.gan.updates import Part, update_d, update_g
 from aigc_jax.gan.view import draw, see
 
 
@@ -77,15 +77,14 @@ def step(
     penalty_d = jnp.float32(0)
     for j in range(steps_d):
         # Strided, so that part j of a device's shard is a shard of part j.
-        part = jax.tree.map(lambda x, j=j: x[j::steps_d], whole)
+        batch_j = jax.tree.map(lambda x, j=j: x[j::steps_d], whole)
         draws = draw(jax.random.fold_in(key, j), size, networks.latent_size, packing, axis_name)
         # Bound now: G's update sees the images as D's last did.
         view = partial(see, draws.augment, state.controller.probability, transforms, packing)
+        part = Part(batch_j, draws, view)
         state, figures = update_d(
             state,
             part,
-            draws,
-            view,
             networks=networks,
             tx=tx_d,
             objective=objective,
@@ -96,14 +95,7 @@ def step(
         )
         penalty_d += figures["penalty_d"] / steps_d
     state, loss_g = update_g(
-        state,
-        part,
-        draws,
-        view,
-        networks=networks,
-        tx=tx_g,
-        objective=objective,
-        axis_name=axis_name,
+        state, part, networks=networks, tx=tx_g, objective=objective, axis_name=axis_name
     )
     images = parallel.psum(whole.images.shape[0], axis_name)
     decay = optim.ema_decay_by_images(state.step, images, ema_half_life)

@@ -4,6 +4,7 @@ Dimensions: B batch, Z latent, H W C image.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,11 +20,17 @@ from aigc_jax.gan.view import Draws, View
 LECAM_DECAY = 0.99
 
 
+class Part(NamedTuple):
+    """What an update of D works on, and the update of G that reuses its fakes."""
+
+    batch: Batch
+    draws: Draws
+    view: View
+
+
 def update_d(
     state: State,
-    batch: Batch,
-    draws: Draws,
-    view: View,
+    part: Part,
     *,
     networks: Networks,
     tx: optax.GradientTransformation,
@@ -38,6 +45,7 @@ def update_d(
     Returns:
       The state, and the figures of `Info` that D's update computes.
     """
+    batch, draws, view = part
     g = Variables(state.params_g, state.stats_g)
     fakes, _ = networks.generate(g, draws.z, batch.labels, True, axis_name)
     seen_real, seen_fake = view(batch.images), view(fakes)
@@ -83,9 +91,7 @@ def update_d(
 
 def update_g(
     state: State,
-    batch: Batch,
-    draws: Draws,
-    view: View,
+    part: Part,
     *,
     networks: Networks,
     tx: optax.GradientTransformation,
@@ -97,6 +103,7 @@ def update_g(
     Returns:
       The state, and the mean loss.
     """
+    batch, draws, view = part
     d = Variables(state.params_d, state.stats_d)
 
     def loss(params_g):
