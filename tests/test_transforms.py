@@ -69,6 +69,18 @@ def gan_preset(config, side=8, **architecture):
     return gan.make(config, tx_g=optax.sgd(0.02), tx_d=optax.sgd(0.02))
 
 
+def vae_preset(config, architecture=vae.mlp, **changes):
+    """A preset on small images, with SGD in place of Adam."""
+    size = {"width": 7} | {k: changes.pop(k) for k in ("depth", "activation") if k in changes}
+    changes = {"image_shape": (6, 5, 1), "architecture": partial(architecture, **size)} | changes
+    return vae.make(dataclasses.replace(config, **changes), tx=optax.sgd(0.01))
+
+
+def labelled_grey_batches(steps):
+    batch = labelled_batches(steps)
+    return vae.Batch(jnp.round(255 * batch.images) / 255, batch.labels)
+
+
 # What no preset has: packs, classes, ADA, LeCam, DRAGAN, lazy penalties.
 PACKED = gan.Config((6, 5, 1), latent_size=3, packing=2, augmentation=gan.DIFFAUGMENT)
 CLASSES = gan.Config(
@@ -84,6 +96,20 @@ CLASSES = gan.Config(
 
 CLASSIFIER = classifier.Config((8, 8, 1), 3, width=4, features=7, mirrored=True, smoothing=0.1)
 
+# A VampPrior, a warm-up, free nats; classes, grey values, DReG.
+FREE = {
+    "latent_size": 3,
+    "pseudo_inputs": 4,
+    "warmup_steps": 2,
+    "objective": partial(vae.elbo, samples=2, free_nats=0.1),
+}
+GREY = {
+    "classes": 3,
+    "likelihood": vae.logistic_mixture(2),
+    "pixels": None,
+    "objective": partial(vae.dreg, samples=3),
+}
+
 SIZES = {"context": 8, "layers": 1, "heads": 2, "width": 12}
 
 FAMILIES = {
@@ -97,7 +123,11 @@ FAMILIES = {
     "gan-wgan_gp": (gan_preset(gan.WGAN_GP, width=4), partial(square_batches, images=2 * BATCH)),
     "gan-sngan": (gan_preset(gan.SNGAN, width=4), square_batches),
     "gan-r3gan": (gan_preset(gan.R3GAN, 16, width=4), partial(square_batches, side=16)),
-    "vae": (vae.make(vae.Config((6, 5, 1), hidden=7), tx=optax.sgd(0.01)), image_batches),
+    "vae": (vae_preset(vae.Config()), image_batches),
+    "vae-textbook": (vae_preset(vae.TEXTBOOK), image_batches),
+    "vae-gated": (vae_preset(vae.GATED, **FREE, activation=None), image_batches),
+    "vae-iwae": (vae_preset(vae.IWAE, latent_size=3, depth=2), image_batches),
+    "vae-classes": (vae_preset(vae.Config(), **GREY), labelled_grey_batches),
     "classifier": (classifier.make(CLASSIFIER, tx=SGD), digit_batches),
     "lm": (transformer.make(transformer.Config(11, **SIZES), tx=SGD), token_batches),
     "lm-textbook": (transformer.make(transformer.textbook(11, **SIZES), tx=SGD), token_batches),

@@ -1,42 +1,90 @@
 """Variational autoencoders. `make(Config())` is the front door; `step` is the algorithm."""
 
-from aigc_jax.vae.config import TEXTBOOK, Config, make, networks_of
-from aigc_jax.vae.evaluate import heldout_elbo, heldout_nll
-from aigc_jax.vae.likelihood import importance_sampled_nll, log_weights
-from aigc_jax.vae.losses import bernoulli_nll, gaussian_log_density, kl_to_standard_normal
-from aigc_jax.vae.networks import mlp
-from aigc_jax.vae.step import (
-    Info,
-    Networks,
-    State,
-    binarise,
-    elbo_terms,
-    init,
-    reparameterise,
-    sample,
-    step,
+from aigc_jax.optim import State
+from aigc_jax.vae.config import GATED, IWAE, TEXTBOOK, Config, make, networks_of
+from aigc_jax.vae.evaluate import (
+    Usage,
+    active_units,
+    bits_per_dim,
+    heldout_elbo,
+    heldout_nll,
+    latent_usage,
 )
+from aigc_jax.vae.likelihoods import (
+    BERNOULLI,
+    CONTINUOUS_BERNOULLI,
+    GAUSSIAN,
+    LOGISTIC_MIXTURE,
+    Likelihood,
+    continuous_bernoulli_mean,
+    continuous_bernoulli_nll,
+    dequantise,
+    gaussian_nll,
+    logistic_log_mass,
+    logistic_mixture,
+)
+from aigc_jax.vae.losses import (
+    bernoulli_nll,
+    gaussian_kl,
+    gaussian_log_density,
+    kl_to_standard_normal,
+)
+from aigc_jax.vae.marginal import importance_sampled_nll, log_weights
+from aigc_jax.vae.model import Batch, Draw, Gaussian, Networks, binarise, reparameterise
+from aigc_jax.vae.networks import mlp, one_layer
+from aigc_jax.vae.objectives import Terms, dreg, elbo, iwae
+from aigc_jax.vae.priors import STANDARD_NORMAL, Prior, mixture_log_density, vamp_prior
+from aigc_jax.vae.step import Info, init, sample, step
 
 __all__ = [
+    "BERNOULLI",
+    "CONTINUOUS_BERNOULLI",
+    "GATED",
+    "GAUSSIAN",
+    "IWAE",
+    "LOGISTIC_MIXTURE",
+    "STANDARD_NORMAL",
     "TEXTBOOK",
+    "Batch",
     "Config",
+    "Draw",
+    "Gaussian",
     "Info",
+    "Likelihood",
     "Networks",
+    "Prior",
     "State",
+    "Terms",
+    "Usage",
+    "active_units",
     "bernoulli_nll",
     "binarise",
-    "elbo_terms",
+    "bits_per_dim",
+    "continuous_bernoulli_mean",
+    "continuous_bernoulli_nll",
+    "dequantise",
+    "dreg",
+    "elbo",
+    "gaussian_kl",
     "gaussian_log_density",
+    "gaussian_nll",
     "heldout_elbo",
     "heldout_nll",
     "importance_sampled_nll",
     "init",
+    "iwae",
     "kl_to_standard_normal",
+    "latent_usage",
     "log_weights",
+    "logistic_log_mass",
+    "logistic_mixture",
     "make",
+    "mixture_log_density",
     "mlp",
     "networks_of",
+    "one_layer",
     "reparameterise",
     "sample",
     "step",
+    "vamp_prior",
 ]

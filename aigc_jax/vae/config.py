@@ -1,14 +1,21 @@
 """The front door of the room: a configuration, and the algorithm it makes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import flax.linen as nn
+import jax
 import optax
 
 from aigc_jax import optim
-from aigc_jax.algorithm import Algorithm
+from aigc_jax.algorithm import Algorithm, Keys
+from aigc_jax.vae.likelihoods import BERNOULLI, Likelihood
+from aigc_jax.vae.model import Networks, binarise
 from aigc_jax.vae.networks import mlp
-from aigc_jax.vae.step import Networks, init, sample, step
+from aigc_jax.vae.objectives import Objective, elbo, iwae
+from aigc_jax.vae.priors import vamp_prior
+from aigc_jax.vae.step import init, sample, step
 
 
 @dataclass(frozen=True)
@@ -17,29 +24,71 @@ class Config:
 
     Attributes:
       image_shape: (H, W, C) of the images.
-      latent_size: Z, the dimensions of z ~ N(0, I).
-      hidden: the width of either network's hidden layer.
+      classes: how many, for a class-conditional VAE; 0 for one without labels.
+      architecture: `(image_shape, latent_size, classes, outputs=, shared=) -> Networks`, and
+        `prior=` where `pseudo_inputs` is above 0.
+      latent_size: Z, the dimensions of z.
+      likelihood: p(x|z).
+      objective: what is descended.
+      pixels: what is made of grey values at every step, such as `binarise`; None takes them as
+        they are.
+      beta: β, the weight of the KL divergence.
+      warmup_steps: over which β rises from 0.
+      pseudo_inputs: components of a VampPrior; 0 for N(0, I).
       learning_rate: Adam's.
-      dynamic_binarisation: train on binary images drawn anew at every step, so that the loss bounds
-        a likelihood.
+      decay_steps: the step at which the learning rate has come down to a hundredth, along half a
+        cosine; None keeps it.
       ema_decay: of the averaged parameters, per step; 0 keeps no average.
     """
 
     image_shape: tuple[int, int, int] = (28, 28, 1)
+    classes: int = 0
+    architecture: Callable[..., Networks] = mlp
     latent_size: int = 2
-    hidden: int = 128
+    likelihood: Likelihood = BERNOULLI
+    objective: Objective = elbo
+    pixels: Callable[[Keys, jax.Array], jax.Array] | None = binarise
+    beta: float = 1.0
+    warmup_steps: int = 0
+    pseudo_inputs: int = 0
     learning_rate: float = 2e-3
-    dynamic_binarisation: bool = True
+    decay_steps: int | None = None
     ema_decay: float = 0.999
 
 
-TEXTBOOK = Config(learning_rate=1e-3, dynamic_binarisation=False, ema_decay=0.0)
+TEXTBOOK = Config(learning_rate=1e-3, pixels=None, ema_decay=0.0)
 """The source article's VAE to the letter: cross-entropy on grey values, Adam, no averaging."""
+
+GATED = Config(
+    architecture=partial(mlp, width=300, depth=2, activation=None, bounds=(-6.0, 2.0)),
+    latent_size=40,
+    learning_rate=5e-4,
+)
+"""Tomczak and Welling 2018: two gated layers of 300, 40 latents."""
+
+IWAE = Config(
+    architecture=partial(mlp, width=200, depth=2, activation=nn.tanh),
+    latent_size=50,
+    objective=partial(iwae, samples=5),
+    learning_rate=1e-3,
+)
+"""Burda et al. 2016, one layer of latents: two tanh layers of 200, 50 latents."""
 
 
 def networks_of(config: Config) -> Networks:
     """The networks that `config` describes."""
-    return mlp(config.image_shape, config.latent_size, config.hidden)
+    channels = config.image_shape[-1]
+    prior = {}
+    if config.pseudo_inputs:
+        prior = {"prior": vamp_prior(config.image_shape, config.pseudo_inputs)}
+    return config.architecture(
+        config.image_shape,
+        config.latent_size,
+        config.classes,
+        outputs=config.likelihood.outputs(channels),
+        shared=config.likelihood.shared(channels),
+        **prior,
+    )
 
 
 def make(
@@ -52,7 +101,7 @@ def make(
 
     Args:
       config: see `Config`.
-      nets: networks to use in place of the MLPs that `config` describes.
+      nets: networks to use in place of those that `config` describes.
       tx: an optimiser to use in place of Adam.
 
     Example:
@@ -65,15 +114,24 @@ def make(
       (16, 28, 28, 1)
     """
     nets = nets or networks_of(config)
-    tx = tx or optim.adam(config.learning_rate)
+    rate: optax.ScalarOrSchedule = config.learning_rate
+    if config.decay_steps is not None:
+        rate = optax.cosine_decay_schedule(config.learning_rate, config.decay_steps, 0.01)
+    beta: optax.ScalarOrSchedule = config.beta
+    if config.warmup_steps:
+        beta = optax.linear_schedule(0.0, config.beta, config.warmup_steps)
+    tx = tx or optim.adam(rate)
     return Algorithm(
         init=partial(init, networks=nets, tx=tx),
         step=partial(
             step,
             networks=nets,
             tx=tx,
-            dynamic_binarisation=config.dynamic_binarisation,
+            likelihood=config.likelihood,
+            objective=config.objective,
+            pixels=config.pixels,
+            beta=beta,
             ema_decay=config.ema_decay,
         ),
-        sample=partial(sample, networks=nets),
+        sample=partial(sample, networks=nets, likelihood=config.likelihood),
     )

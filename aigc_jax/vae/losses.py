@@ -1,4 +1,4 @@
-"""The terms of the evidence lower bound, per example, in nats, in float32.
+"""The terms of the evidence lower bound, per example, in nats, in float32 at least.
 
     log p(x) ≥ E_q(z|x) log p(x|z) − KL(q(z|x) ‖ p(z))
 
@@ -12,6 +12,13 @@ import math
 
 import jax
 import jax.numpy as jnp
+
+from aigc_jax.vae.model import Gaussian
+
+
+def wide(x: jax.Array) -> jax.Array:
+    """x in float32, or in its own type where that is wider."""
+    return jnp.asarray(x, jnp.promote_types(jnp.result_type(x), jnp.float32))
 
 
 @jax.custom_jvp
@@ -47,23 +54,43 @@ def bernoulli_nll(logits: jax.Array, x: jax.Array) -> jax.Array:
     Returns:
       `[B]` nats, summed over all axes but the first.
     """
-    logits, x = jnp.float32(logits), jnp.float32(x)
+    logits, x = wide(logits), wide(x)
     cross_entropy = _softplus(logits) - x * logits
     return jnp.sum(cross_entropy.reshape(cross_entropy.shape[0], -1), axis=-1)
 
 
-def kl_to_standard_normal(mean: jax.Array, log_variance: jax.Array) -> jax.Array:
+def kl_to_standard_normal(
+    mean: jax.Array, log_variance: jax.Array, *, keep_latents: bool = False
+) -> jax.Array:
     """KL(N(μ, σ²) ‖ N(0, I)) = ½ Σ_j (μ_j² + σ_j² − log σ_j² − 1).
 
     Args:
       mean, log_variance: μ and log σ², `[B, Z]`.
+      keep_latents: leave out the sum over j.
 
     Returns:
-      `[B]` nats, ≥ 0.
+      `[B]` nats, or `[B, Z]`; ≥ 0.
     """
-    mean, log_variance = jnp.float32(mean), jnp.float32(log_variance)
+    mean, log_variance = wide(mean), wide(log_variance)
     # expm1 keeps the small difference σ² − 1 − log σ² exact to first order near the prior.
-    return 0.5 * jnp.sum(jnp.square(mean) + (jnp.expm1(log_variance) - log_variance), axis=-1)
+    kl = 0.5 * (jnp.square(mean) + (jnp.expm1(log_variance) - log_variance))
+    return kl if keep_latents else jnp.sum(kl, axis=-1)
+
+
+def gaussian_kl(q: Gaussian, p: Gaussian) -> jax.Array:
+    """KL(N(μ_q, σ_q²) ‖ N(μ_p, σ_p²)) of each latent on its own.
+
+        ½ [ (μ_q − μ_p)² / σ_p² + σ_q²/σ_p² − log σ_q²/σ_p² − 1 ]
+
+    Args:
+      q, p: of one shape `[...]`.
+
+    Returns:
+      `[...]` nats.
+    """
+    ratio = wide(q.log_variance) - wide(p.log_variance)
+    squares = jnp.square(wide(q.mean) - wide(p.mean)) * jnp.exp(-wide(p.log_variance))
+    return 0.5 * (squares + jnp.expm1(ratio) - ratio)
 
 
 def gaussian_log_density(z: jax.Array, mean: jax.Array, log_variance: jax.Array) -> jax.Array:
@@ -75,6 +102,6 @@ def gaussian_log_density(z: jax.Array, mean: jax.Array, log_variance: jax.Array)
     Returns:
       `[...]` nats.
     """
-    z, mean, log_variance = jnp.float32(z), jnp.float32(mean), jnp.float32(log_variance)
+    z, mean, log_variance = wide(z), wide(mean), wide(log_variance)
     squares = jnp.square(z - mean) * jnp.exp(-log_variance)
     return -0.5 * jnp.sum(squares + log_variance + math.log(2 * math.pi), axis=-1)

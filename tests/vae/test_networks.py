@@ -17,22 +17,23 @@ def test_the_textbook_parameter_counts():
 
 
 def test_shapes():
-    networks = vae.mlp((6, 5, 3), latent_size=4, hidden=8)
+    networks = vae.mlp((6, 5, 3), latent_size=4, outputs=3, width=8)
     params = networks.init(jax.random.key(1))
-    mean, log_variance = networks.encode(params, jnp.zeros((7, 6, 5, 3)))
+    mean, log_variance = networks.encode(params, jnp.zeros((7, 6, 5, 3))).q
     assert mean.shape == log_variance.shape == (7, 4)
     assert networks.decode(params, mean).shape == (7, 6, 5, 3)
 
 
 def test_mean_and_variance_are_separate_outputs():
-    networks = vae.mlp((2, 2, 1), latent_size=3, hidden=8)
+    networks = vae.mlp((2, 2, 1), latent_size=3, width=8)
     params = networks.init(jax.random.key(1))
-    mean, log_variance = networks.encode(params, jnp.ones((1, 2, 2, 1)))
+    mean, log_variance = networks.encode(params, jnp.ones((1, 2, 2, 1))).q
     assert not jnp.allclose(mean, log_variance)
 
 
 def test_the_textbook_preset_is_the_articles():
     config = vae.TEXTBOOK
-    assert (config.image_shape, config.latent_size, config.hidden) == ((28, 28, 1), 2, 128)
-    assert not config.dynamic_binarisation
+    assert (config.image_shape, config.latent_size) == ((28, 28, 1), 2)
+    assert (config.architecture, config.objective) == (vae.mlp, vae.elbo)
+    assert config.pixels is None
     assert config.ema_decay == 0

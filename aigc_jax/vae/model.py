@@ -1,0 +1,84 @@
+"""What a VAE is made of: its networks as pure functions, and a draw from its posterior.
+
+Dimensions: B batch, Z latent, H W C image, F outputs of the decoder for a pixel.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from aigc_jax.algorithm import Key, Keys, Params
+
+
+class Batch(NamedTuple):
+    """What a step takes. Plain images may be given in its place where there are no classes."""
+
+    images: jax.Array  # [B, H, W, C] in [0, 1]
+    labels: jax.Array | None = None  # int [B], for class-conditional networks
+
+
+class Gaussian(NamedTuple):
+    """A normal distribution with a diagonal covariance, N(μ, diag σ²)."""
+
+    mean: jax.Array  # μ [..., Z]
+    log_variance: jax.Array  # log σ² [..., Z]
+
+
+class Draw(NamedTuple):
+    """One z ~ q(z|x) for each example, and what it costs, in nats."""
+
+    z: Any  # what `decode` takes
+    log_q: jax.Array  # log q(z|x) [B]
+    log_p: jax.Array  # log p(z) [B]
+    kl: tuple[jax.Array, ...]  # for each layer of latents [B, Z_l], whose sum estimates KL(q ‖ p):
+    # in closed form given the layers above where there is one, log q − log p of the draw if not
+
+
+class Networks(NamedTuple):
+    """A VAE's networks as pure functions; the steps and the estimators know nothing else of them.
+
+    What takes long and is the same for every sample of z stands in `encode`: a likelihood by 5,000
+    importance samples encodes once.
+
+    Attributes:
+      init: `(key) -> params`.
+      encode: `(params, x [B, H, W, C], labels) -> context`: all that q(z|x) needs of x. For
+        networks with one layer of latents, `Context`.
+      draw: `(params, context, keys [B], path=None) -> Draw`. With `path`, a function of z `[B, Z]`
+        that does not change its value, z goes through it, and log q is a function of z alone: the
+        gradient reaches q's parameters along the path x → z only.
+      decode: `(params, z, labels) -> outputs [B, H, W, F]`: the parameters of p(x|z).
+      prior: `(params, keys [B]) -> z` drawn from p(z).
+      latent_size: Z, all layers together.
+      classes: how many; 0 where labels are not looked at.
+    """
+
+    init: Callable[[Key], Params]
+    encode: Callable[..., Any]
+    draw: Callable[..., Draw]
+    decode: Callable[..., jax.Array]
+    prior: Callable[[Params, Keys], Any]
+    latent_size: int
+    classes: int = 0
+
+
+def split_batch(batch: Batch | jax.Array) -> Batch:
+    """The batch with its labels, which are None where plain images are given."""
+    return batch if isinstance(batch, Batch) else Batch(batch)
+
+
+def reparameterise(keys: Keys, mean: jax.Array, log_variance: jax.Array) -> jax.Array:
+    """z = μ + σ ε with ε ~ N(0, I): keys `[B]`, μ and log σ² `[B, ...]` → `[B, ...]`."""
+    noise = jax.vmap(lambda key: jax.random.normal(key, mean.shape[1:]))(keys)
+    return mean + jnp.exp(0.5 * log_variance) * noise
+
+
+def binarise(keys: Keys, x: jax.Array) -> jax.Array:
+    """x̂ ~ Bernoulli(x): keys `[B]`, grey values `[B, ...]` in [0, 1] → {0, 1} float32.
+
+    Source: Salakhutdinov and Murray 2008; drawn anew at every step as in Burda et al. 2016.
+    """
+    draw = jax.vmap(lambda key, image: jax.random.bernoulli(key, image))
+    return draw(keys, x).astype(jnp.float32)

@@ -1,0 +1,6 @@
+"""Encoders and decoders, a file for each architecture, handed out as pure functions."""
+
+from aigc_jax.vae.networks.common import one_layer
+from aigc_jax.vae.networks.mlp import mlp
+
+__all__ = ["mlp", "one_layer"]

@@ -1,0 +1,130 @@
+"""What the architectures share: the way from an encoder and a decoder to a VAE's networks.
+
+Dimensions: B batch, Z latent, H W C image, F outputs for a pixel.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from aigc_jax.algorithm import Key, Keys, Params
+from aigc_jax.vae.losses import gaussian_log_density
+from aigc_jax.vae.model import Draw, Gaussian, Networks, reparameterise
+from aigc_jax.vae.priors import STANDARD_NORMAL, Prior
+
+Path = Callable[[jax.Array], jax.Array]
+Shape = tuple[int, int, int]  # (H, W, C)
+
+
+class Context(NamedTuple):
+    """What one layer of latents needs of x."""
+
+    q: Gaussian  # q(z|x), [B, Z]
+    p: Any  # the prior, prepared
+
+
+class Shared(nn.Module):
+    """Outputs that are the same for all pixels and all images: `[..., F]` → `[..., F + count]`."""
+
+    count: int
+
+    @nn.compact
+    def __call__(self, outputs: jax.Array) -> jax.Array:
+        if not self.count:
+            return outputs
+        shared = self.param("shared", nn.initializers.zeros_init(), (self.count,))
+        spread = jnp.broadcast_to(shared, (*outputs.shape[:-1], self.count))
+        return jnp.concatenate([outputs, spread], axis=-1)
+
+
+def one_layer(
+    init: Callable[[Key], Params],
+    encode: Callable[..., Any],
+    decode: Callable[..., jax.Array],
+    latent_size: int,
+    classes: int = 0,
+    prior: Prior = STANDARD_NORMAL,
+) -> Networks:
+    """`Networks` with q(z|x) = N(μ(x), diag σ²(x)), from two pure functions.
+
+    Labels are given to both functions as a one-hot vector: beside the pixels of x, and beside z.
+
+    Args:
+      init: `(key) -> params`, a dictionary.
+      encode: `(params, x [B, H, W, C], one_hot) -> (μ, log σ²)`, `[B, Z]` each; `one_hot` is
+        `[B, classes]`, and left out where there are no classes.
+      decode: `(params, z [B, Z + classes]) -> outputs [B, H, W, F]`.
+      latent_size: Z.
+      classes: how many; 0 for networks without labels.
+      prior: p(z).
+
+    Raises:
+      ValueError: the prior is made of posteriors, which classes would be needed for.
+    """
+    if classes and prior is not STANDARD_NORMAL:
+        raise ValueError("a class-conditional VAE has the prior N(0, I) alone")
+
+    def init_all(key: Key) -> Params:
+        key_n, key_p = jax.random.split(key)
+        own = prior.init(key_p)
+        return {**init(key_n), **({"prior": own} if own else {})}
+
+    def posterior(params: Params, x: jax.Array, labels: jax.Array | None = None) -> Gaussian:
+        given = (jax.nn.one_hot(labels, classes),) if classes else ()
+        return Gaussian(*encode(params, x, *given))
+
+    def prepare(params: Params) -> Any:
+        return prior.prepare(params, params.get("prior", {}), posterior)
+
+    def encode_all(params: Params, x: jax.Array, labels: jax.Array | None = None) -> Context:
+        return Context(posterior(params, x, labels), prepare(params))
+
+    def draw(params: Params, context: Context, keys: Keys, path: Path | None = None) -> Draw:
+        q, p = context
+        z = reparameterise(keys, *q)
+        if path is not None:
+            z, q = path(z), lax.stop_gradient(q)
+        log_q, log_p = gaussian_log_density(z, *q), prior.log_density(p, z)
+        kl = prior.kl(p, q) if prior.kl else (log_q - log_p)[:, None]
+        return Draw(z, log_q, log_p, (kl,))
+
+    def decode_all(params: Params, z: jax.Array, labels: jax.Array | None = None) -> jax.Array:
+        if classes:
+            z = jnp.concatenate([z, jax.nn.one_hot(labels, classes)], axis=-1)
+        return decode(params, z)
+
+    def sample_prior(params: Params, keys: Keys) -> jax.Array:
+        return prior.sample(prepare(params), keys, latent_size)
+
+    return Networks(init_all, encode_all, draw, decode_all, sample_prior, latent_size, classes)
+
+
+def from_linen(
+    encoder: nn.Module,
+    decoder: nn.Module,
+    image_shape: Shape,
+    latent_size: int,
+    classes: int,
+    prior: Prior,
+) -> Networks:
+    """Pure functions from an encoder and a decoder with the signatures of `one_layer`."""
+
+    def init(key: Key) -> Params:
+        key_e, key_d = jax.random.split(key)
+        given = (jnp.zeros((1, classes)),) if classes else ()
+        return {
+            "encoder": encoder.init(key_e, jnp.zeros((1, *image_shape)), *given),
+            "decoder": decoder.init(key_d, jnp.zeros((1, latent_size + classes))),
+        }
+
+    def encode(params: Params, x: jax.Array, *given: jax.Array) -> Any:
+        return encoder.apply(params["encoder"], x, *given)
+
+    def decode(params: Params, z: jax.Array) -> Any:
+        return decoder.apply(params["decoder"], z)
+
+    return one_layer(init, encode, decode, latent_size, classes, prior)

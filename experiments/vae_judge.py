@@ -1,0 +1,77 @@
+"""What a VAE is judged by: its bound and its likelihood of held-out images, and trivial models'."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aigc_jax import vae
+from aigc_jax.algorithm import State
+from aigc_jax.data.images import Images
+from aigc_jax.metrics.pixels import independent_pixels_nll, pixel_means
+from aigc_jax.parallel import example_keys
+from experiments.images import unit_interval
+
+HELDOUT = 0  # seed of the held-out pixels, for all runs alike
+TRAINING = 1  # seed of the training set's, where they are drawn once
+
+
+def binarised(images: np.ndarray, seed: int, chunk: int = 5000) -> np.ndarray:
+    """Binary images, each pixel drawn once with its grey value as the chance: uint8 0 or 255."""
+    draw = jax.jit(lambda keys, x: 255 * vae.binarise(keys, x).astype(jnp.uint8))
+    keys = example_keys(jax.random.key(seed), len(images))
+    starts = range(0, len(images), chunk)
+    parts = [draw(keys[i : i + chunk], unit_interval(images[i : i + chunk])) for i in starts]
+    return np.concatenate([np.asarray(part) for part in parts])
+
+
+class Judge:
+    """Figures of a model on held-out images, which are made ready once."""
+
+    def __init__(self, images: Images, config: vae.Config, k: int):
+        grey = unit_interval(images.heldout)
+        key, self.key = jax.random.split(jax.random.key(HELDOUT))
+        self.networks, self.config, self.k = vae.networks_of(config), config, k
+        self.model: dict[str, Any] = {"networks": self.networks, "likelihood": config.likelihood}
+        self.labels = jnp.int32(images.heldout_labels) if config.classes else None
+        keys = example_keys(key, len(grey))
+        self.binary = config.likelihood is vae.BERNOULLI
+        self.x = jnp.asarray(grey)  # what the likelihood is of
+        if self.binary:
+            self.x = vae.binarise(keys, self.x)
+        elif config.pixels is not None:
+            self.x = config.pixels(keys, self.x)
+        # Trained on grey values, the cross-entropy's bound is shown on grey values too.
+        textbook = self.binary and config.pixels is None
+        self.bounded = jnp.asarray(grey) if textbook else self.x
+        self._train = images.train
+
+    def _batch(self, x: jax.Array) -> vae.Batch:
+        return vae.Batch(x, self.labels)
+
+    def bound(self, state: State) -> dict[str, float]:
+        """The negative ELBO and its terms."""
+        return vae.heldout_elbo(state.ema, self._batch(self.bounded), self.key, **self.model)
+
+    def likelihood(self, state: State) -> dict[str, float]:
+        """−log p by importance sampling, bits for each value of a pixel, and active latents."""
+        batch = self._batch(self.x)
+        nll = vae.heldout_nll(state.ema, batch, self.key, **self.model, k=self.k)
+        usage = vae.latent_usage(state.ema, batch, self.key, networks=self.networks)
+        active = vae.active_units(usage)
+        figures = {"nll_nats_per_image": nll, "bits_per_dim": self._bits(nll)}
+        return figures if active is None else {**figures, "active_units": float(active)}
+
+    def _bits(self, nats: float) -> float:
+        bits = vae.bits_per_dim(nats, self.config.image_shape)
+        return bits + 8 * (self.config.likelihood.levels == 0)  # a density is of values k / 256
+
+    def references(self) -> dict[str, dict[str, float]]:
+        """Pixels independent of each other, each with its own frequency of white."""
+        if not self.binary:
+            return {}
+        means = pixel_means(unit_interval(self._train))
+        bound, nll = (independent_pixels_nll(means, np.asarray(x)) for x in (self.bounded, self.x))
+        figures: dict[str, Any] = {"negative_elbo_nats": bound, "nll_nats_per_image": nll}
+        return {"independent pixels": {**figures, "bits_per_dim": self._bits(nll)}}
