@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import optax
 
 from aigc_jax import optim
@@ -67,7 +67,7 @@ GATED = Config(
 """Tomczak and Welling 2018: two gated layers of 300, 40 latents."""
 
 IWAE = Config(
-    architecture=partial(mlp, width=200, depth=2, activation=nn.tanh),
+    architecture=partial(mlp, width=200, depth=2, activation=jnp.tanh),
     latent_size=50,
     objective=partial(iwae, samples=5),
     learning_rate=1e-3,
