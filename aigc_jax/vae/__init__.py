@@ -31,7 +31,7 @@ from aigc_jax.vae.losses import (
 )
 from aigc_jax.vae.marginal import importance_sampled_nll, log_weights
 from aigc_jax.vae.model import Batch, Draw, Gaussian, Networks, binarise, reparameterise
-from aigc_jax.vae.networks import mlp, one_layer
+from aigc_jax.vae.networks import convolutional, mlp, one_layer
 from aigc_jax.vae.objectives import Terms, dreg, elbo, iwae
 from aigc_jax.vae.priors import STANDARD_NORMAL, Prior, mixture_log_density, vamp_prior
 from aigc_jax.vae.step import Info, init, sample, step
@@ -62,6 +62,7 @@ __all__ = [
     "bits_per_dim",
     "continuous_bernoulli_mean",
     "continuous_bernoulli_nll",
+    "convolutional",
     "dequantise",
     "dreg",
     "elbo",

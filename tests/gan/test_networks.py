@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from aigc_jax import gan
+from aigc_jax.convolution import halvings
 from aigc_jax.errors import InputError
-from aigc_jax.gan.networks.common import halvings
 
 ARCHITECTURES = [
     (gan.mlp((6, 5, 3), latent_size=4, width=8), (6, 5, 3)),

@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 
 from aigc_jax.algorithm import Key
-from aigc_jax.errors import InputError
 from aigc_jax.gan.state import Networks, Variables
 from aigc_jax.layers import Dense
 
@@ -97,25 +96,3 @@ def _apply(module: nn.Module, variables: Variables, train: bool, *inputs):
         return module.apply(tree, *inputs), variables.stats
     output, changed = module.apply(tree, *inputs, mutable=["batch_stats"])
     return output, changed.get("batch_stats", variables.stats)
-
-
-def halvings(image_shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """How often a convolutional network halves the image, and the grid that is left.
-
-    Returns:
-      (k, H / 2^k, W / 2^k), the shorter side of the grid 4 to 7 pixels.
-
-    Raises:
-      InputError: a side is not divisible so often, or too short.
-    """
-    height, width, _ = image_shape
-    count = 0
-    while min(height, width) >= 8 and height % 2 == width % 2 == 0:
-        height, width, count = height // 2, width // 2, count + 1
-    if count == 0 or not 4 <= min(height, width) <= 7:
-        size = f"{image_shape[0]}x{image_shape[1]}"
-        raise InputError(
-            f"images of {size} pixels cannot be made by halving a grid of 4 to 7; use an MLP, or "
-            "sizes such as 28, 32 or 64"
-        )
-    return count, height, width

@@ -8,8 +8,8 @@ from functools import partial
 import flax.linen as nn
 import jax
 
-from aigc_jax.convolution import conv_down, conv_up
-from aigc_jax.gan.networks.common import ProjectionHead, Shape, from_linen, halvings
+from aigc_jax.convolution import conv_down, conv_up, halvings
+from aigc_jax.gan.networks.common import ProjectionHead, Shape, from_linen
 from aigc_jax.gan.state import Networks
 from aigc_jax.layers import Convolution, Dense
 

@@ -7,8 +7,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from aigc_jax.convolution import average_down, conv, conv_down, conv_up, repeat_up
-from aigc_jax.gan.networks.common import ProjectionHead, Shape, from_linen, halvings
+from aigc_jax.convolution import average_down, conv, conv_down, conv_up, halvings, repeat_up
+from aigc_jax.gan.networks.common import ProjectionHead, Shape, from_linen
 from aigc_jax.gan.state import Networks
 from aigc_jax.layers import Convolution, Dense
 

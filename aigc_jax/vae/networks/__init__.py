@@ -1,6 +1,7 @@
 """Encoders and decoders, a file for each architecture, handed out as pure functions."""
 
 from aigc_jax.vae.networks.common import one_layer
+from aigc_jax.vae.networks.convolutional import convolutional
 from aigc_jax.vae.networks.mlp import mlp
 
-__all__ = ["mlp", "one_layer"]
+__all__ = ["convolutional", "mlp", "one_layer"]
