@@ -1,0 +1,154 @@
+"""Each likelihood against NumPy in float64, quadrature, and what makes it a distribution."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aigc_jax import parallel, vae
+
+LOGITS = np.array([-40.0, -3.0, -0.5, -1e-2, -1e-4, 0.0, 1e-4, 2e-2, 0.5, 3.0, 40.0])
+
+
+def pixels(values):
+    """[N] → [1, N, 1, 1], an image whose pixels they are."""
+    return jnp.asarray(values)[None, :, None, None]
+
+
+def test_continuous_bernoulli_is_a_density_on_the_unit_interval():
+    x = np.linspace(0, 1, 4001)
+
+    def density(logit):
+        nll = jax.vmap(lambda a: vae.continuous_bernoulli_nll(jnp.full((1, 1), logit), a[None]))
+        return np.exp(-np.asarray(nll(x[:, None]), np.float64))[:, 0]
+
+    for logit in LOGITS[1:-1]:
+        assert np.trapezoid(density(logit), x) == pytest.approx(1, rel=2e-6)
+
+
+def test_continuous_bernoulli_sums_over_pixels():
+    rng = np.random.default_rng(0)
+    logits, x = rng.normal(size=(3, 4, 2, 1)) * 5, rng.random((3, 4, 2, 1))
+    expected = (np.log(np.expm1(logits) / logits) - x * logits).sum((1, 2, 3))
+    np.testing.assert_allclose(vae.continuous_bernoulli_nll(logits, x), expected, rtol=2e-6)
+
+
+def test_continuous_bernoulli_derivative_is_mean_minus_x_also_at_zero():
+    """∂/∂l [A(l) − xl] = E[x] − x, and E[x] by quadrature."""
+    x = np.linspace(0, 1, 20_001)
+    weights = np.exp((x - (LOGITS[:, None] > 0)) * LOGITS[:, None])
+    mean = np.trapezoid(x * weights, x) / np.trapezoid(weights, x)
+    slope = jax.vmap(jax.grad(lambda l: vae.continuous_bernoulli_nll(l[None, None], 0.3)[0]))
+    # A quotient of small numbers loses three digits next to where the series takes over.
+    np.testing.assert_allclose(slope(jnp.float32(LOGITS)), mean - 0.3, rtol=2e-4)
+    np.testing.assert_allclose(vae.continuous_bernoulli_mean(jnp.float32(LOGITS)), mean, rtol=2e-4)
+
+
+def test_gaussian_nll_has_one_scale_for_each_channel():
+    rng = np.random.default_rng(0)
+    mean, x, log_variance = rng.normal(size=(2, 3, 3, 2)), rng.random((2, 3, 3, 2)), [-1.0, 0.5]
+    outputs = np.concatenate([mean, np.broadcast_to(log_variance, mean.shape)], -1)
+    variance = np.exp(log_variance)
+    terms = 0.5 * ((x - mean) ** 2 / variance + np.log(2 * np.pi * variance))
+    np.testing.assert_allclose(vae.gaussian_nll(outputs, x), terms.sum((1, 2, 3)), rtol=1e-5)
+    assert (vae.GAUSSIAN.outputs(2), vae.GAUSSIAN.shared(2)) == (2, 2)
+
+
+def test_the_learned_scale_is_a_parameter_that_all_pixels_share():
+    config = vae.Config((4, 3, 2), likelihood=vae.GAUSSIAN)
+    networks = vae.networks_of(config)
+    params = networks.init(jax.random.key(0))
+    outputs = networks.decode(params, jnp.ones((5, 2)))
+    assert outputs.shape == (5, 4, 3, 4)
+    np.testing.assert_array_equal(outputs[..., 2:], 0)
+
+
+def test_dequantised_values_stay_in_their_own_256th():
+    keys = parallel.example_keys(jax.random.key(0), 4)
+    x = jnp.float32(np.arange(256) / 255)
+    spread = np.asarray(vae.dequantise(keys, jnp.broadcast_to(x, (4, 256))))
+    np.testing.assert_array_equal(np.floor(256 * spread.astype(np.float64)), [np.arange(256)] * 4)
+    assert len(np.unique(spread[:, 0])) == 4
+
+
+@pytest.mark.parametrize("log_scale", [-7.0, -4.0, -1.0, 2.0])
+@pytest.mark.parametrize("mean", [-1.2, -0.3, 0.001, 1.0])
+def test_logistic_masses_sum_to_one_and_are_differences_of_the_sigmoid(mean, log_scale):
+    x = np.arange(256) / 127.5 - 1
+    spread = [np.full(256, a, np.float32) for a in (mean, log_scale)]
+    actual = np.exp(np.asarray(vae.logistic_log_mass(np.float32(x), *spread), np.float64))
+    assert actual.sum() == pytest.approx(1, abs=2e-4 if log_scale == -7 else 2e-5)
+
+    def cumulative(edge):
+        return 0.5 * (1 + np.tanh(0.5 * (edge - mean) / np.exp(log_scale)))
+
+    lower, upper = cumulative(x - 1 / 255), cumulative(x + 1 / 255)
+    lower[0], upper[-1] = 0, 1
+    likely = upper - lower > 1e-6
+    # A bin's edge over a scale of e⁻⁷ is a number near 10³, known to 1e-4 in float32.
+    np.testing.assert_allclose(actual[likely], (upper - lower)[likely], rtol=1e-3)
+
+
+def test_logistic_masses_keep_their_gradient_far_from_the_mean():
+    """The difference of two sigmoids is 0 there in float32, and its logarithm −∞."""
+    value, slope = jax.value_and_grad(vae.logistic_log_mass, argnums=1)(0.9, -0.9, -6.0)
+    assert np.isfinite(value)
+    assert float(slope) == pytest.approx(np.exp(6.0), rel=1e-3)
+
+
+def mixture_nll(outputs, x, components):
+    """The formula of Salimans et al., in float64, pixel by pixel."""
+    x = 2 * x - 1
+    channels, total = x.shape[-1], 0.0
+    for place in np.ndindex(x.shape[:-1]):
+        o, values = outputs[place], x[place]
+        weights = np.exp(o[:components]) / np.exp(o[:components]).sum()
+        rest = o[components:].reshape(-1, channels, components)
+        means, scales = rest[0].copy(), np.exp(rest[1])
+        if channels == 3:
+            a, b, c = np.tanh(rest[2])
+            means[1] += a * values[0]
+            means[2] += b * values[0] + c * values[1]
+        edges = [(values[:, None] + s / 255 - means) / scales for s in (-1, 1)]
+        lower, upper = (1 / (1 + np.exp(-e)) for e in edges)
+        lower[values == -1], upper[values == 1] = 0, 1
+        total -= np.log((weights * (upper - lower).prod(0)).sum())
+    return total
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_logistic_mixture_against_its_formula(channels):
+    rng = np.random.default_rng(1)
+    likelihood = vae.logistic_mixture(4)
+    x = rng.integers(0, 256, (2, 3, 2, channels)) / 255
+    x[0, 0, 0], x[0, 0, 1] = 0, 1
+    outputs = rng.normal(size=(2, 3, 2, likelihood.outputs(channels)))
+    actual = likelihood.nll(jnp.float32(outputs), jnp.float32(x))
+    expected = [mixture_nll(o, i, 4) for o, i in zip(outputs, x, strict=True)]
+    np.testing.assert_allclose(actual, expected, rtol=1e-5)
+
+
+def test_logistic_mixture_of_two_channels_is_refused():
+    with pytest.raises(ValueError, match="1 or 3 channels"):
+        vae.LOGISTIC_MIXTURE.outputs(2)
+
+
+@pytest.mark.parametrize(
+    "likelihood", [vae.BERNOULLI, vae.CONTINUOUS_BERNOULLI, vae.GAUSSIAN, vae.LOGISTIC_MIXTURE]
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_means_are_images(likelihood, channels):
+    """softplus in place of the sigmoid would exceed 1."""
+    count = likelihood.outputs(channels) + likelihood.shared(channels)
+    outputs = 30 * jax.random.normal(jax.random.key(0), (2, 4, 3, count))
+    images = likelihood.mean(outputs)
+    assert images.shape == (2, 4, 3, channels)
+    assert images.min() >= 0
+    assert images.max() <= 1
+
+
+def test_the_mixtures_mean_is_that_of_its_masses_where_it_is_narrow():
+    likelihood = vae.logistic_mixture(2)
+    # weights ¼ and ¾, means −0.5 and 0.5, scales e⁻⁵
+    outputs = jnp.array([0.0, np.log(3), -0.5, 0.5, -5, -5]).reshape(1, 1, 1, 6)
+    assert float(likelihood.mean(outputs)[0, 0, 0, 0]) == pytest.approx(0.625, abs=1e-6)

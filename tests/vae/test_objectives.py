@@ -1,0 +1,282 @@
+"""Bounds and their gradient estimators, on a linear-Gaussian model whose likelihood is known.
+
+z ~ N(0, I),   x|z ~ N(W z + b, s² I);   log p(x) = log N(x; b, W Wᵀ + s² I)
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+from aigc_jax import parallel, vae
+
+W = np.array([[1.0, -0.5], [0.3, 0.8], [-0.7, 0.2]])
+B = np.array([0.1, -0.2, 0.4])
+NOISE = 0.6  # s
+X = np.array([[0.5, -0.3, 1.0], [-1.2, 0.4, 0.0]])
+KEY = jax.random.key(0)
+
+
+def posterior():
+    """The exact one: N((I + WᵀW/s²)⁻¹ Wᵀ(x − b)/s², (I + WᵀW/s²)⁻¹)."""
+    covariance = np.linalg.inv(np.eye(2) + W.T @ W / NOISE**2)
+    return (X - B) @ W @ covariance / NOISE**2, covariance
+
+
+def log_likelihood():
+    covariance = W @ W.T + NOISE**2 * np.eye(3)
+    d = X - B
+    squares = np.einsum("bi,ij,bj->b", d, np.linalg.inv(covariance), d)
+    return -0.5 * (squares + np.linalg.slogdet(2 * np.pi * covariance)[1])
+
+
+NETWORKS = vae.one_layer(
+    init=lambda key: {},
+    encode=lambda params, x: (
+        x.reshape(len(x), -1) @ params["a"] + jnp.broadcast_to(params["c"], (len(x), 2)),
+        jnp.broadcast_to(params["s"], (len(x), 2)),
+    ),
+    decode=lambda params, z: jnp.concatenate(
+        [
+            (z @ params["w"].T + jnp.broadcast_to(params["b"], (len(z), 3))).reshape(-1, 3, 1, 1),
+            jnp.broadcast_to(params["t"], (len(z), 3, 1, 1)),
+        ],
+        axis=-1,
+    ),
+    latent_size=2,
+)
+MODEL = {"networks": NETWORKS, "likelihood": vae.GAUSSIAN}
+
+
+def near_posterior():
+    """Parameters of the model above, with a factorised q whose mean is the exact one."""
+    _, covariance = posterior()
+    a = W @ covariance / NOISE**2
+    given = {"a": a, "c": -B @ a, "s": np.log(np.diag(covariance)) + 0.2}
+    given |= {"w": W, "b": B, "t": np.full((1, 1, 1), 2 * np.log(NOISE))}
+    return jax.tree.map(jnp.asarray, given)
+
+
+def images(x=X):
+    return jnp.asarray(x).reshape(-1, 3, 1, 1)
+
+
+def means(objective, seeds=4000):
+    """The loss of each image over many draws, [2]."""
+    params, x = jax.tree.map(jnp.float32, near_posterior()), jnp.float32(images())
+    keys = jax.random.split(KEY, (seeds, 2))
+    losses = jax.vmap(lambda k: objective(params, x, None, k, **MODEL)[0])(keys)
+    return np.asarray(losses, np.float64).mean(0)
+
+
+def test_bounds_are_in_order_and_below_the_known_likelihood():
+    elbo, five, fifty = (means(f) for f in (vae.elbo, IWAE_5, IWAE_50))
+    assert (elbo > five + 1e-3).all()
+    assert (five > fifty + 1e-4).all()
+    assert (fifty > -log_likelihood() - 1e-2).all()
+    np.testing.assert_allclose(fifty, -log_likelihood(), atol=0.01)
+
+
+IWAE_5, IWAE_50 = partial(vae.iwae, samples=5), partial(vae.iwae, samples=50)
+
+
+def test_the_elbo_is_the_likelihood_less_the_gap_to_the_posterior():
+    _, covariance = posterior()
+    variance = np.exp(np.asarray(near_posterior()["s"]))
+    precision = np.linalg.inv(covariance)
+    gap = 0.5 * (
+        np.sum(np.diag(precision) * variance)
+        - 2
+        + np.linalg.slogdet(covariance)[1]
+        - np.log(variance).sum()
+    )
+    np.testing.assert_allclose(means(vae.elbo), gap - log_likelihood(), atol=0.03)
+    np.testing.assert_allclose(
+        means(partial(vae.elbo, sampled_kl=True)), gap - log_likelihood(), atol=0.03
+    )
+
+
+def test_importance_sampling_finds_the_known_likelihood():
+    params, x = jax.tree.map(jnp.float32, near_posterior()), jnp.float32(images())
+    nll = vae.importance_sampled_nll(params, x, KEY, **MODEL, k=20_000)
+    np.testing.assert_allclose(nll, -log_likelihood(), atol=3e-3)
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_losses_by_their_formulas_from_the_same_draws(samples):
+    params, x = jax.tree.map(jnp.float32, near_posterior()), jnp.float32(images())
+    keys, beta = parallel.example_keys(KEY, 2), 0.7
+    context = NETWORKS.encode(params, x)
+    each = []
+    for s in range(samples):
+        own = keys if samples == 1 else jax.vmap(partial(jax.random.fold_in, data=s))(keys)
+        drawn = NETWORKS.draw(params, context, own)
+        nll = vae.gaussian_nll(NETWORKS.decode(params, drawn.z), x)
+        each.append([np.asarray(a, np.float64) for a in (nll, drawn.log_q, drawn.log_p)])
+    nll, log_q, log_p = np.array(each).transpose(1, 0, 2)
+    call = {"params": params, "x": x, "labels": None, "keys": keys, "beta": beta, **MODEL}
+    closed = np.asarray(vae.kl_to_standard_normal(*context.q), np.float64)
+
+    losses, terms = vae.elbo(**call, samples=samples)
+    np.testing.assert_allclose(losses, nll.mean(0) + beta * closed, rtol=1e-5)
+    np.testing.assert_allclose(terms.reconstruction, nll.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(terms.kl, closed, rtol=1e-5)
+    losses, _ = vae.elbo(**call, samples=samples, sampled_kl=True)
+    np.testing.assert_allclose(losses, (nll + beta * (log_q - log_p)).mean(0), rtol=1e-4)
+    log_w = beta * (log_p - log_q) - nll
+    expected = np.log(samples) - np.log(np.exp(log_w).sum(0))
+    for bound in (vae.iwae, vae.dreg):
+        np.testing.assert_allclose(bound(**call, samples=samples)[0], expected, rtol=1e-5)
+
+
+def float64_loss(objective, beta=1.0):
+    x, keys = images(), parallel.example_keys(KEY, 2)
+    params, unravel = ravel_pytree(near_posterior())
+
+    def loss(flat):
+        return objective(unravel(flat), x, None, keys, beta, **MODEL)[0].sum()
+
+    return loss, params
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        vae.elbo,
+        partial(vae.elbo, samples=2, sampled_kl=True),
+        partial(vae.iwae, samples=4),
+    ],
+    ids=["elbo", "sampled", "iwae"],
+)
+def test_gradients_against_finite_differences_in_float64(objective):
+    with jax.enable_x64(True):
+        loss, params = float64_loss(objective, beta=0.8)
+        loss = jax.jit(loss)
+        steps = 1e-5 * np.eye(len(params))
+        numeric = [(loss(params + h) - loss(params - h)) / 2e-5 for h in steps]
+        gradient = jax.grad(loss)(params)
+        assert gradient.dtype == jnp.float64
+        np.testing.assert_allclose(gradient, numeric, rtol=1e-6, atol=1e-8)
+
+
+def weights_of(params, x, keys):
+    """log w [S, B] as a function of all parameters, and of z with q's own held fixed."""
+    context = NETWORKS.encode(params, x)
+    z = jax.vmap(lambda k: vae.reparameterise(k, *context.q))(keys)
+
+    def log_w(params, z):
+        q = jax.lax.stop_gradient(context.q)
+        log_q = vae.gaussian_log_density(z, *(a[None] for a in q))
+        log_p = vae.gaussian_log_density(z, jnp.zeros_like(z), jnp.zeros_like(z))
+        nll = jax.vmap(lambda z: vae.gaussian_nll(NETWORKS.decode(params, z), x))(z)
+        return log_p - log_q - nll
+
+    return z, log_w
+
+
+def test_dregs_gradient_is_its_formula():
+    """w̃ ∂ log w for the decoder, w̃² (∂ log w / ∂z) ∂z for the encoder."""
+    with jax.enable_x64(True):
+        params, x, samples = near_posterior(), images(), 3
+        keys = parallel.example_keys(KEY, 2)
+        own = jax.vmap(lambda s: jax.vmap(lambda k: jax.random.fold_in(k, s))(keys))(jnp.arange(3))
+        z, log_w = weights_of(params, x, own)
+        w = jax.nn.softmax(log_w(params, z), axis=0)
+        decoder = jax.grad(lambda p: -jnp.sum(w * log_w(p, z)))(params)
+        slope = jax.grad(lambda z: -jnp.sum(log_w(params, z)))(z)
+        encoder = jax.grad(lambda p: jnp.sum((w**2)[..., None] * slope * weights_of(p, x, own)[0]))(
+            params
+        )
+        actual = jax.grad(lambda p: vae.dreg(p, x, None, keys, samples=samples, **MODEL)[0].sum())(
+            params
+        )
+        for name in ("w", "b", "t"):
+            np.testing.assert_allclose(actual[name], decoder[name], rtol=1e-9)
+        for name in ("a", "c", "s"):
+            np.testing.assert_allclose(actual[name], encoder[name], rtol=1e-9)
+
+
+def test_dregs_gradient_has_iwaes_mean_and_less_variance():
+    """On the encoder: with 20 samples, by a factor of ten here."""
+    params, x = jax.tree.map(jnp.float32, near_posterior()), jnp.float32(images())
+    keys = jax.random.split(KEY, (3000, 2))
+
+    def gradients(objective):
+        def loss(p, k):
+            return objective(p, x, None, k, samples=20, **MODEL)[0].sum()
+
+        found = jax.jit(jax.vmap(jax.grad(loss), (None, 0)))(params, keys)
+        return np.concatenate(
+            [np.asarray(found[n], np.float64).reshape(3000, -1) for n in "acs"], 1
+        )
+
+    plain, doubly = gradients(vae.iwae), gradients(vae.dreg)
+    error = np.sqrt((plain.var(0) + doubly.var(0)) / 3000)
+    assert (np.abs(plain.mean(0) - doubly.mean(0)) < 4 * error).all()
+    assert (doubly.var(0) < 0.2 * plain.var(0)).all()
+
+
+def test_iwae_weighs_the_gradient_by_its_normalised_weights_not_by_their_losses():
+    """The softmax is over log w; one over the losses would favour the worst sample."""
+    params, x = jax.tree.map(jnp.float32, near_posterior()), jnp.float32(images())
+    keys = parallel.example_keys(KEY, 2)
+    own = jax.vmap(lambda s: jax.vmap(lambda k: jax.random.fold_in(k, s))(keys))(jnp.arange(6))
+    z, log_w = weights_of(params, x, own)
+    w = jax.nn.softmax(log_w(params, z), axis=0)
+    expected = jax.grad(lambda p: -jnp.sum(w * log_w(p, z)))(params)["w"]
+    actual = jax.grad(lambda p: vae.iwae(p, x, None, keys, samples=6, **MODEL)[0].sum())(params)
+    np.testing.assert_allclose(actual["w"], expected, rtol=1e-4)
+
+
+def test_free_nats_hold_the_gradient_back_below_them_and_nothing_above():
+    params, x = jax.tree.map(jnp.float32, near_posterior()), jnp.float32(images())
+    keys = parallel.example_keys(KEY, 2)
+    plain, terms = vae.elbo(params, x, None, keys, **MODEL)
+    kl = float(terms.kl.mean())
+
+    def mean_loss(p, free):
+        return vae.elbo(p, x, None, keys, free_nats=free, **MODEL)[0].mean()
+
+    assert float(mean_loss(params, 0.5 * kl)) == pytest.approx(float(plain.mean()))
+    below = jax.value_and_grad(mean_loss)(params, 2 * kl)
+    assert float(below[0]) == pytest.approx(float(terms.reconstruction.mean()) + 2 * kl)
+
+    def reconstruction(p):
+        return vae.elbo(p, x, None, keys, **MODEL)[1].reconstruction.mean()
+
+    np.testing.assert_allclose(below[1]["s"], jax.grad(reconstruction)(params)["s"], rtol=1e-5)
+
+
+def test_free_nats_count_the_whole_batch_on_every_device():
+    """One device's share is above the free nats and the other's below; their mean decides."""
+    params = jax.tree.map(jnp.float32, near_posterior())
+    x = jnp.float32(images(np.array([[4.0, 4, 4], [0.1, -0.2, 0.4]])))
+    keys = parallel.example_keys(KEY, 2)
+    kl = np.asarray(vae.elbo(params, x, None, keys, **MODEL)[1].kl)
+    free = float(kl.mean()) * 0.9
+    assert kl.min() < free < kl.max()
+    whole = vae.elbo(params, x, None, keys, free_nats=free, **MODEL)[0]
+    split = jax.pmap(
+        lambda x, k: vae.elbo(
+            params, x[None], None, k[None], free_nats=free, axis_name="d", **MODEL
+        )[0],
+        "d",
+    )(x, keys)
+    np.testing.assert_allclose(split[:, 0], whole, rtol=1e-5)
+
+
+def test_beta_warms_up_with_the_steps():
+    config = vae.Config((3, 2, 1), beta=0.5, warmup_steps=4, ema_decay=0.0)
+    algorithm = vae.make(config)
+    state, batch = algorithm.init(KEY), jax.random.uniform(KEY, (4, 3, 2, 1))
+    step = jax.jit(algorithm.step)
+    for t in range(6):
+        state, info = step(state, batch)
+        weight = 0.5 * min(t / 4, 1)
+        expected = float(info.reconstruction_nats) + weight * float(info.kl_nats)
+        assert float(info.loss_nats) == pytest.approx(expected, rel=1e-5)
+        total = float(info.reconstruction_nats) + float(info.kl_nats)
+        assert float(info.negative_elbo_nats) == pytest.approx(total, rel=1e-6)
