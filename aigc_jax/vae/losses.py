@@ -12,6 +12,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from aigc_jax.vae.model import Gaussian
 
@@ -22,25 +23,46 @@ def wide(x: jax.Array) -> jax.Array:
 
 
 @jax.custom_jvp
-def _softplus(a: jax.Array) -> jax.Array:
-    """s(a) = log(1 + eᵃ), by one exponential and one logarithm.
-
-    The libraries' forms take two of either, and this is most of a small VAE's elementwise work: the
-    textbook step falls from 1.00 to 0.68 ms on 2 CPU cores. The derivatives are given, not found,
-    since those of max and |·| are wrong at 0.
-    """
-    return jnp.maximum(a, 0.0) + jnp.log1p(jnp.exp(-jnp.abs(a)))
-
-
-@jax.custom_jvp
 def _sigmoid(a: jax.Array) -> jax.Array:
-    """σ(a), by the exponential that `_softplus` has taken already, so that XLA shares it."""
+    """σ(a), by the exponential that `_cross_entropy` has taken already, so that XLA shares it."""
     small = jnp.exp(-jnp.abs(a))
     return jnp.where(a >= 0, 1.0, small) / (1.0 + small)
 
 
-_softplus.defjvps(lambda tangent, _, a: tangent * _sigmoid(a))
 _sigmoid.defjvps(lambda tangent, s, _: tangent * s * (1.0 - s))
+
+
+def row_sums(x: jax.Array) -> jax.Array:
+    """Σ_d x_bd: `[B, D]` → `[B]`.
+
+    On the CPU by a product with ones. XLA:CPU fuses a sum with the elementwise work before it and
+    then does both one number at a time: the likelihood of 784 pixels takes 40 µs that way and 1.6
+    µs this way, on a core with AVX-512.
+    """
+    ones = jnp.ones(x.shape[-1], x.dtype)
+    return lax.platform_dependent(x, cpu=lambda x: x @ ones, default=lambda x: x.sum(-1))
+
+
+@jax.custom_jvp
+def _cross_entropy(logits: jax.Array, x: jax.Array) -> jax.Array:
+    """Σ_d [s(l_d) − x_d l_d],   s(l) = log(1 + eˡ) = max(l, 0) + log(1 + e⁻|l|): `[B, D]` → `[B]`.
+
+    This is most of a small VAE's elementwise work, so the logarithms are taken of products of
+    eight: each factor is in (1, 2]. The derivatives are given, not found, since those of max and
+    |·| are wrong at 0.
+    """
+    rows, pixels = logits.shape
+    factors = 1.0 + jnp.exp(-jnp.abs(logits))
+    eights = jnp.pad(factors, ((0, 0), (0, -pixels % 8)), constant_values=1.0).reshape(rows, 8, -1)
+    logs = jnp.log(eights.prod(1))
+    return row_sums(jnp.maximum(logits, 0.0) - x * logits) + row_sums(logs)
+
+
+@_cross_entropy.defjvp
+def _cross_entropy_jvp(primals, tangents):
+    (logits, x), (d_logits, d_x) = primals, tangents
+    slope = (_sigmoid(logits) - x) * d_logits - logits * d_x
+    return _cross_entropy(logits, x), jnp.sum(slope, axis=-1)
 
 
 def bernoulli_nll(logits: jax.Array, x: jax.Array) -> jax.Array:
@@ -54,9 +76,8 @@ def bernoulli_nll(logits: jax.Array, x: jax.Array) -> jax.Array:
     Returns:
       `[B]` nats, summed over all axes but the first.
     """
-    logits, x = wide(logits), wide(x)
-    cross_entropy = _softplus(logits) - x * logits
-    return jnp.sum(cross_entropy.reshape(cross_entropy.shape[0], -1), axis=-1)
+    logits, x = (wide(a).reshape(len(a), -1) for a in (logits, x))
+    return _cross_entropy(logits, x.astype(logits.dtype))
 
 
 def kl_to_standard_normal(
