@@ -25,6 +25,8 @@ class Likelihood(NamedTuple):
       mean: `(outputs) -> E[x|z] [B, H, W, C]` in [0, 1].
       shared: `C -> ` further outputs that are one for all pixels and images.
       levels: how many values a pixel may take; 0 for densities.
+      masses: `(outputs) -> probabilities [B, H, W, C, levels]` of all those values, which an
+        entropy coder needs; None for densities.
     """
 
     outputs: Callable[[int], int]
@@ -32,13 +34,26 @@ class Likelihood(NamedTuple):
     mean: Callable[[jax.Array], jax.Array]
     shared: Callable[[int], int] = lambda channels: 0
     levels: int = 0
+    masses: Callable[[jax.Array], jax.Array] | None = None
 
 
 def _sum(x: jax.Array) -> jax.Array:
     return jnp.sum(x.reshape(x.shape[0], -1), axis=-1)
 
 
-BERNOULLI = Likelihood(lambda channels: channels, bernoulli_nll, jax.nn.sigmoid, levels=2)
+def bernoulli_masses(logits: jax.Array) -> jax.Array:
+    """(1 − σ(l), σ(l)), the smaller of them as exact as the larger: `[...]` → `[..., 2]`."""
+    logits = wide(logits)
+    return jnp.stack([jax.nn.sigmoid(-logits), jax.nn.sigmoid(logits)], axis=-1)
+
+
+BERNOULLI = Likelihood(
+    lambda channels: channels,
+    bernoulli_nll,
+    jax.nn.sigmoid,
+    levels=2,
+    masses=bernoulli_masses,
+)
 """x ∈ {0, 1}: p(x = 1) = σ(l)."""
 
 
@@ -173,6 +188,18 @@ def logistic_log_mass(x: jax.Array, mean: jax.Array, log_scale: jax.Array) -> ja
     return log_upper + log_lower + both
 
 
+def _logistic_masses(mean: jax.Array, log_scale: jax.Array) -> jax.Array:
+    """exp of `logistic_log_mass` at all 256 values: `[...]` → `[..., 256]`."""
+    level = jnp.arange(256).reshape(*(1,) * mean.ndim, 256)
+    x = 2.0 / 255.0 * level - 1.0
+    mean, inverse = mean[..., None], jnp.exp(-log_scale)[..., None]
+    # The product of the two sigmoids is over the product of their denominators, 1 at open ends.
+    above = jnp.where(level == 255, 0.0, jnp.exp((mean - x - 1 / 255) * inverse))
+    below = jnp.where(level == 0, 0.0, jnp.exp((x - 1 / 255 - mean) * inverse))
+    both = jnp.where((level == 0) | (level == 255), 1.0, -jnp.expm1(-2 / 255 * inverse))
+    return both / ((1.0 + above) * (1.0 + below))
+
+
 def logistic_mixture(components: int = 10) -> Likelihood:
     """A mixture of discretised logistic distributions over the 256 grey values of each pixel.
 
@@ -215,7 +242,25 @@ def logistic_mixture(components: int = 10) -> Likelihood:
             x = jnp.sum(weights * jnp.clip(moved, -1, 1), -1)
         return jnp.clip(0.5 + 0.5 * x, 0.0, 1.0)
 
-    return Likelihood(outputs_for, nll, mean, levels=256)
+    def masses(outputs: jax.Array) -> jax.Array:
+        logits, means, log_scales = _mixture_parts(wide(outputs), components)
+        if means.shape[-2] != 1:
+            raise ValueError(
+                "the mixture gives no table of masses for colours, as green and blue depend on the "
+                "channels before them"
+            )
+        weights = jax.nn.softmax(logits)[..., None, :]
+
+        def add(total: jax.Array, component: tuple[jax.Array, ...]) -> tuple[jax.Array, None]:
+            weight, mean, log_scale = component
+            return total + weight[..., None] * _logistic_masses(mean, log_scale), None
+
+        # One component after the other, so that no table of all of them is ever in memory: a tenth
+        # of the time on a CPU.
+        each = [jnp.moveaxis(a, -1, 0) for a in (weights, means, log_scales)]
+        return jax.lax.scan(add, jnp.zeros((*means.shape[:-1], 256), means.dtype), tuple(each))[0]
+
+    return Likelihood(outputs_for, nll, mean, levels=256, masses=masses)
 
 
 LOGISTIC_MIXTURE = logistic_mixture()

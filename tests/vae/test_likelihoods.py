@@ -152,3 +152,33 @@ def test_the_mixtures_mean_is_that_of_its_masses_where_it_is_narrow():
     # weights ¼ and ¾, means −0.5 and 0.5, scales e⁻⁵
     outputs = jnp.array([0.0, np.log(3), -0.5, 0.5, -5, -5]).reshape(1, 1, 1, 6)
     assert float(likelihood.mean(outputs)[0, 0, 0, 0]) == pytest.approx(0.625, abs=1e-6)
+
+
+@pytest.mark.parametrize("likelihood", [vae.BERNOULLI, vae.logistic_mixture(3)])
+def test_masses_are_those_of_the_likelihood_and_sum_to_one(likelihood):
+    rng = np.random.default_rng(2)
+    # Components from the narrowest to some that are far wider than the range, and beside it.
+    outputs = jnp.float32(5 * rng.normal(size=(1, 40, 2, likelihood.outputs(1))))
+    masses = np.asarray(likelihood.masses(outputs), np.float64)
+    assert masses.shape == (1, 40, 2, 1, likelihood.levels)
+    np.testing.assert_allclose(masses.sum(-1), 1, atol=2e-6)
+    cells = outputs.reshape(-1, 1, 1, 1, outputs.shape[-1])
+    nll = jax.jit(jax.vmap(likelihood.nll, (0, None)))
+    for level in range(0, likelihood.levels, 1 if likelihood.levels == 2 else 5):
+        x = jnp.full((1, 1, 1, 1), level / (likelihood.levels - 1))
+        expected = np.exp(-np.asarray(nll(cells, x), np.float64)).reshape(masses.shape[:-1])
+        np.testing.assert_allclose(masses[..., level], expected, rtol=1e-3, atol=1e-12)
+
+
+def test_masses_exist_at_scales_beyond_floats():
+    outputs = jnp.zeros((1, 1, 1, 3)).at[..., 2].set(jnp.array(1e4))
+    masses = np.asarray(vae.logistic_mixture(1).masses(outputs))
+    np.testing.assert_allclose(masses[0, 0, 0, 0, [0, 255]], 0.5)
+    assert masses[..., 1:-1].sum() == 0
+
+
+def test_there_is_no_table_of_masses_for_colours_or_densities():
+    with pytest.raises(ValueError, match="depend on the channels before"):
+        vae.LOGISTIC_MIXTURE.masses(jnp.zeros((1, 2, 2, vae.LOGISTIC_MIXTURE.outputs(3))))
+    assert vae.GAUSSIAN.masses is None
+    assert vae.CONTINUOUS_BERNOULLI.masses is None
