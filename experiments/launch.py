@@ -40,11 +40,15 @@ def report_errors(command: Callable[[], None]) -> NoReturn:
     sys.exit(code)
 
 
-def parse(arguments: Sequence[str]) -> list[str]:
+def parse(arguments: Sequence[str], names: Sequence[str] = ()) -> list[str]:
     """Parses absl flags; what does not exist or does not parse ends in one line and code 2.
 
+    Args:
+      arguments: the program's name and its arguments.
+      names: of those arguments that are no flags, each of which must be given.
+
     Returns:
-      What is left: the program's name.
+      What is left: the program's name, and an argument for each of `names`.
     """
     try:
         left = flags.FLAGS(list(arguments))
@@ -53,8 +57,12 @@ def parse(arguments: Sequence[str]) -> list[str]:
     except flags.Error as error:
         print(f"error: {error}; see --help", file=sys.stderr)
         sys.exit(BAD_INPUT)
-    if len(left) > 1:
-        print(f"error: unexpected argument {left[1]!r}; options begin with --", file=sys.stderr)
+    if len(left) > 1 + len(names):
+        extra = left[1 + len(names)]
+        print(f"error: unexpected argument {extra!r}; options begin with --", file=sys.stderr)
+        sys.exit(BAD_INPUT)
+    if len(left) < 1 + len(names):
+        print(f"error: {names[len(left) - 1]} is missing; see --help", file=sys.stderr)
         sys.exit(BAD_INPUT)
     logging.set_verbosity(logging.WARNING)  # JAX narrates its search for accelerators
     return left

@@ -20,6 +20,7 @@ from experiments import launch
 from experiments.experiment import Experiment, Task
 from experiments.vae_judge import TRAINING, Judge, binarised
 from experiments.vae_options import PRESETS, VaeOptions, to_config
+from experiments.vae_pictures import pictures
 
 
 def algorithm(options: VaeOptions, facts: dict) -> Algorithm:
@@ -31,21 +32,6 @@ def task(options: VaeOptions, images: Images, facts: dict, algorithm: Algorithm)
     """Trains on the images; judges by bound and likelihood of held-out ones."""
     config = to_config(options, facts)
     judge = Judge(images, config, options.k)
-    networks = judge.networks
-
-    def pictures(state):
-        decode = jax.jit(lambda z: config.likelihood.mean(networks.decode(state.ema, z)))
-        shown = judge.bounded[:50]
-        means = networks.encode(state.ema, shown).q.mean
-        pairs = np.stack([shown, decode(means)], 1)
-        found = {
-            "samples": shared.grid(algorithm.sample(state, judge.key, 100), 10),
-            "reconstructions": shared.grid(pairs.reshape(-1, *facts["image_shape"]), 10),
-        }
-        if options.latent_size == 2:
-            found["manifold"] = shared.grid(decode(shared.normal_quantiles(15)), 15)
-        return found
-
     train = images.train
     if options.binarisation == "static":
         train = binarised(train, TRAINING)
@@ -56,7 +42,7 @@ def task(options: VaeOptions, images: Images, facts: dict, algorithm: Algorithm)
         examples=len(train),
         evaluate=judge.bound,
         references=judge.references,
-        pictures=pictures,
+        pictures=lambda state: pictures(state, judge, algorithm),
         costly=judge.likelihood,
     )
 

@@ -47,16 +47,17 @@ class Judge:
         self.bounded = jnp.asarray(grey) if textbook else self.x
         self._train = images.train
 
-    def _batch(self, x: jax.Array) -> vae.Batch:
-        return vae.Batch(x, self.labels)
+    def batch(self, x: jax.Array, count: int | None = None) -> vae.Batch:
+        """Held-out images with their labels, where the model is told them; the first `count`."""
+        return vae.Batch(x, None if self.labels is None else self.labels[:count])
 
     def bound(self, state: State) -> dict[str, float]:
         """The negative ELBO and its terms."""
-        return vae.heldout_elbo(state.ema, self._batch(self.bounded), self.key, **self.model)
+        return vae.heldout_elbo(state.ema, self.batch(self.bounded), self.key, **self.model)
 
     def likelihood(self, state: State) -> dict[str, float]:
         """−log p by importance sampling, bits for each value of a pixel, and active latents."""
-        batch = self._batch(self.x)
+        batch = self.batch(self.x)
         nll = vae.heldout_nll(state.ema, batch, self.key, **self.model, k=self.k)
         usage = vae.latent_usage(state.ema, batch, self.key, networks=self.networks)
         active = vae.active_units(usage)

@@ -50,7 +50,8 @@ class VaeOptions(ImageOptions):
     pseudo_inputs: int = option(500, "Components of the VampPrior.")
     conditional: bool = option(False, "Tell encoder and decoder the class of each image.")
     latent_size: int = option(2, "Dimensions of the latent space.")
-    width: int = option(128, "Hidden units of a layer, or channels.")
+    width: int = option(128, "Hidden units of a layer, or channels next to the image.")
+    layers: int = option(1, "Layers of latents, of --preset=ladder.")
     decay: bool = option(False, "Bring the learning rate down to a hundredth, along half a cosine.")
     ema_decay: float = option(
         0.999, "Of the averaged parameters that are judged, per step; 0 keeps none.", least=0
@@ -72,8 +73,21 @@ CONFIGS = {
     "textbook": vae.TEXTBOOK,
     "gated": vae.GATED,
     "iwae": vae.IWAE,
+    "conv": vae.CONV,
+    "ladder": vae.LADDER,
 }
 _DEFAULT = VaeOptions(steps=10_000, learning_rate=2e-3)
+_CONVOLUTIONAL = dataclasses.replace(
+    _DEFAULT,
+    width=32,
+    learning_rate=1e-3,
+    batch_size=64,
+    steps=3000,
+    eval_every=500,
+    checkpoint_every=500,
+    log_every=50,
+    steps_per_dispatch=10,
+)
 PRESETS = {
     "default": _DEFAULT,
     "textbook": dataclasses.replace(
@@ -91,6 +105,10 @@ PRESETS = {
         batch_size=100,
         objective="iwae",
         samples=5,
+    ),
+    "conv": dataclasses.replace(_CONVOLUTIONAL, preset="conv", latent_size=40),
+    "ladder": dataclasses.replace(
+        _CONVOLUTIONAL, preset="ladder", latent_size=8, layers=4, free_nats=0.5, warmup_steps=500
     ),
 }
 
@@ -132,12 +150,19 @@ def to_config(options: VaeOptions, facts: dict[str, Any]) -> Config:
     if not options.ema_decay < 1:
         raise InputError(f"--ema_decay must be below 1, got {options.ema_decay}")
     preset = CONFIGS[options.preset]
+    size = {"width": options.width}
+    if options.preset == "ladder":
+        size["layers"] = options.layers
+        if options.prior != "normal":
+            raise InputError("--prior=vamp is of one layer of latents; a ladder learns its prior")
+    elif options.layers > 1:
+        raise InputError(f"--layers={options.layers} needs --preset=ladder")
     try:
         config = dataclasses.replace(
             preset,
             image_shape=tuple(facts["image_shape"]),
             classes=facts["classes"] if options.conditional else 0,
-            architecture=partial(preset.architecture, width=options.width),
+            architecture=partial(preset.architecture, **size),
             latent_size=options.latent_size,
             likelihood=LIKELIHOODS[options.likelihood],
             objective=_objective(options),

@@ -1,7 +1,7 @@
 """Variational autoencoders. `make(Config())` is the front door; `step` is the algorithm."""
 
 from aigc_jax.optim import State
-from aigc_jax.vae.config import GATED, IWAE, TEXTBOOK, Config, make, networks_of
+from aigc_jax.vae.config import CONV, GATED, IWAE, LADDER, TEXTBOOK, Config, make, networks_of
 from aigc_jax.vae.evaluate import (
     Usage,
     active_units,
@@ -31,7 +31,7 @@ from aigc_jax.vae.losses import (
 )
 from aigc_jax.vae.marginal import importance_sampled_nll, log_weights
 from aigc_jax.vae.model import Batch, Draw, Gaussian, Networks, binarise, reparameterise
-from aigc_jax.vae.networks import convolutional, mlp, one_layer
+from aigc_jax.vae.networks import Context, convolutional, ladder, mlp, one_layer
 from aigc_jax.vae.objectives import Terms, dreg, elbo, iwae
 from aigc_jax.vae.priors import STANDARD_NORMAL, Prior, mixture_log_density, vamp_prior
 from aigc_jax.vae.step import Info, init, sample, step
@@ -39,14 +39,17 @@ from aigc_jax.vae.step import Info, init, sample, step
 __all__ = [
     "BERNOULLI",
     "CONTINUOUS_BERNOULLI",
+    "CONV",
     "GATED",
     "GAUSSIAN",
     "IWAE",
+    "LADDER",
     "LOGISTIC_MIXTURE",
     "STANDARD_NORMAL",
     "TEXTBOOK",
     "Batch",
     "Config",
+    "Context",
     "Draw",
     "Gaussian",
     "Info",
@@ -75,6 +78,7 @@ __all__ = [
     "init",
     "iwae",
     "kl_to_standard_normal",
+    "ladder",
     "latent_usage",
     "log_weights",
     "logistic_log_mass",

@@ -12,7 +12,7 @@ from aigc_jax import optim
 from aigc_jax.algorithm import Algorithm, Keys
 from aigc_jax.vae.likelihoods import BERNOULLI, Likelihood
 from aigc_jax.vae.model import Networks, binarise
-from aigc_jax.vae.networks import mlp
+from aigc_jax.vae.networks import convolutional, ladder, mlp
 from aigc_jax.vae.objectives import Objective, elbo, iwae
 from aigc_jax.vae.priors import vamp_prior
 from aigc_jax.vae.step import init, sample, step
@@ -73,6 +73,18 @@ IWAE = Config(
     learning_rate=1e-3,
 )
 """Burda et al. 2016, one layer of latents: two tanh layers of 200, 50 latents."""
+
+CONV = Config(architecture=partial(convolutional, width=32), latent_size=40, learning_rate=1e-3)
+"""Strided convolutions and a residual block each way, 40 latents."""
+
+LADDER = Config(
+    architecture=partial(ladder, width=32, layers=4),
+    latent_size=8,
+    objective=partial(elbo, free_nats=0.5),
+    warmup_steps=500,
+    learning_rate=1e-3,
+)
+"""Four layers of latents on two grids, inferred from the top down."""
 
 
 def networks_of(config: Config) -> Networks:

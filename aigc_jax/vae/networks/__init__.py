@@ -1,7 +1,8 @@
 """Encoders and decoders, a file for each architecture, handed out as pure functions."""
 
-from aigc_jax.vae.networks.common import one_layer
+from aigc_jax.vae.networks.common import Context, one_layer
 from aigc_jax.vae.networks.convolutional import convolutional
+from aigc_jax.vae.networks.ladder import ladder
 from aigc_jax.vae.networks.mlp import mlp
 
-__all__ = ["convolutional", "mlp", "one_layer"]
+__all__ = ["Context", "convolutional", "ladder", "mlp", "one_layer"]
