@@ -1,12 +1,14 @@
 """Judges a run on its held-out data, beside trivial baselines.
 
     python -m experiments.evaluate --workdir=runs/vae-mnist5k-default
+    python -m experiments.evaluate --workdir=runs/vae-mnist-iwae --k=5000
 
 The newest checkpoint is judged, or with --checkpoint=best that of the lowest held-out score, where
 the experiment has one. The figures are printed, and written as JSON with --out.
 """
 
 import json
+from typing import Any
 
 from absl import app, flags
 
@@ -28,14 +30,19 @@ TEXT = flags.DEFINE_string("text", None, "Where the run's text is, if no longer 
 CLASSIFIER = flags.DEFINE_string(
     "classifier", None, "Where the classifier's run is that judged, if no longer where it was."
 )
+K = flags.DEFINE_integer(
+    "k", None, "Importance samples of a VAE's likelihood, in place of the run's own number."
+)
 OUT = flags.DEFINE_string(
     "out", None, "JSON file to write the figures to, replaced when it exists."
 )
 
 
-def evaluate(workdir: str, checkpoint: str = "newest", **changes: str | None) -> dict:
+def evaluate(workdir: str, checkpoint: str = "newest", **changes: Any) -> dict:
     """All held-out figures of the run's checkpoint, its baselines and floors, by name."""
     run = open_run(workdir, checkpoint, **changes)
+    if changes.get("k") is not None and not hasattr(run.options, "k"):
+        raise InputError(f"--k is of a VAE's likelihood; the run in {workdir} has none")
     data = run.experiment.load(run.options)
     check_data(describe_data(data), run.config, workdir)
     task = run.experiment.task(run.options, data, run.facts, run.algorithm)
@@ -63,8 +70,12 @@ def main(_: list[str]) -> None:
         if not WORKDIR.value:
             raise InputError("--workdir is required; see --help")
         out = check_out(OUT.value) if OUT.value else None
-        moved = {"data_dir": DATA_DIR.value, "images": IMAGES.value, "text": TEXT.value}
-        moved["classifier"] = CLASSIFIER.value
+        moved: dict[str, Any] = {
+            "data_dir": DATA_DIR.value,
+            "images": IMAGES.value,
+            "text": TEXT.value,
+        }
+        moved |= {"classifier": CLASSIFIER.value, "k": K.value}
         figures = evaluate(WORKDIR.value, CHECKPOINT.value, **moved)
         print(f"{WORKDIR.value} at step {figures['step']}\n{table(figures)}")
         if out:

@@ -153,6 +153,8 @@ def to_config(options: VaeOptions, facts: dict[str, Any]) -> Config:
     size = {"width": options.width}
     if options.preset == "ladder":
         size["layers"] = options.layers
+        if options.objective == "dreg":
+            raise InputError("--objective=dreg is of one layer of latents; take elbo or iwae")
         if options.prior != "normal":
             raise InputError("--prior=vamp is of one layer of latents; a ladder learns its prior")
     elif options.layers > 1:

@@ -144,6 +144,20 @@ def test_the_grid_is_far_below_the_posteriors_width_and_means_beyond_it_are_cut(
     np.testing.assert_allclose(std, np.exp(-2.0) * PER_UNIT, rtol=1e-6)
 
 
+@pytest.mark.parametrize("std", [0.3, 2.0, 13.0, 100.0, 256.0])
+def test_points_are_drawn_from_the_posterior_and_none_far_from_it(std, rng):
+    words = rng.integers(1, 2**32, 300_000, dtype=np.uint32)
+    mean = rng.uniform(-BOUND, BOUND, (300, 400)) * PER_UNIT
+    stack, widths = bitsback._Stack(words), np.full(mean.shape, std)
+    points = stack.pop_posterior(mean, widths)
+    deviations = (points - mean) / np.sqrt(std**2 + 1 / 12)
+    assert np.abs(deviations).max() < 6  # of 120,000
+    assert deviations.mean() == pytest.approx(0, abs=4 / np.sqrt(deviations.size))
+    assert deviations.std() == pytest.approx(1, rel=0.01)
+    stack.push_posterior(points, mean, widths)
+    np.testing.assert_array_equal(stack.words(), words)
+
+
 @pytest.mark.parametrize("log_variance", [-1000.0, 1000.0])
 def test_widths_beyond_reason_are_cut_and_code_exactly(log_variance, digits):
     coder = coder_of(2, lanes=2, spread=1e4, log_variance=log_variance)[0]
