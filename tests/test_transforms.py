@@ -71,7 +71,9 @@ def gan_preset(config, side=8, **architecture):
 
 def vae_preset(config, architecture=vae.mlp, **changes):
     """A preset on small images, with SGD in place of Adam."""
-    size = {"width": 7} | {k: changes.pop(k) for k in ("depth", "activation") if k in changes}
+    size = {"width": 7} | {
+        k: changes.pop(k) for k in ("width", "depth", "activation") if k in changes
+    }
     changes = {"image_shape": (6, 5, 1), "architecture": partial(architecture, **size)} | changes
     return vae.make(dataclasses.replace(config, **changes), tx=optax.sgd(0.01))
 
@@ -110,6 +112,16 @@ GREY = {
     "objective": partial(vae.dreg, samples=3),
 }
 
+# Real numbers; layers of latents on two grids.
+REAL = {
+    "image_shape": (8, 8, 1),
+    "width": 3,
+    "latent_size": 3,
+    "likelihood": vae.GAUSSIAN,
+    "pixels": vae.dequantise,
+}
+STAIRS = {"image_shape": (16, 16, 1), "width": 2, "latent_size": 2, "warmup_steps": 1}
+
 SIZES = {"context": 8, "layers": 1, "heads": 2, "width": 12}
 
 FAMILIES = {
@@ -128,6 +140,11 @@ FAMILIES = {
     "vae-gated": (vae_preset(vae.GATED, **FREE, activation=None), image_batches),
     "vae-iwae": (vae_preset(vae.IWAE, latent_size=3, depth=2), image_batches),
     "vae-classes": (vae_preset(vae.Config(), **GREY), labelled_grey_batches),
+    "vae-conv": (vae_preset(vae.CONV, vae.convolutional, **REAL), square_batches),
+    "vae-ladder": (
+        vae_preset(vae.LADDER, partial(vae.ladder, layers=2), **STAIRS),
+        partial(square_batches, side=16),
+    ),
     "classifier": (classifier.make(CLASSIFIER, tx=SGD), digit_batches),
     "lm": (transformer.make(transformer.Config(11, **SIZES), tx=SGD), token_batches),
     "lm-textbook": (transformer.make(transformer.textbook(11, **SIZES), tx=SGD), token_batches),
@@ -136,7 +153,7 @@ FAMILIES = {
 
 # Operation by operation, the four steps of a convolutional network take most of a minute, so that
 # their reference is jit's; that jit changes nothing is shown by the perceptrons.
-COMPILED = {"gan-dcgan", "gan-wgan_gp", "gan-sngan", "gan-r3gan"}
+COMPILED = {"vae-conv", "vae-ladder", "gan-dcgan", "gan-wgan_gp", "gan-sngan", "gan-r3gan"}
 
 
 def nth(tree, i):
