@@ -2,8 +2,14 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import pytest
 
-from aigc_jax import vae
+from aigc_jax import parallel, vae
+from aigc_jax.errors import InputError
+from aigc_jax.vae.networks.mlp import Gated
+
+KEY = jax.random.key(0)
 
 
 def count(params):
@@ -37,3 +43,90 @@ def test_the_textbook_preset_is_the_articles():
     assert (config.architecture, config.objective) == (vae.mlp, vae.elbo)
     assert config.pixels is None
     assert config.ema_decay == 0
+
+
+def test_a_gated_layer_is_its_formula():
+    layer = Gated(3)
+    x = jax.random.normal(KEY, (4, 5))
+    variables = layer.init(KEY, x)
+    dense = jax.tree.leaves(variables)  # bias [6], kernel [5, 6]
+    y = np.asarray(x, np.float64) @ np.asarray(dense[1], np.float64) + np.asarray(dense[0])
+    expected = y[:, :3] / (1 + np.exp(-y[:, 3:]))
+    np.testing.assert_allclose(layer.apply(variables, x), expected, rtol=1e-5)
+
+
+def test_log_variances_are_kept_within_their_bounds():
+    networks = vae.networks_of(vae.GATED)
+    params = jax.tree.map(lambda p: 50 * p, networks.init(KEY))
+    q = networks.encode(params, jax.random.uniform(KEY, (9, 28, 28, 1))).q
+    assert (float(q.log_variance.min()), float(q.log_variance.max())) == (-6, 2)
+
+
+CONDITIONAL = {
+    "mlp": vae.mlp((8, 8, 1), latent_size=3, classes=4, width=5),
+    "conv": vae.convolutional((8, 8, 1), latent_size=3, classes=4, width=3),
+    "ladder": vae.ladder((8, 8, 1), latent_size=2, classes=4, width=3, layers=2),
+}
+
+
+@pytest.mark.parametrize("name", CONDITIONAL)
+def test_labels_reach_posterior_and_decoder(name):
+    networks = CONDITIONAL[name]
+    # Layers that begin at zero are moved away from it.
+    params = jax.tree.map(lambda p: p + 0.1, jax.jit(networks.init)(KEY))
+    x, keys = jnp.full((2, 8, 8, 1), 0.5), parallel.example_keys(KEY, 2)
+    zeros, ones = jnp.zeros(2, jnp.int32), jnp.ones(2, jnp.int32)
+
+    @jax.jit
+    def both(labels_q, labels_p):
+        drawn = networks.draw(params, networks.encode(params, x, labels_q), keys)
+        return drawn.log_q - drawn.log_p, networks.decode(params, drawn.z, labels_p)
+
+    told, outputs = both(zeros, zeros)
+    assert (told != both(ones, zeros)[0]).all()
+    assert (outputs != both(zeros, ones)[1]).any((1, 2, 3)).all()
+
+
+def test_a_ladders_divergence_is_the_expectation_of_its_samples():
+    """Layer by layer: E[log q − log p] = E[KL(q ‖ p)], the layers above drawn from q."""
+    networks = vae.ladder((8, 8, 1), latent_size=1, width=2, layers=2)
+    noise = jax.random.normal(jax.random.key(1), (2000,))
+    leaves, tree = jax.tree.flatten(jax.jit(networks.init)(KEY))
+    moved = [p + 0.3 * noise[: p.size].reshape(p.shape) for p in leaves]
+    params = jax.tree.unflatten(tree, moved)
+    x = jnp.broadcast_to(jax.random.uniform(KEY, (1, 8, 8, 1)), (4000, 8, 8, 1))
+
+    @jax.jit
+    def draw(x):
+        drawn = networks.draw(
+            params, networks.encode(params, x), parallel.example_keys(KEY, len(x))
+        )
+        return drawn.log_q - drawn.log_p, jnp.concatenate(drawn.kl, -1).sum(-1)
+
+    sampled, closed = (np.asarray(a, np.float64) for a in draw(x))
+    difference = sampled - closed
+    assert closed.mean() > 1
+    assert abs(difference.mean()) < 4 * difference.std() / np.sqrt(len(x))
+
+
+def test_a_ladder_begins_with_posterior_and_prior_alike():
+    networks = vae.ladder((16, 16, 1), latent_size=2, width=2, layers=3)
+    params = jax.jit(networks.init)(KEY)
+    context = networks.encode(params, jnp.ones((2, 16, 16, 1)))
+    drawn = jax.jit(networks.draw)(params, context, parallel.example_keys(KEY, 2))
+    # Two layers on 4×4 and one on 8×8, of two latents a cell.
+    assert [layer.shape[1:] for layer in drawn.z.layers] == [(4, 4, 2), (4, 4, 2), (8, 8, 2)]
+    assert networks.latent_size == sum(layer.shape[1] for layer in drawn.kl) == 192
+    np.testing.assert_array_equal(np.concatenate(drawn.kl, -1), 0)
+
+
+def test_a_ladder_has_no_dreg():
+    networks = CONDITIONAL["ladder"]
+    with pytest.raises(ValueError, match="one layer of latents"):
+        networks.draw({}, None, None, path=lambda z: z)
+
+
+@pytest.mark.parametrize("make", [vae.convolutional, vae.ladder])
+def test_sizes_that_do_not_halve_are_refused(make):
+    with pytest.raises(InputError, match="30x30"):
+        make((30, 30, 1))
