@@ -17,7 +17,7 @@ _REACH = 3.0  # standard deviations of the prior, either way
 
 
 def pictures(state: State, judge: Judge, algorithm: Algorithm) -> dict[str, Any]:
-    """The pictures by name, each a grid of images.
+    """The pictures by name, each a grid of images; and the latents, a table as text.
 
     Args:
       state: of the algorithm.
@@ -36,11 +36,13 @@ def pictures(state: State, judge: Judge, algorithm: Algorithm) -> dict[str, Any]
     keys = example_keys(judge.key, len(shown.images))
     z = context.q.mean if flat else jax.jit(networks.draw)(params, context, keys).z
     pairs = np.stack([np.clip(shown.images, 0, 1), decode(z, shown.labels)], 1)
-    found = {
+    found: dict[str, Any] = {
         "samples": shared.grid(_samples(state, judge, algorithm), _COLUMNS),
         "reconstructions": shared.grid(pairs.reshape(-1, *pairs.shape[2:]), _COLUMNS),
     }
-    if not flat:
+    usage = vae.latent_usage(params, judge.batch(judge.bounded), judge.key, networks=networks)
+    found["latents"] = latents_text(usage)
+    if usage.variance is None:
         return found
 
     def rows(z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
@@ -53,7 +55,7 @@ def pictures(state: State, judge: Judge, algorithm: Algorithm) -> dict[str, Any]
     if judge.config.latent_size == 2 and labels is None:
         found["manifold"] = shared.grid(decode(shared.normal_quantiles(15), None), 15)
     else:
-        found["traversals"] = rows(*traversals(means[0], means.var(0), _first(labels, 1)))
+        found["traversals"] = rows(*traversals(means[0], usage.variance, _first(labels, 1)))
     return found
 
 
@@ -69,6 +71,19 @@ def between(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     """Straight lines from latents to latents, at even steps: `[N, Z]` twice → `[N, 10, Z]`."""
     share = np.linspace(0, 1, _COLUMNS, dtype=np.float32)[None, :, None]
     return (1 - share) * start[:, None] + share * end[:, None]
+
+
+def latents_text(usage: vae.Usage, most: int = 100) -> str:
+    """What each latent says, the most talkative first: a line each, of at most `most`."""
+    order = np.argsort(-usage.kl_nats)[:most]
+    lines = ["latent  KL nats  variance of its posterior mean"]
+    for j in order:
+        variance = "" if usage.variance is None else f"{usage.variance[j]:9.4f}"
+        lines.append(f"{j:6d}  {usage.kl_nats[j]:7.4f}  {variance}".rstrip())
+    rest = len(usage.kl_nats) - len(order)
+    if rest:
+        lines.append(f"and {rest} more, of {np.sort(usage.kl_nats)[:rest].sum():.4f} nats in all")
+    return "\n".join(lines) + "\n"
 
 
 def traversals(

@@ -44,6 +44,17 @@ def test_continuous_bernoulli_derivative_is_mean_minus_x_also_at_zero():
     np.testing.assert_allclose(vae.continuous_bernoulli_mean(jnp.float32(LOGITS)), mean, rtol=2e-4)
 
 
+@pytest.mark.parametrize("logit", [-9e-3, 2e-3, 8e-3])
+def test_continuous_bernoulli_has_its_second_order_near_zero(logit):
+    """A(l) = l/2 + l²/24 and A′(l) = ½ + l/12, up to fourth order."""
+    one = jnp.full((1, 1), logit)
+    normaliser = np.log(np.expm1(logit) / logit)
+    at_ends = [vae.continuous_bernoulli_nll(one, jnp.full((1, 1), x))[0] for x in (0.0, 1.0)]
+    np.testing.assert_allclose(at_ends, [normaliser, normaliser - logit], rtol=1e-5)
+    mean = float(vae.continuous_bernoulli_mean(one)[0, 0])
+    assert mean - 0.5 == pytest.approx(logit / 12, rel=1e-3)
+
+
 def test_gaussian_nll_has_one_scale_for_each_channel():
     rng = np.random.default_rng(0)
     mean, x, log_variance = rng.normal(size=(2, 3, 3, 2)), rng.random((2, 3, 3, 2)), [-1.0, 0.5]
