@@ -31,7 +31,7 @@ from aigc_jax.vae.coder import BOUND, PER_UNIT, Coder
 MOST_LANES = 64
 _TABLE = 2**24  # probabilities in memory at a time, at most
 _GROWTH = 8  # a turn is of an eighth of the images before it, at most
-_LOWEST, _HIGHEST = -PER_UNIT * BOUND, PER_UNIT * BOUND - 1  # points of the grid
+_FARTHEST = PER_UNIT * BOUND  # points between 0 and the farthest mean
 _PRECISION = 24  # bits of the coder's probabilities: the most that a symbol takes
 _USUAL = 12  # bits that a latent takes off the stack, hardly ever more: all points alike
 
@@ -81,10 +81,11 @@ class _Stack:
     """The stack of bits, and the distributions that go onto it."""
 
     def __init__(self, words: np.ndarray):
-        stream = _entropy_coder()
+        self._stream = stream = _entropy_coder()
         self._coder = stream.stack.AnsCoder(words)
-        self._grid = stream.model.QuantizedGaussian(_LOWEST, _HIGHEST)
-        self._prior = stream.model.QuantizedGaussian(_LOWEST, _HIGHEST, 0.0, float(PER_UNIT))
+        # A mean lies within the bound, and a point no farther from it than that again.
+        farthest = 2 * _FARTHEST
+        self._prior = stream.model.QuantizedGaussian(-farthest, farthest, 0.0, float(PER_UNIT))
         self._table = stream.model.Categorical(perfect=False)
         self._bits = stream.model.Uniform(2**16)
 
@@ -96,10 +97,30 @@ class _Stack:
         self._coder.encode_reverse(bits ^ noise.astype(np.int32), self._bits)
 
     def pop_posterior(self, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
-        return self._popped(self._coder.decode(self._grid, mean.ravel(), std.ravel()), mean.shape)
+        points = np.rint(mean).astype(np.int32)
+        for group, _, grid in self._groups(std):
+            rest = mean[group] - points[group]
+            points[group] += self._popped(self._coder.decode(grid, rest, std[group]), rest.shape)
+        return points
 
     def push_posterior(self, points: np.ndarray, mean: np.ndarray, std: np.ndarray) -> None:
-        self._coder.encode_reverse(points.ravel(), self._grid, mean.ravel(), std.ravel())
+        nearest = np.rint(mean)
+        for group, reach, grid in reversed(self._groups(std)):
+            offsets = (points[group] - nearest[group]).astype(np.int32)
+            if np.abs(offsets).max() > reach:
+                raise InputError("a latent lies where none can have been drawn")
+            rest = mean[group] - nearest[group]
+            self._coder.encode_reverse(offsets, grid, rest, std[group])
+
+    def _groups(self, std: np.ndarray) -> list[tuple[np.ndarray, int, Any]]:
+        """Latents of about the same σ, and a grid around their means that reaches 8 to 16 σ.
+
+        The coder gives each point of a grid 2⁻²⁴ of the mass at least. On a grid as wide as the
+        prior's, one latent in 4,000 would land anywhere, and its image cost twice as much.
+        """
+        reach = np.exp2(np.ceil(np.log2(8 * std))).clip(8, _FARTHEST)
+        quantised = self._stream.model.QuantizedGaussian
+        return [(reach == r, int(r), quantised(-int(r), int(r))) for r in np.unique(reach)]
 
     def pop_prior(self, shape: tuple[int, int]) -> np.ndarray:
         return self._popped(self._coder.decode(self._prior, shape[0] * shape[1]), shape)

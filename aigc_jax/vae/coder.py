@@ -18,8 +18,7 @@ from aigc_jax.vae.model import Networks
 from aigc_jax.vae.networks.common import Context
 
 PER_UNIT = 256  # points of the grid of z in a unit: steps well below a posterior's σ
-BOUND = 8  # the grid reaches from −8 up to 8. With 24-bit probabilities, its 4,096 points cost
-# 4096 · 2⁻²⁴ of the mass, 0.0004 bits for each latent.
+BOUND = 8  # means are cut to −8 and 8; the prior has 10⁻¹⁵ of its mass beyond
 _LOG_VARIANCES = (-14.0, 6.0)  # between which log σ² of q is cut
 
 
