@@ -26,11 +26,19 @@ class ProgressReport:
       title: the run's name.
       start, steps: where it begins and ends.
       console: where to; standard error when None.
+      unit: what is counted.
     """
 
-    def __init__(self, title: str, start: int, steps: int, console: Console | None = None):
+    def __init__(
+        self,
+        title: str,
+        start: int,
+        steps: int,
+        console: Console | None = None,
+        unit: str = "steps",
+    ):
         self._console = console or Console(stderr=True, highlight=False)
-        self._title, self._steps = title, steps
+        self._title, self._steps, self._unit = title, steps, unit
         self._origin: tuple[float, int] | None = None  # after the first dispatch, which compiles
         self._step = start
         self._bar: Progress | None = None
@@ -72,7 +80,7 @@ class ProgressReport:
             self._origin = (time.monotonic(), step)
         rate = self._rate()
         if self._bar:
-            shown = f"{rate:.4g} steps/s" if rate else "compiling"
+            shown = f"{rate:.4g} {self._unit}/s" if rate else "compiling"
             self._bar.update(self._task, completed=step, rate=shown)
 
     def figures(self, step: int, split: str, values: dict[str, float]) -> None:
@@ -81,7 +89,7 @@ class ProgressReport:
             self._bar.update(self._task, figures=f"{split}: {figures_line(values)}")
             return
         rate = self._rate()
-        speed = f"  {rate:.4g} steps/s  ETA {_clock((self._steps - step) / rate)}" if rate else ""
+        speed = f"  {rate:.4g} {self._unit}/s  ETA {_clock((self._steps - step) / rate)}" if rate else ""
         self.note(f"{self._title} {step}/{self._steps}  {split}: {figures_line(values)}{speed}")
 
     def note(self, message: str) -> None:

@@ -163,7 +163,7 @@ def _images_with_labels(images_file: Path, labels_file: Path) -> tuple[np.ndarra
 
 
 def read_idx(path: Path, dimensions: int) -> np.ndarray:
-    """Reads a gzipped IDX file of unsigned bytes.
+    """Reads an IDX file of unsigned bytes, gzipped where its name ends in .gz.
 
     The format: two zero bytes, the type (8 for uint8), the number of dimensions, each size as a
     big-endian uint32, then the bytes in row-major order.
@@ -180,8 +180,9 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
         than its header says.
     """
     try:
-        with gzip.open(path) as stream:
-            content = stream.read()
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
     except gzip.BadGzipFile as error:
         raise InputError(f"{path}: not a gzip file, or damaged ({error})") from error
     except EOFError as error:

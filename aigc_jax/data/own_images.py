@@ -46,13 +46,7 @@ def load_own_images(path: str) -> Images:
     """
     if not path:
         raise InputError("--images is empty; name an .npz file or a folder of images")
-    if not os.path.isdir(path) and not os.path.isfile(path):
-        raise InputError(f"{path}: no such file or folder")
-    read = _from_folder if os.path.isdir(path) else _from_npz
-    try:
-        images, labels = read(Path(path))
-    except MemoryError as error:
-        raise InputError(f"{path}: its images do not fit into the memory") from error
+    images, labels = read_images(path, FEWEST)
     order = np.random.default_rng(len(images)).permutation(len(images))
     train, heldout = np.split(order, [-(len(images) // 10)])
     name = Path(os.path.abspath(path)).stem
@@ -61,9 +55,31 @@ def load_own_images(path: str) -> Images:
     return Images(name, images[train], labels[train], images[heldout], labels[heldout])
 
 
-def _check_count(place: Path, images: int) -> None:
-    if images < FEWEST:
-        raise InputError(f"{place}: holds {images} images; at least {FEWEST} are needed")
+def read_images(path: str, fewest: int = 1) -> tuple[np.ndarray, np.ndarray | None]:
+    """All images of an .npz file or of a folder in their order, and their labels, if any.
+
+    Args:
+      path: as `load_own_images` takes it.
+      fewest: how many there must be.
+
+    Returns:
+      uint8 `[M, H, W, C]`, and int32 `[M]` or None.
+
+    Raises:
+      InputError: names the file or folder that cannot be used.
+    """
+    if not os.path.isdir(path) and not os.path.isfile(path):
+        raise InputError(f"{path}: no such file or folder")
+    read = _from_folder if os.path.isdir(path) else _from_npz
+    try:
+        return read(Path(path), fewest)
+    except MemoryError as error:
+        raise InputError(f"{path}: its images do not fit into the memory") from error
+
+
+def _check_count(place: Path, images: int, fewest: int) -> None:
+    if images < fewest:
+        raise InputError(f"{place}: holds {images} images; at least {fewest} are needed")
 
 
 def _check_bytes(place: Path, count: int) -> None:
@@ -77,7 +93,7 @@ def _reason(error: Exception) -> str:
     return said.splitlines()[0][:200]
 
 
-def _from_npz(file: Path) -> tuple[np.ndarray, np.ndarray | None]:
+def _from_npz(file: Path, fewest: int) -> tuple[np.ndarray, np.ndarray | None]:
     try:
         with zipfile.ZipFile(file) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
@@ -96,7 +112,7 @@ def _from_npz(file: Path) -> tuple[np.ndarray, np.ndarray | None]:
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
         wanted = "uint8 [M, H, W], [M, H, W, 1] or [M, H, W, 3]"
         raise InputError(f"{file}: 'images' must be {wanted}, and is {_kind(images)}")
-    _check_count(file, len(images))
+    _check_count(file, len(images), fewest)
     if images.size == 0:
         raise InputError(f"{file}: 'images' has no pixels: it is {_kind(images)}")
     if labels is None:
@@ -129,7 +145,7 @@ def _member(archive: zipfile.ZipFile, file: Path, name: str) -> np.ndarray:
         raise InputError(f"{file}: {name!r} cannot be read ({_reason(error)})") from error
 
 
-def _from_folder(folder: Path) -> tuple[np.ndarray, np.ndarray | None]:
+def _from_folder(folder: Path, fewest: int) -> tuple[np.ndarray, np.ndarray | None]:
     entries = _entries(folder)
     classes = [entry for entry in entries if os.path.isdir(entry)]
     if classes and len(classes) < len(entries):
@@ -146,7 +162,7 @@ def _from_folder(folder: Path) -> tuple[np.ndarray, np.ndarray | None]:
     for file in files:
         if file.suffix.lower() not in _SUFFIXES or not os.path.isfile(file):
             raise InputError(f"{file}: neither a PNG nor a JPEG file; move it elsewhere")
-    return _decoded(folder, files), np.array(labels, np.int32) if classes else None
+    return _decoded(folder, files, fewest), np.array(labels, np.int32) if classes else None
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -157,9 +173,9 @@ def _entries(folder: Path) -> list[Path]:
     return sorted(entries, key=lambda entry: entry.name)
 
 
-def _decoded(folder: Path, files: list[Path]) -> np.ndarray:
+def _decoded(folder: Path, files: list[Path], fewest: int) -> np.ndarray:
     """The images of all files, `[M, H, W, 1]`, or `[M, H, W, 3]` if one of them is RGB."""
-    _check_count(folder, len(files))
+    _check_count(folder, len(files), fewest)
     first = _image(files[0])
     _check_bytes(folder, len(files) * first.size)
     images = np.empty((len(files), *first.shape), np.uint8)

@@ -123,6 +123,8 @@ def test_read_idx_returns_what_was_written(tmp_path, shape):
     array = random_pixels(*shape)
     (tmp_path / "a.gz").write_bytes(gzip.compress(idx(array)))
     np.testing.assert_array_equal(read_idx(tmp_path / "a.gz", len(shape)), array)
+    (tmp_path / "a").write_bytes(idx(array))
+    np.testing.assert_array_equal(read_idx(tmp_path / "a", len(shape)), array)
 
 
 GOOD = idx(random_pixels(3, 5, 7))
