@@ -1,0 +1,81 @@
+"""Compresses images with a trained VAE, without loss.
+
+    python -m experiments.vae --dataset=mnist --preset=gated --workdir=runs/binary
+    python -m experiments.compress --workdir=runs/binary --binarise t10k-images-idx3-ubyte.gz d.bb
+    python -m experiments.decompress --workdir=runs/binary d.bb digits.npz
+
+    python -m experiments.vae --images=FOLDER --likelihood=logistic_mixture --workdir=runs/grey
+    python -m experiments.compress --workdir=runs/grey FOLDER images.bb
+
+INPUT is an .npz file with a uint8 array `images` ([M, H, W], [M, H, W, 1] or [M, H, W, 3]), a
+folder of PNG and JPEG files of one size, or an IDX file such as MNIST's, gzipped or not. OUTPUT is
+replaced when it exists; it is decoded once before it is written. The size is that of the model's
+negative ELBO, and is shown beside what other compressors need.
+
+The model is to be one of --preset=default, textbook, gated, iwae or conv with the prior N(0, I), of
+binary pixels (--likelihood=bernoulli, whatever its --binarisation: the images that are compressed
+are binary) or of grey ones (--likelihood=logistic_mixture). It is not in the file: whoever
+decompresses needs the run, the same versions of the libraries and the same kind of processor. The
+package constriction codes: pip install 'aigc_jax[compress]'.
+"""
+
+import os
+import time
+from functools import partial
+
+from absl import app, flags
+
+from aigc_jax.errors import InputError
+from experiments import codecs, launch
+from experiments.compression import Compressed, compress, open_model, read_input, suited
+from experiments.output import check_out, write_out
+
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run that compresses. Required.")
+BINARISE = flags.DEFINE_boolean(
+    "binarise",
+    False,
+    "Draw binary images first, once, each pixel with its grey value as the chance; it is these "
+    "that are compressed, and the grey ones are lost.",
+)
+
+
+def report(done: Compressed, seconds: float, out: str) -> str:
+    """What a person is told of a file."""
+    size = len(done.content)
+    above = 100 * (size / done.goal - 1)
+    return (
+        f"{codecs.table(done)}\n"
+        f"{above:+.2f} % against the negative ELBO, of which {100 * done.overhead / done.goal:.2f} "
+        f"% are header and checksum ({done.overhead} bytes) and "
+        f"{100 * done.borrowed / done.goal:.2f} % the start ({done.borrowed} bytes)\n"
+        f"The model is not in the file: {done.model:,} bytes of parameters\n"
+        f"{len(done.images)} images in {out}, after {seconds:.1f} s, one decoding included"
+    )
+
+
+def run(workdir: str | None, source: str, out: str, binarise: bool) -> None:
+    """Compresses INPUT into OUTPUT, and prints what came of it."""
+    if not workdir:
+        raise InputError("--workdir is required; see --help")
+    target = check_out(out, "OUTPUT")
+    if target.exists() and os.path.exists(source) and os.path.samefile(source, target):
+        raise InputError(f"OUTPUT: {out} is INPUT itself; give another name")
+    model = open_model(workdir)
+    images = suited(read_input(source), model, binarise, source)
+    if binarise:
+        print(f"Binary images drawn from {source}: these are compressed, and not the grey ones")
+    start = time.perf_counter()
+    done = compress(model, images)
+    seconds = time.perf_counter() - start
+    write_out(target, done.content, "OUTPUT")
+    print(report(done, seconds, out))
+
+
+def main(arguments: list[str]) -> None:
+    """The command."""
+    _, source, out = arguments
+    launch.report_errors(lambda: run(WORKDIR.value, source, out, BINARISE.value))
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=partial(launch.parse, names=("INPUT", "OUTPUT")))

@@ -1,0 +1,53 @@
+"""Restores the images that experiments.compress has compressed.
+
+    python -m experiments.decompress --workdir=runs/binary digits.bb digits.npz
+
+OUTPUT is an .npz file with the array `images`, uint8 [M, H, W, C], replaced when it exists. The run
+must be the one that compressed, not trained any further since, with the same versions of the
+libraries on the same kind of processor; anything else is refused, and so is a damaged file. OUTPUT
+is written only when the images are exactly those that were compressed.
+"""
+
+import io
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from absl import app, flags
+
+from aigc_jax.errors import InputError
+from experiments import launch
+from experiments.compression import decompress, open_model
+from experiments.output import check_out, write_out
+
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run that compressed. Required.")
+
+
+def run(workdir: str | None, source: str, out: str) -> None:
+    """Decompresses INPUT into OUTPUT."""
+    if not workdir:
+        raise InputError("--workdir is required; see --help")
+    target = check_out(out, "OUTPUT")
+    if target.suffix != ".npz":
+        raise InputError(f"OUTPUT: {out} must end in .npz, as the array `images` goes into it")
+    try:
+        content = Path(source).read_bytes()
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read ({error.strerror})") from error
+    start = time.perf_counter()
+    images = decompress(open_model(workdir), content, source)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, images=images)
+    write_out(target, buffer.getvalue(), "OUTPUT")
+    print(f"{len(images)} images in {out}, after {time.perf_counter() - start:.1f} s")
+
+
+def main(arguments: list[str]) -> None:
+    """The command."""
+    _, source, out = arguments
+    launch.report_errors(lambda: run(WORKDIR.value, source, out))
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=partial(launch.parse, names=("INPUT", "OUTPUT")))
