@@ -62,6 +62,16 @@ def test_kl_is_zero_at_the_prior_and_accurate_near_it():
     assert float(actual[0]) == pytest.approx(0.5 * (np.expm1(near) - near), rel=1e-3)
 
 
+def test_kl_between_gaussians_by_worked_arithmetic():
+    # q = N(1, 4), p = N(3, 9): log(3/2) + (4 + (1 − 3)²) / 18 − ½
+    q, p = (vae.Gaussian(jnp.array([m]), jnp.log(jnp.array([v]))) for m, v in ((1.0, 4.0), (3, 9)))
+    expected = np.log(1.5) + 8 / 18 - 0.5
+    np.testing.assert_allclose(vae.gaussian_kl(q, p), [expected], rtol=1e-6)
+    standard = vae.Gaussian(jnp.zeros(1), jnp.zeros(1))
+    alone = vae.kl_to_standard_normal(*(a[None] for a in q))
+    np.testing.assert_allclose(vae.gaussian_kl(q, standard), alone, rtol=1e-6)
+
+
 def test_gaussian_log_density(rng):
     z, mean, log_variance = rng.normal(size=(3, 4, 2))
     expected = -0.5 * ((z - mean) ** 2 / np.exp(log_variance) + log_variance + np.log(2 * np.pi))
