@@ -88,8 +88,10 @@ class ProgressReport:
         if self._bar:
             self._bar.update(self._task, figures=f"{split}: {figures_line(values)}")
             return
-        rate = self._rate()
-        speed = f"  {rate:.4g} {self._unit}/s  ETA {_clock((self._steps - step) / rate)}" if rate else ""
+        speed = ""
+        if rate := self._rate():
+            left = _clock((self._steps - step) / rate)
+            speed = f"  {rate:.4g} {self._unit}/s  ETA {left}"
         self.note(f"{self._title} {step}/{self._steps}  {split}: {figures_line(values)}{speed}")
 
     def note(self, message: str) -> None:
