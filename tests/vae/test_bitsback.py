@@ -158,6 +158,16 @@ def test_points_are_drawn_from_the_posterior_and_none_far_from_it(std, rng):
     np.testing.assert_array_equal(stack.words(), words)
 
 
+def test_latents_of_all_widths_go_back_in_the_order_in_which_they_came(rng):
+    words = rng.integers(1, 2**32, 1000, dtype=np.uint32)
+    mean, std = rng.normal(0, PER_UNIT, (9, 50)), np.exp(rng.uniform(-2, 9, (9, 50)))
+    stack = bitsback._Stack(words)
+    points = stack.pop_posterior(mean, std)
+    assert len(stack.words()) < len(words)
+    stack.push_posterior(points, mean, std)
+    np.testing.assert_array_equal(stack.words(), words)
+
+
 @pytest.mark.parametrize("log_variance", [-1000.0, 1000.0])
 def test_widths_beyond_reason_are_cut_and_code_exactly(log_variance, digits):
     coder = coder_of(2, lanes=2, spread=1e4, log_variance=log_variance)[0]
