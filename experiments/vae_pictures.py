@@ -51,7 +51,10 @@ def pictures(state: State, judge: Judge, algorithm: Algorithm) -> dict[str, Any]
         return shared.grid(decode(z.reshape(-1, z.shape[-1]), every), _COLUMNS)
 
     means, labels = np.asarray(z), None if shown.labels is None else np.asarray(shown.labels)
-    found["interpolations"] = rows(between(means[:10], means[10:20]), _first(labels, 10))
+    count = min(10, len(means) // 2)
+    if count:
+        ends = between(means[:count], means[count : 2 * count])
+        found["interpolations"] = rows(ends, _first(labels, count))
     if judge.config.latent_size == 2 and labels is None:
         found["manifold"] = shared.grid(decode(shared.normal_quantiles(15), None), 15)
     else:

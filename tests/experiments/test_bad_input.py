@@ -394,9 +394,8 @@ def test_a_state_that_is_not_finite_is_not_saved(command, place, tmp_path):
 
 
 def test_divergence_keeps_the_last_good_checkpoint(command, place, tmp_path):
-    # Adam's first update moves each parameter by about 10; from the second step on e^(log σ²)
-    # overflows.
-    options = ["--learning_rate=10", "--checkpoint_every=1", f"--workdir={tmp_path / 'run'}"]
+    # Adam's first update moves each parameter by about 1e10; at the second step μ² overflows.
+    options = ["--learning_rate=1e10", "--checkpoint_every=1", f"--workdir={tmp_path / 'run'}"]
     line = refusal(command("vae", *VAE, *options, cwd=place), DIVERGED, "diverged")
     assert "at step 2" in line
     assert "the last good checkpoint is of step 1" in line
