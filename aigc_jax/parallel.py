@@ -35,8 +35,13 @@ def example_keys(key: Key, batch_size: int, axis_name: str | None = None) -> Key
       `[batch_size]` typed keys. Shards laid side by side hold exactly the keys of the unsplit
       batch.
     """
-    first = 0 if axis_name is None else jax.lax.axis_index(axis_name) * batch_size
+    first = first_index(batch_size, axis_name)
     return jax.vmap(jax.random.fold_in, (None, 0))(key, first + jnp.arange(batch_size))
+
+
+def first_index(size: int, axis_name: str | None = None) -> jax.Array | int:
+    """Where this device's shard of `size` rows begins in the whole batch."""
+    return 0 if axis_name is None else jax.lax.axis_index(axis_name) * size
 
 
 def mean_and_grad(

@@ -15,26 +15,40 @@ import numpy as np
 from aigc_jax import vae
 from aigc_jax.algorithm import Algorithm
 from aigc_jax.data.images import Images
+from aigc_jax.vae import discrete
 from experiments import images as shared
 from experiments import launch
 from experiments.experiment import Experiment, Task
-from experiments.vae_judge import TRAINING, Judge, binarised
-from experiments.vae_options import PRESETS, VaeOptions, to_config
+from experiments.vae_discrete import DiscreteJudge
+from experiments.vae_judge import HELDOUT, TRAINING, Judge, binarised
+from experiments.vae_options import DISCRETE, PRESETS, VaeOptions, to_config, to_discrete_config
 from experiments.vae_pictures import pictures
 
 
 def algorithm(options: VaeOptions, facts: dict) -> Algorithm:
     """The VAE that the options describe."""
+    if options.preset in DISCRETE:
+        return discrete.make(to_discrete_config(options, facts))
     return vae.make(to_config(options, facts))
 
 
 def task(options: VaeOptions, images: Images, facts: dict, algorithm: Algorithm) -> Task:
-    """Trains on the images; judges by bound and likelihood of held-out ones."""
-    config = to_config(options, facts)
-    judge = Judge(images, config, options.k)
+    """Trains on the images; judges by what the model makes of held-out ones."""
     train = images.train
     if options.binarisation == "static":
         train = binarised(train, TRAINING)
+    if options.preset in DISCRETE:
+        codes = DiscreteJudge(images, to_discrete_config(options, facts), algorithm, HELDOUT)
+        return Task(
+            data=train,
+            gather=shared.gather,
+            examples=len(train),
+            evaluate=codes.figures,
+            references=codes.references,
+            pictures=codes.pictures,
+        )
+    config = to_config(options, facts)
+    judge = Judge(images, config, options.k)
     labels = images.train_labels if config.classes else None
     return Task(
         data=train if labels is None else (train, np.int32(labels)),

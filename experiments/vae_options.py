@@ -7,7 +7,7 @@ from typing import Any
 
 from aigc_jax import vae
 from aigc_jax.errors import InputError
-from aigc_jax.vae import Config
+from aigc_jax.vae import Config, discrete
 from experiments.images import ImageOptions
 from experiments.options import option
 
@@ -56,6 +56,11 @@ class VaeOptions(ImageOptions):
     ema_decay: float = option(
         0.999, "Of the averaged parameters that are judged, per step; 0 keeps none.", least=0
     )
+    codes: int = option(512, "Vectors in the codebook, of --preset=vq.")
+    levels: str = option("8,5,5,5", "Values that each feature may take, of --preset=fsq.")
+    commitment: float = option(
+        1.0, "Weight of what keeps features near their codes, of --preset=vq."
+    )
     k: int = option(
         100, "Importance samples of the likelihood of held-out images, at the end.", changeable=True
     )
@@ -63,9 +68,12 @@ class VaeOptions(ImageOptions):
     def suited_to(self, given: Mapping[str, Any]) -> "VaeOptions":
         """The preset for the kind of pixels that the likelihood is about."""
         likelihood = given.get("likelihood", self.likelihood)
-        if likelihood != "bernoulli":
-            return dataclasses.replace(self, binarisation="none")
-        return self
+        usual = "dynamic" if self.binarisation == "none" else self.binarisation
+        if likelihood == self.likelihood:
+            return self
+        return dataclasses.replace(
+            self, binarisation=usual if likelihood == "bernoulli" else "none"
+        )
 
 
 CONFIGS = {
@@ -76,6 +84,9 @@ CONFIGS = {
     "conv": vae.CONV,
     "ladder": vae.LADDER,
 }
+DISCRETE = {"vq": discrete.VQ, "fsq": discrete.FSQ}
+"""Presets whose latents are codes."""
+
 _DEFAULT = VaeOptions(steps=10_000, learning_rate=2e-3)
 _CONVOLUTIONAL = dataclasses.replace(
     _DEFAULT,
@@ -87,6 +98,15 @@ _CONVOLUTIONAL = dataclasses.replace(
     checkpoint_every=500,
     log_every=50,
     steps_per_dispatch=10,
+)
+_CODES = dataclasses.replace(
+    _CONVOLUTIONAL,
+    width=16,
+    learning_rate=3e-3,
+    decay=True,
+    likelihood="gaussian",
+    binarisation="none",
+    ema_decay=0.99,
 )
 PRESETS = {
     "default": _DEFAULT,
@@ -110,6 +130,8 @@ PRESETS = {
     "ladder": dataclasses.replace(
         _CONVOLUTIONAL, preset="ladder", latent_size=8, layers=4, free_nats=0.5, warmup_steps=500
     ),
+    "vq": dataclasses.replace(_CODES, preset="vq", latent_size=16),
+    "fsq": dataclasses.replace(_CODES, preset="fsq", latent_size=4),
 }
 
 
@@ -130,6 +152,83 @@ def _pixels(options: VaeOptions) -> Any:
     return vae.binarise if options.binarisation == "dynamic" else None
 
 
+_OF_CODES = ("codes", "levels", "commitment")
+_NOT_OF_CODES = (
+    "objective",
+    "samples",
+    "sampled_kl",
+    "beta",
+    "warmup_steps",
+    "free_nats",
+    "prior",
+    "pseudo_inputs",
+    "conditional",
+    "layers",
+    "k",
+)
+
+
+def _refuse_others(options: VaeOptions, names: tuple[str, ...]) -> None:
+    """Checks that options which the preset has no use for were left as they are."""
+    for name in names:
+        value = getattr(options, name)
+        if value != getattr(PRESETS[options.preset], name):
+            raise InputError(f"--{name}={value} says nothing to --preset={options.preset}")
+
+
+def to_discrete_config(options: VaeOptions, facts: dict[str, Any]) -> discrete.Config:
+    """The `discrete.Config` that the options of a preset in `DISCRETE` describe.
+
+    Raises:
+      InputError: options say nothing to the preset, or do not fit the data.
+    """
+    preset = DISCRETE[options.preset]
+    others = ("levels",) if options.preset == "vq" else ("codes", "commitment", "latent_size")
+    _refuse_others(options, (*_NOT_OF_CODES, *others))
+    _check(options)
+    if options.preset == "vq":
+        quantiser = discrete.vector_quantiser(options.codes, options.latent_size)
+    else:
+        quantiser = discrete.finite_scalar_quantiser(_levels(options.levels))
+    config = dataclasses.replace(
+        preset,
+        image_shape=tuple(facts["image_shape"]),
+        architecture=partial(preset.architecture, width=options.width),
+        quantiser=quantiser,
+        likelihood=LIKELIHOODS[options.likelihood],
+        pixels=vae.binarise if options.binarisation == "dynamic" else None,
+        commitment=options.commitment,
+        learning_rate=options.learning_rate,
+        decay_steps=options.steps if options.decay else None,
+        ema_decay=options.ema_decay,
+    )
+    try:
+        discrete.make(config)  # which builds the networks, and nothing else
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    return config
+
+
+def _levels(text: str) -> tuple[int, ...]:
+    parts = text.split(",")
+    if not all(part.isdecimal() and int(part) >= 2 for part in parts):
+        raise InputError(f"--levels={text} must be whole numbers from 2 on, such as 8,5,5,5")
+    return tuple(int(part) for part in parts)
+
+
+def _check(options: VaeOptions) -> None:
+    """Refuses what fits no preset."""
+    if options.likelihood != "bernoulli" and options.binarisation != "none":
+        raise InputError(
+            f"--binarisation={options.binarisation} is of --likelihood=bernoulli, not of "
+            f"{options.likelihood}"
+        )
+    if not options.ema_decay < 1:
+        raise InputError(f"--ema_decay must be below 1, got {options.ema_decay}")
+
+
 def to_config(options: VaeOptions, facts: dict[str, Any]) -> Config:
     """The `vae.Config` that the options describe, for data of which `facts` are known.
 
@@ -140,15 +239,10 @@ def to_config(options: VaeOptions, facts: dict[str, Any]) -> Config:
         raise InputError(
             "--conditional needs labelled images of two classes at least, and these have none"
         )
-    if options.likelihood != "bernoulli" and options.binarisation != "none":
-        raise InputError(
-            f"--binarisation={options.binarisation} is of --likelihood=bernoulli, not of "
-            f"{options.likelihood}"
-        )
+    _check(options)
+    _refuse_others(options, _OF_CODES)
     if options.objective != "elbo" and (options.free_nats or options.sampled_kl):
         raise InputError("--free_nats and --sampled_kl are of --objective=elbo")
-    if not options.ema_decay < 1:
-        raise InputError(f"--ema_decay must be below 1, got {options.ema_decay}")
     preset = CONFIGS[options.preset]
     size = {"width": options.width}
     if options.preset == "ladder":

@@ -16,6 +16,7 @@ import pytest
 
 from aigc_jax import classifier, gan, layers, parallel, transformer, vae
 from aigc_jax.algorithm import Algorithm
+from aigc_jax.vae import discrete
 
 SGD = optax.sgd(0.1)
 BATCH, DEVICES = 8, 4
@@ -78,6 +79,13 @@ def vae_preset(config, architecture=vae.mlp, **changes):
     return vae.make(dataclasses.replace(config, **changes), tx=optax.sgd(0.01))
 
 
+def discrete_preset(config, quantiser):
+    """A preset on small images, with SGD in place of Adam."""
+    architecture = partial(config.architecture, width=4)
+    changes = {"image_shape": (8, 8, 1), "architecture": architecture, "quantiser": quantiser}
+    return discrete.make(dataclasses.replace(config, **changes), tx=optax.sgd(1e-4))
+
+
 def labelled_grey_batches(steps):
     batch = labelled_batches(steps)
     return vae.Batch(jnp.round(255 * batch.images) / 255, batch.labels)
@@ -122,6 +130,10 @@ REAL = {
 }
 STAIRS = {"image_shape": (16, 16, 1), "width": 2, "latent_size": 2, "warmup_steps": 1}
 
+# So that codes are revived again within four steps.
+CODES = discrete.vector_quantiser(8, 3, decay=0.7, revive_below=0.9)
+LEVELS = discrete.finite_scalar_quantiser((8, 7, 5))
+
 SIZES = {"context": 8, "layers": 1, "heads": 2, "width": 12}
 
 FAMILIES = {
@@ -145,6 +157,8 @@ FAMILIES = {
         vae_preset(vae.LADDER, partial(vae.ladder, layers=2), **STAIRS),
         partial(square_batches, side=16),
     ),
+    "vae-vq": (discrete_preset(discrete.VQ, CODES), square_batches),
+    "vae-fsq": (discrete_preset(discrete.FSQ, LEVELS), square_batches),
     "classifier": (classifier.make(CLASSIFIER, tx=SGD), digit_batches),
     "lm": (transformer.make(transformer.Config(11, **SIZES), tx=SGD), token_batches),
     "lm-textbook": (transformer.make(transformer.textbook(11, **SIZES), tx=SGD), token_batches),

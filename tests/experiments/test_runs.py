@@ -25,7 +25,13 @@ COMMANDS = {
 }
 PICTURES = {
     "gan": {"samples.png", "interpolations.png", "nearest.png"},
-    "vae": {"samples.png", "reconstructions.png", "manifold.png"},
+    "vae": {
+        "samples.png",
+        "reconstructions.png",
+        "interpolations.png",
+        "manifold.png",
+        "latents.txt",
+    },
     "lm": {"samples.txt"},
 }
 
@@ -153,7 +159,7 @@ def test_quickstart_makes_one_page_of_its_runs_and_finds_them_again(launch, tmp_
     page = (tmp_path / "runs/quickstart/index.html").read_text()
     for heading in ("adversarial", "autoencoder", "Transformer"):
         assert f"{heading}" in page
-    assert page.count("data:image/png;base64,") == 3 + 3 + 1  # GAN, VAE, classifier
+    assert page.count("data:image/png;base64,") == 3 + 4 + 1  # GAN, VAE, classifier
     assert "http" not in page.replace("http://www.w3.org", "").replace(
         "http://purl.org", ""
     ).replace("http://creativecommons.org", "").replace("https://matplotlib.org", "")

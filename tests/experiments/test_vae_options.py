@@ -11,9 +11,16 @@ import pytest
 from aigc_jax import vae
 from aigc_jax.data.images import Images
 from aigc_jax.errors import InputError
+from aigc_jax.vae import discrete
 from experiments.options import from_flags
 from experiments.vae_judge import HELDOUT, TRAINING, Judge, binarised
-from experiments.vae_options import CONFIGS, PRESETS, to_config
+from experiments.vae_options import (
+    CONFIGS,
+    DISCRETE,
+    PRESETS,
+    to_config,
+    to_discrete_config,
+)
 
 FACTS = {"image_shape": [28, 28, 1], "classes": 10}
 
@@ -26,7 +33,7 @@ def settled(objective):
     return closed.func, changed
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", CONFIGS)
 def test_a_presets_options_lead_back_to_the_packages_configuration(name):
     config, expected = to_config(PRESETS[name], FACTS), CONFIGS[name]
     assert settled(config.objective) == settled(expected.objective)
@@ -62,6 +69,44 @@ def test_what_does_not_fit_is_refused(values, facts, message):
     options = from_flags(PRESETS, values)
     with pytest.raises(InputError, match=message):
         to_config(options, FACTS | facts)
+
+
+@pytest.mark.parametrize("name", DISCRETE)
+def test_a_preset_of_codes_leads_back_to_the_packages_configuration(name):
+    config, expected = to_discrete_config(PRESETS[name], FACTS), DISCRETE[name]
+    states = [jax.eval_shape(discrete.make(c).init, jax.random.key(0)) for c in (config, expected)]
+    for part in ("params", "quantiser", "frequencies"):
+        one, other = (jax.tree.map(lambda a: a.shape, getattr(s, part)) for s in states)
+        assert one == other
+    assert config.quantiser.codes == expected.quantiser.codes
+    for field in dataclasses.fields(discrete.Config):
+        if field.name not in ("architecture", "quantiser", "decay_steps"):
+            assert getattr(config, field.name) == getattr(expected, field.name), field.name
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"preset": "vq", "samples": 5}, "--samples=5 says nothing to --preset=vq"),
+        ({"preset": "vq", "conditional": True}, "--conditional=True says nothing"),
+        ({"preset": "vq", "levels": "8,8"}, "--levels=8,8 says nothing to --preset=vq"),
+        ({"preset": "fsq", "codes": 64}, "--codes=64 says nothing to --preset=fsq"),
+        ({"preset": "fsq", "latent_size": 8}, "--latent_size=8 says nothing"),
+        ({"preset": "fsq", "levels": "8,one"}, "--levels=8,one must be whole numbers"),
+        ({"preset": "fsq", "levels": "8,1"}, "--levels=8,1 must be whole numbers"),
+        ({"preset": "vq", "binarisation": "static"}, "--binarisation=static is of"),
+    ],
+)
+def test_what_codes_have_no_use_for_is_refused(values, message):
+    options = from_flags(PRESETS, values)
+    with pytest.raises(InputError, match=message):
+        to_discrete_config(options, FACTS)
+
+
+def test_codes_are_refused_where_latents_are_numbers():
+    options = from_flags(PRESETS, {"preset": "gated", "codes": 64})
+    with pytest.raises(InputError, match="--codes=64 says nothing to --preset=gated"):
+        to_config(options, FACTS)
 
 
 @pytest.mark.parametrize(

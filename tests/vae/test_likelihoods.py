@@ -65,6 +65,16 @@ def test_gaussian_nll_has_one_scale_for_each_channel():
     assert (vae.GAUSSIAN.outputs(2), vae.GAUSSIAN.shared(2)) == (2, 2)
 
 
+def test_sigma_begins_where_it_is_told():
+    x, outputs = jnp.full((2, 3, 3, 1), 0.5), jnp.full((2, 3, 3, 2), 0.4).at[..., 1].set(0.0)
+    # 9 pixels at a distance of 0.1 = σ.
+    expected = 9 * (0.5 + np.log(0.1) + 0.5 * np.log(2 * np.pi))
+    found = vae.gaussian(0.1).nll(outputs, x)
+    np.testing.assert_allclose(found, [expected] * 2, rtol=1e-5)
+    wider = vae.gaussian(0.1).nll(outputs.at[..., 1].set(2 * np.log(2.0)), x)
+    np.testing.assert_allclose(wider, [expected + 9 * (np.log(2) - 0.5 * 0.75)] * 2, rtol=1e-5)
+
+
 def test_the_learned_scale_is_a_parameter_that_all_pixels_share():
     config = vae.Config((4, 3, 2), likelihood=vae.GAUSSIAN)
     networks = vae.networks_of(config)

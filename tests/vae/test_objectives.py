@@ -48,7 +48,7 @@ NETWORKS = vae.one_layer(
     ),
     latent_size=2,
 )
-MODEL = {"networks": NETWORKS, "likelihood": vae.GAUSSIAN}
+MODEL = {"networks": NETWORKS, "likelihood": vae.gaussian(1.0)}
 
 
 def near_posterior():

@@ -1,0 +1,66 @@
+"""What an autoencoder with discrete latents is made of: its networks, and a quantiser of features.
+
+Dimensions: B batch, H W C image, F outputs for a pixel, h w the grid, D features of a position of
+it, K codes.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+from jax import lax
+
+from aigc_jax.algorithm import Key, Params
+
+
+class DiscreteNetworks(NamedTuple):
+    """An encoder and a decoder as pure functions; the quantiser stands between them.
+
+    Attributes:
+      init: `(key) -> params`.
+      encode: `(params, x [B, H, W, C]) -> features [B, h, w, D]`.
+      decode: `(params, quantised [B, h, w, D]) -> outputs [B, H, W, F]`: the parameters of p(x|z).
+      grid: (h, w).
+    """
+
+    init: Callable[[Key], Params]
+    encode: Callable[[Params, jax.Array], jax.Array]
+    decode: Callable[[Params, jax.Array], jax.Array]
+    grid: tuple[int, int]
+
+
+class Quantised(NamedTuple):
+    """Features, each replaced by one of K vectors."""
+
+    vectors: jax.Array  # [B, h, w, D]; a gradient passes through to the features
+    codes: jax.Array  # which of the K, int32 [B, h, w]
+    commitment: jax.Array  # [B], see `vector_quantiser`; 0 where features cannot stray
+
+
+class Quantiser(NamedTuple):
+    """A finite set of vectors as pure functions; the step knows nothing else of it.
+
+    Attributes:
+      init: `(key) -> state`, a pytree of arrays that gradients do not train.
+      quantise: `(state, features [B, h, w, D]) -> Quantised`.
+      look_up: `(state, codes int [...]) -> vectors [..., D]`.
+      update: `(state, features, codes, key, axis_name) -> (state, revived)`: what the state learns
+        from a batch, the same on all devices, and how many codes were given a new vector.
+      codes: K.
+      features: D.
+    """
+
+    init: Callable[[Key], Any]
+    quantise: Callable[[Any, jax.Array], Quantised]
+    look_up: Callable[[Any, jax.Array], jax.Array]
+    update: Callable[[Any, jax.Array, jax.Array, Key, str | None], tuple[Any, jax.Array]]
+    codes: int
+    features: int
+
+
+def straight_through(value: jax.Array, of: jax.Array) -> jax.Array:
+    """`value`, exactly, whose gradient is handed on to `of` as it is: both `[...]`.
+
+    Source: Bengio et al. 2013, https://arxiv.org/abs/1308.3432, section 4.
+    """
+    return lax.stop_gradient(value) + (of - lax.stop_gradient(of))
