@@ -15,8 +15,8 @@ from aigc_jax.data.images import read_idx
 from aigc_jax.data.own_images import read_images
 from aigc_jax.errors import InputError
 from aigc_jax.progress import ProgressReport
-from aigc_jax.vae import bitsback, container
-from aigc_jax.vae.coder import BOUND, PER_UNIT, Coder, make_coder
+from aigc_jax.vae.compression import bitsback, container
+from aigc_jax.vae.compression.coder import BOUND, PER_UNIT, Coder, make_coder
 from experiments.finished import Finished, open_run
 from experiments.vae_judge import HELDOUT, binarised
 from experiments.vae_options import to_config

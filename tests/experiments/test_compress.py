@@ -17,7 +17,7 @@ from aigc_jax.checkpoint import Checkpoints
 from aigc_jax.data.images import load_images
 from aigc_jax.errors import InputError
 from aigc_jax.run_folder import RunFolder
-from aigc_jax.vae import bitsback, container
+from aigc_jax.vae.compression import bitsback, container
 from experiments import codecs, compression
 from experiments import launch as program
 from experiments.compression import compress, decompress, open_model, read_input, suited

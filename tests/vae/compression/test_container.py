@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 
 from aigc_jax.errors import InputError
-from aigc_jax.vae import container
-from aigc_jax.vae.container import Header, Origin, check_origin, pack, parameters_digest, unpack
+from aigc_jax.vae.compression import container
+from aigc_jax.vae.compression.container import (
+    Header,
+    Origin,
+    check_origin,
+    pack,
+    parameters_digest,
+    unpack,
+)
 
 ORIGIN = Origin(
     step=20,

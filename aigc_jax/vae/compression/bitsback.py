@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aigc_jax.errors import InputError
-from aigc_jax.vae.coder import BOUND, PER_UNIT, Coder
+from aigc_jax.vae.compression.coder import BOUND, PER_UNIT, Coder
 
 MOST_LANES = 64
 _TABLE = 2**24  # probabilities in memory at a time, at most
@@ -155,7 +155,7 @@ def beginning(coder: Coder) -> np.ndarray:
 
 
 def _noise(name: str, count: int) -> bytes:
-    return hashlib.shake_256(f"aigc_jax.vae.bitsback {name}".encode()).digest(count)
+    return hashlib.shake_256(f"aigc_jax.vae bits back {name}".encode()).digest(count)
 
 
 def _padded(coder: Coder, rows: np.ndarray) -> np.ndarray:

@@ -8,9 +8,9 @@ import pytest
 from aigc_jax import vae
 from aigc_jax.data.images import load_images
 from aigc_jax.errors import InputError
-from aigc_jax.vae import bitsback
-from aigc_jax.vae.bitsback import decode, encode, lanes_for, probe, turns
-from aigc_jax.vae.coder import BOUND, PER_UNIT, make_coder
+from aigc_jax.vae.compression import bitsback
+from aigc_jax.vae.compression.bitsback import decode, encode, lanes_for, probe, turns
+from aigc_jax.vae.compression.coder import BOUND, PER_UNIT, make_coder
 from aigc_jax.vae.networks import mlp, one_layer
 
 SIDE, LATENT = 12, 6

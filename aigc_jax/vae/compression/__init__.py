@@ -1,0 +1,1 @@
+"""Lossless compression with a trained VAE: bits-back coding, and the file it is kept in."""
