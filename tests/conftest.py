@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 os.environ["JAX_PLATFORMS"] = "cpu"
-# LLVM's optimisations take a fifth of the time of tests that mostly compile. Launched programs keep
-# them.
+# LLVM's optimisations take a fifth of the time of tests that mostly compile; launched programs keep
+# them. XLA aborts when a device keeps the others waiting for 40 s, as a busy machine may.
 os.environ["XLA_FLAGS"] = (
     "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
+    " --xla_cpu_collective_call_terminate_timeout_seconds=600"
 )
 
 import jax

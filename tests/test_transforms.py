@@ -70,13 +70,13 @@ def gan_preset(config, side=8, **architecture):
     return gan.make(config, tx_g=optax.sgd(0.02), tx_d=optax.sgd(0.02))
 
 
-def vae_preset(config, architecture=vae.mlp, **changes):
+def vae_preset(config, architecture=vae.mlp, learning_rate=0.01, **changes):
     """A preset on small images, with SGD in place of Adam."""
     size = {"width": 7} | {
         k: changes.pop(k) for k in ("width", "depth", "activation") if k in changes
     }
     changes = {"image_shape": (6, 5, 1), "architecture": partial(architecture, **size)} | changes
-    return vae.make(dataclasses.replace(config, **changes), tx=optax.sgd(0.01))
+    return vae.make(dataclasses.replace(config, **changes), tx=optax.sgd(learning_rate))
 
 
 def discrete_preset(config, quantiser):
@@ -128,7 +128,13 @@ REAL = {
     "likelihood": vae.GAUSSIAN,
     "pixels": vae.dequantise,
 }
-STAIRS = {"image_shape": (16, 16, 1), "width": 2, "latent_size": 2, "warmup_steps": 1}
+STAIRS = {
+    "image_shape": (16, 16, 1),
+    "width": 2,
+    "latent_size": 2,
+    "warmup_steps": 1,
+    "objective": partial(vae.elbo, free_nats=1e-4),  # few enough that the prior learns at once
+}
 
 # So that codes are revived again within four steps.
 CODES = discrete.vector_quantiser(8, 3, decay=0.7, revive_below=0.9)
@@ -154,7 +160,7 @@ FAMILIES = {
     "vae-classes": (vae_preset(vae.Config(), **GREY), labelled_grey_batches),
     "vae-conv": (vae_preset(vae.CONV, vae.convolutional, **REAL), square_batches),
     "vae-ladder": (
-        vae_preset(vae.LADDER, partial(vae.ladder, layers=2), **STAIRS),
+        vae_preset(vae.LADDER, partial(vae.ladder, layers=2), 3e-3, **STAIRS),
         partial(square_batches, side=16),
     ),
     "vae-vq": (discrete_preset(discrete.VQ, CODES), square_batches),
