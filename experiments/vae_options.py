@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from aigc_jax import vae
+from aigc_jax import optim, vae
 from aigc_jax.errors import InputError
 from aigc_jax.vae import Config, discrete
 from experiments.images import ImageOptions
@@ -20,6 +20,7 @@ LIKELIHOODS = {
 OBJECTIVES = ("elbo", "iwae", "dreg")
 BINARISATIONS = ("dynamic", "static", "none")
 PRIORS = ("normal", "vamp")
+OPTIMISERS = {"adam": optim.adam, "muon": optim.muon}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,11 @@ class VaeOptions(ImageOptions):
     latent_size: int = option(2, "Dimensions of the latent space.")
     width: int = option(128, "Hidden units of a layer, or channels next to the image.")
     layers: int = option(1, "Layers of latents, of --preset=ladder.")
+    optimiser: str = option(
+        "adam",
+        "adam, or muon on matrices: fewer and slower steps, for large batches.",
+        choices=tuple(OPTIMISERS),
+    )
     decay: bool = option(False, "Bring the learning rate down to a hundredth, along half a cosine.")
     ema_decay: float = option(
         0.999, "Of the averaged parameters that are judged, per step; 0 keeps none.", least=0
@@ -163,6 +169,7 @@ _NOT_OF_CODES = (
     "prior",
     "pseudo_inputs",
     "conditional",
+    "optimiser",
     "layers",
     "k",
 )
@@ -266,6 +273,7 @@ def to_config(options: VaeOptions, facts: dict[str, Any]) -> Config:
             beta=options.beta,
             warmup_steps=options.warmup_steps,
             pseudo_inputs=options.pseudo_inputs if options.prior == "vamp" else 0,
+            optimiser=OPTIMISERS[options.optimiser],
             learning_rate=options.learning_rate,
             decay_steps=options.steps if options.decay else None,
             ema_decay=options.ema_decay,

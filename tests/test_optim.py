@@ -42,6 +42,36 @@ def test_adam_decays_matrices_alone_and_only_where_told_to():
         np.testing.assert_array_equal(updates["bias"], 0)
 
 
+@pytest.mark.parametrize("shape", [(6, 4), (4, 9)])
+def test_muon_steps_along_the_nearest_orthogonal_matrix(shape):
+    # After one step M̂ ∝ g, so that the update is −η 0.2 √max(m, n) U Vᵀ, singular values being
+    # within the 0.7 to 1.2 that Newton and Schulz' five iterations leave.
+    g = np.random.default_rng(0).normal(size=shape)
+    u, _, v = np.linalg.svd(g, full_matrices=False)
+    tx = optim.muon(0.1)
+    params = {"kernel": jnp.zeros(shape), "bias": jnp.zeros(3), "grid": jnp.zeros((3, 3, 2, 2))}
+    others = {"bias": jnp.array([2.0, -0.1, 1.0]), "grid": jnp.full((3, 3, 2, 2), -4.0)}
+    updates, _ = tx.update({"kernel": jnp.float32(g), **others}, tx.init(params), params)
+    along = -u.T @ np.asarray(updates["kernel"]) @ v.T / (0.1 * 0.2 * np.sqrt(max(shape)))
+    values = np.diag(along)
+    assert values.min() > 0.6
+    assert values.max() < 1.3
+    np.testing.assert_allclose(along, np.diag(values), atol=1e-4)
+    # All others are NAdam's: m̂ = β₁ (1 − β₁) g / (1 − β₁²) + g, and v̂ = g².
+    first = 0.1 * (0.9 * 0.1 / (1 - 0.9**2) + 1)
+    np.testing.assert_allclose(updates["bias"], [-first, first, -first], rtol=1e-4)
+    np.testing.assert_allclose(updates["grid"], first, rtol=1e-4)
+
+
+def test_muon_decays_matrices_alone():
+    params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
+    still = {k: jnp.zeros_like(v) for k, v in params.items()}
+    tx = optim.muon(0.1, weight_decay=0.5)
+    updates, _ = tx.update(still, tx.init(params), params)
+    np.testing.assert_allclose(updates["kernel"], -0.05, rtol=1e-5)
+    np.testing.assert_array_equal(updates["bias"], 0)
+
+
 def test_gradients_are_clipped_to_a_global_norm():
     grads = {"a": jnp.array([30.0, 0.0]), "b": jnp.array([40.0])}
     clipped, _ = optax.clip_by_global_norm(1.0).update(grads, optax.EmptyState())

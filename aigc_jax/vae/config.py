@@ -35,7 +35,8 @@ class Config:
       beta: β, the weight of the KL divergence.
       warmup_steps: over which β rises from 0.
       pseudo_inputs: components of a VampPrior; 0 for N(0, I).
-      learning_rate: Adam's.
+      optimiser: `(learning rate or schedule) -> optax.GradientTransformation`.
+      learning_rate: its step size, the peak where it has a schedule.
       decay_steps: the step at which the learning rate has come down to a hundredth, along half a
         cosine; None keeps it.
       ema_decay: of the averaged parameters, per step; 0 keeps no average.
@@ -51,6 +52,7 @@ class Config:
     beta: float = 1.0
     warmup_steps: int = 0
     pseudo_inputs: int = 0
+    optimiser: Callable[..., optax.GradientTransformation] = optim.adam
     learning_rate: float = 2e-3
     decay_steps: int | None = None
     ema_decay: float = 0.999
@@ -114,7 +116,7 @@ def make(
     Args:
       config: see `Config`.
       nets: networks to use in place of those that `config` describes.
-      tx: an optimiser to use in place of Adam.
+      tx: an optimiser to use in place of the one that `config` describes.
 
     Example:
       >>> import jax
@@ -132,7 +134,7 @@ def make(
     beta: optax.ScalarOrSchedule = config.beta
     if config.warmup_steps:
         beta = optax.linear_schedule(0.0, config.beta, config.warmup_steps)
-    tx = tx or optim.adam(rate)
+    tx = tx or config.optimiser(rate)
     return Algorithm(
         init=partial(init, networks=nets, tx=tx),
         step=partial(
