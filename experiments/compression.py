@@ -19,7 +19,7 @@ from aigc_jax.vae.compression import bitsback, container
 from aigc_jax.vae.compression.coder import BOUND, PER_UNIT, Coder, make_coder
 from experiments.finished import Finished, open_run
 from experiments.vae_judge import HELDOUT, binarised
-from experiments.vae_options import to_config
+from experiments.vae_options import DISCRETE, to_config
 
 _DRAWS, _MOST_DRAWS = 20_000, 200  # samples of z that a rate is held against: of all images
 # together, about, and of each, at most
@@ -74,6 +74,11 @@ def open_model(workdir: str) -> Model:
         raise InputError(
             f"workdir {workdir} holds a run of experiments.{run.experiment.name}; "
             "only one of experiments.vae compresses"
+        )
+    if run.options.preset in DISCRETE:
+        raise InputError(
+            f"workdir {workdir}: --preset={run.options.preset} has codes for latents, and no "
+            "density to code with; compress with another preset"
         )
     config = to_config(run.options, run.facts)
     model = Model(run, config, vae.networks_of(config))

@@ -256,6 +256,9 @@ def test_runs_that_cannot_code_are_named(place, models, options, monkeypatch):
     other = run._replace(experiment=EXPERIMENT._replace(name="gan"))
     with pytest.raises(InputError, match=r"holds a run of experiments\.gan"):
         open_model("there")
+    other = run._replace(options=EXPERIMENT.presets["vq"])
+    with pytest.raises(InputError, match="--preset=vq has codes for latents"):
+        open_model("there")
 
 
 def test_images_are_read_in_their_order_from_each_kind_of_input(tmp_path):
