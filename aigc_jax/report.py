@@ -37,11 +37,15 @@ _ARTEFACT = re.compile(r"(?P<name>.+)_(?P<step>\d+)\.(png|txt)")
 _CAPTIONS = {
     "samples": "Samples",
     "classes": "Samples by class: one row for each",
-    "interpolations": "Straight lines in latent space between two samples",
+    "interpolations": "Straight lines in latent space, from the left image to the right one",
     "nearest": "Samples and, to the right of each, the nearest training image",
     "reconstructions": "Held-out images and, to the right of each, their reconstructions",
     "hardest": "Held-out images, the least likely label first",
     "manifold": "The 2-D latent space, decoded at equal steps of the prior's distribution function",
+    "traversals": "One image's latents moved from −3 to 3, each row the one that says next most",
+    "latents": "What each latent says of held-out images",
+    "codes": "The codes used most, each standing in all positions",
+    "codebook": "How often codes are used",
 }
 
 

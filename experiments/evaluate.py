@@ -8,6 +8,7 @@ the experiment has one. The figures are printed, and written as JSON with --out.
 """
 
 import json
+import textwrap
 from typing import Any
 
 from absl import app, flags
@@ -36,10 +37,12 @@ K = flags.DEFINE_integer(
 OUT = flags.DEFINE_string(
     "out", None, "JSON file to write the figures to, replaced when it exists."
 )
+LISTS = "lists"  # the key of the figures that are more than one number
+MOST = 50  # numbers of a list that are printed
 
 
 def evaluate(workdir: str, checkpoint: str = "newest", **changes: Any) -> dict:
-    """All held-out figures of the run's checkpoint, its baselines and floors, by name."""
+    """All held-out figures of the run's checkpoint, and those of trivial models, by name."""
     run = open_run(workdir, checkpoint, **changes)
     if changes.get("k") is not None and not hasattr(run.options, "k"):
         raise InputError(f"--k is of a VAE's likelihood; the run in {workdir} has none")
@@ -47,20 +50,24 @@ def evaluate(workdir: str, checkpoint: str = "newest", **changes: Any) -> dict:
     check_data(describe_data(data), run.config, workdir)
     task = run.experiment.task(run.options, data, run.facts, run.algorithm)
     heldout = task.evaluate(run.state) | task.costly(run.state)
-    return {"step": run.step, "heldout": heldout, **task.references()}
+    lists = {name: values.tolist() for name, values in task.lists(run.state).items()}
+    return {"step": run.step, "heldout": heldout, **task.references(), LISTS: lists}
 
 
 def table(figures: dict) -> str:
-    """A row for each figure, a column for the model and one for each reference."""
-    columns = {k: v for k, v in figures.items() if isinstance(v, dict)}
+    """A row for each figure, a column for the model and one for each reference; then the lists."""
+    columns = {k: v for k, v in figures.items() if isinstance(v, dict) and k != LISTS}
     rows = [["", *columns]]
     for name in columns["heldout"]:
         cells = (column.get(name) for column in columns.values())
         rows.append([name, *("" if c is None else f"{c:.5g}" for c in cells)])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    for name, values in figures[LISTS].items():
+        shown = " ".join(f"{value:.4g}" for value in sorted(values, reverse=True)[:MOST])
+        rest = f" and {len(values) - MOST} more in --out" if len(values) > MOST else ""
+        lines += ["", *textwrap.wrap(f"{name}, the largest first: {shown}{rest}", 100)]
+    return "\n".join(lines)
 
 
 def main(_: list[str]) -> None:

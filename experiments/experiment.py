@@ -24,6 +24,7 @@ class Task(NamedTuple):
     score: str | None = None  # the held-out figure, the lower the better, of the best state
     batches_per_step: int = 1  # of batch_size examples each
     goal: float | None = None  # training ends at the first evaluation whose score is not above it
+    lists: Callable[[State], dict[str, np.ndarray]] = lambda state: {}  # figures of many numbers
 
 
 class Experiment(NamedTuple):

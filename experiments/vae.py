@@ -58,6 +58,7 @@ def task(options: VaeOptions, images: Images, facts: dict, algorithm: Algorithm)
         references=judge.references,
         pictures=lambda state: pictures(state, judge, algorithm),
         costly=judge.likelihood,
+        lists=judge.latents,
     )
 
 

@@ -64,6 +64,12 @@ class Judge:
         figures = {"nll_nats_per_image": nll, "bits_per_dim": self._bits(nll)}
         return figures if active is None else {**figures, "active_units": float(active)}
 
+    def latents(self, state: State) -> dict[str, np.ndarray]:
+        """The divergence of each latent, a mean over the images, in the order of the networks."""
+        batch = self.batch(self.x)
+        usage = vae.latent_usage(state.ema, batch, self.key, networks=self.networks)
+        return {"kl_nats_by_latent": usage.kl_nats}
+
     def _bits(self, nats: float) -> float:
         bits = vae.bits_per_dim(nats, self.config.image_shape)
         return bits + 8 * (self.config.likelihood.levels == 0)  # a density is of values k / 256

@@ -173,7 +173,7 @@ def test_pictures_come_in_their_order_with_captions_and_the_animation_after_the_
         "Samples",
         "Training, from the first evaluation to the last",
         "Samples by class: one row for each",
-        "Straight lines in latent space between two samples",
+        "Straight lines in latent space, from the left image to the right one",
         "Samples and, to the right of each, the nearest training image",
         "The 2-D latent space, decoded at equal steps of the prior&#x27;s distribution function",
         "zebra",
