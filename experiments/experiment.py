@@ -43,3 +43,4 @@ class Experiment(NamedTuple):
     task: Callable[[Any, Any, dict[str, Any], Algorithm], Task]  # (options, data set, facts, …)
     sample: Callable[[Any, dict[str, Any], Algorithm, State, int, int], Any]  # (…, num, seed)
     extendable: Callable[[Any], bool] = lambda options: True  # may --steps grow later?
+    begin: Callable[[Any, State], State] = lambda options, state: state  # at the first step

@@ -70,14 +70,18 @@ def train(experiment: Experiment, options: Any, command: str) -> RunFolder:
     algorithm = experiment.algorithm(options, facts)
     task = experiment.task(options, data, facts, algorithm)
     order = shuffled(options.seed, task.examples, options.batch_size * task.batches_per_step)
+    fresh = jax.jit(algorithm.init)(jax.random.key(options.seed))
+    begun = experiment.begin(options, fresh) if stored is None else None
     folder.create()
     with (
         folder.locked(),
         Checkpoints(folder.checkpoints) as checkpoints,
         Best(folder, task, checkpoints) as best,
     ):
-        state = jax.jit(algorithm.init)(jax.random.key(options.seed))
-        start, state = checkpoints.restore_newest(state) or (0, state)
+        start, state = checkpoints.restore_newest(fresh) or (
+            0,
+            begun or experiment.begin(options, fresh),
+        )
         if start > options.steps:
             raise InputError(
                 f"--steps={options.steps}: the run in {folder.path} has done {start} steps already"

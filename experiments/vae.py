@@ -5,16 +5,19 @@
     python -m experiments.vae --preset=iwae --dataset=mnist --samples=50
     python -m experiments.vae --preset=gated --dataset=fashion_mnist --prior=vamp
     python -m experiments.vae --images=FILE.npz     # or a folder of images
+    python -m experiments.vae --preset=iwae --samples=50 --start_from=runs/a --workdir=runs/b
 
 Run the same command again to continue a run that was stopped.
 """
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from aigc_jax import vae
-from aigc_jax.algorithm import Algorithm
+from aigc_jax.algorithm import Algorithm, State
 from aigc_jax.data.images import Images
+from aigc_jax.errors import InputError
 from aigc_jax.vae import discrete
 from experiments import images as shared
 from experiments import launch
@@ -67,6 +70,37 @@ def gather_labelled(data: tuple[jax.Array, jax.Array], indices: jax.Array) -> va
     return vae.Batch(*shared.gather_labelled(data, indices))
 
 
+def begin(options: VaeOptions, state: State) -> State:
+    """The state with the averaged parameters of the run that --start_from names.
+
+    The run is read when this one begins, and never again.
+
+    Raises:
+      InputError: the folder holds no VAE, or one of other networks.
+    """
+    if options.start_from is None:
+        return state
+    # Imported here: it knows every launcher.
+    from experiments.finished import open_run
+
+    run = open_run(options.start_from)
+    if run.experiment.name != EXPERIMENT.name:
+        raise InputError(
+            f"--start_from={options.start_from} holds a run of experiments.{run.experiment.name}"
+        )
+    found, wanted = (
+        {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree.leaves_with_path(params)}
+        for params in (run.state.ema, state.params)
+    )
+    differ = sorted(name for name in found | wanted if found.get(name) != wanted.get(name))
+    if differ:
+        raise InputError(
+            f"--start_from={options.start_from} is of other networks: they differ in "
+            f"{len(differ)} arrays, the first of which is {differ[0]}"
+        )
+    return state._replace(params=run.state.ema, ema=jax.tree.map(jnp.copy, run.state.ema))
+
+
 EXPERIMENT = Experiment(
     name="vae",
     title="Variational autoencoder",
@@ -77,6 +111,7 @@ EXPERIMENT = Experiment(
     task=task,
     sample=shared.sample,
     extendable=lambda options: not options.decay,
+    begin=begin,
 )
 
 if __name__ == "__main__":

@@ -62,6 +62,11 @@ class VaeOptions(ImageOptions):
     ema_decay: float = option(
         0.999, "Of the averaged parameters that are judged, per step; 0 keeps none.", least=0
     )
+    start_from: str | None = option(
+        None,
+        "Folder of a run whose averaged parameters are the first ones here, such as a VAE's for "
+        "an IWAE.",
+    )
     codes: int = option(512, "Vectors in the codebook, of --preset=vq.")
     levels: str = option("8,5,5,5", "Values that each feature may take, of --preset=fsq.")
     commitment: float = option(
@@ -170,6 +175,7 @@ _NOT_OF_CODES = (
     "pseudo_inputs",
     "conditional",
     "optimiser",
+    "start_from",
     "layers",
     "k",
 )

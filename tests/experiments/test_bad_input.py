@@ -259,6 +259,7 @@ WORKDIRS = [
     ("gan", ["--workdir=thesis"], ["thesis", "'chapter.tex'"]),
     ("gan", ["--workdir=lm-run"], ["lm-run", "experiments.lm"]),
     ("vae", ["--workdir=gan-run"], ["gan-run", "experiments.gan"]),
+    ("vae", ["--workdir=new", "--start_from=gan-run"], ["gan-run", "experiments.gan"]),
 ]
 
 
