@@ -78,15 +78,17 @@ def train(experiment: Experiment, options: Any, command: str) -> RunFolder:
         Checkpoints(folder.checkpoints) as checkpoints,
         Best(folder, task, checkpoints) as best,
     ):
-        start, state = checkpoints.restore_newest(fresh) or (
-            0,
-            begun or experiment.begin(options, fresh),
-        )
+        found = checkpoints.restore_newest(fresh)
+        start, state = found or (0, begun or experiment.begin(options, fresh))
         if start > options.steps:
             raise InputError(
                 f"--steps={options.steps}: the run in {folder.path} has done {start} steps already"
             )
         folder.write_config(describe(experiment, options, command, described, facts, state, task))
+        if found is None and state is not fresh:
+            # What it began with may be gone, or trained further, when a killed run is continued.
+            checkpoints.save(start, state)
+            checkpoints.wait()
         _Run(experiment, options, folder, task, checkpoints, best).train(
             algorithm, state, start, order, cadence
         )

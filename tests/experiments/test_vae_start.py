@@ -70,6 +70,27 @@ def test_training_goes_on_from_there_and_once_begun_needs_the_other_run_no_more(
     assert train("second", **start, learning_rate=1e-9, steps=4).step == 4
 
 
+def test_a_run_that_dies_before_its_first_checkpoint_begins_again_with_the_same_parameters(
+    train, first, place, monkeypatch, assert_identical
+):
+    shutil.copytree(first.folder.path, place / "trained-further")
+    options = {"start_from": str(place / "trained-further"), "samples": 3}
+    whole = train("whole", **options)
+
+    class Killed(Exception):
+        pass
+
+    def kill(*_, **__):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.loop, "train", kill)
+        with pytest.raises(Killed):
+            train("killed", **options)
+    shutil.rmtree(place / "trained-further")
+    assert_identical(train("killed", **options).state, whole.state)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
