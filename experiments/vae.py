@@ -73,7 +73,8 @@ def gather_labelled(data: tuple[jax.Array, jax.Array], indices: jax.Array) -> va
 def begin(options: VaeOptions, state: State) -> State:
     """The state with the averaged parameters of the run that --start_from names.
 
-    That run is read when this one begins, and never again: the state is saved before the first step.
+    That run is read when this one begins, and never again: the state is saved before its first
+    step.
 
     Raises:
       InputError: the folder holds no VAE, or one of other networks.
