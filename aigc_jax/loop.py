@@ -3,10 +3,11 @@
     state, infos = scan(step, state, examples of K steps)       one dispatch
 
 While the device works on one dispatch, the host prepares the next and reads the figures of the one
-before. All that happens at a step (a log line, an evaluation, a checkpoint) happens at a boundary
-between dispatches, and the boundaries depend on the step and the cadence alone. A run that resumes
-from a boundary therefore executes the same programs on the same inputs as one that was never
-interrupted, and ends in the same bits.
+before. To prepare is to say which examples come; or, where the data are larger than the device's
+memory, to fetch them and send them. All that happens at a step (a log line, an evaluation, a
+checkpoint) happens at a boundary between dispatches, and the boundaries depend on the step and the
+cadence alone. A run that resumes from a boundary therefore executes the same programs on the same
+inputs as one that was never interrupted, and ends in the same bits.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,8 @@ from aigc_jax import parallel
 from aigc_jax.algorithm import Info, State
 from aigc_jax.errors import Diverged, InputError
 
-Dispatch = Callable[[State, Any, jax.Array], tuple[State, Info]]
+Dispatch = Callable[[State, Any, Any], tuple[State, Info]]
+Fetch = Callable[[np.ndarray], Any]
 
 
 @dataclass(frozen=True)
@@ -65,20 +67,21 @@ class Hooks(NamedTuple):
 
 
 def make_dispatch(
-    step: Callable[[State, Any], tuple[State, Info]], gather: Callable[[Any, jax.Array], Any]
+    step: Callable[[State, Any], tuple[State, Info]], gather: Callable[[Any, Any], Any]
 ) -> Dispatch:
     """Compiles K steps into one program: a `scan` over batches that lie on the device.
 
     Args:
       step: `(state, batch) -> (state, info)`.
-      gather: `(data, indices [B]) -> batch`, on the device.
+      gather: `(data, examples) -> batch`, on the device. The examples are indices `[B]`, or what
+        `fetch` has made of them, `[B, …]`; see `train`.
 
     Returns:
-      `(state, data, indices int32 [K, B]) -> (state, info [K])`, jitted, one program for each K.
+      `(state, data, examples [K, B, …]) -> (state, info [K])`, jitted, one program for each K.
     """
 
-    def dispatch(state, data, indices):
-        return jax.lax.scan(lambda s, i: step(s, gather(data, i)), state, indices)
+    def dispatch(state, data, examples):
+        return jax.lax.scan(lambda s, e: step(s, gather(data, e)), state, examples)
 
     return jax.jit(dispatch, donate_argnums=0)
 
@@ -97,6 +100,7 @@ def train(
     start: int,
     cadence: Cadence,
     hooks: Hooks,
+    fetch: Fetch = lambda indices: indices,
 ) -> tuple[int, State]:
     """Trains from step `start` to `cadence.steps`, to the goal, or until interrupted.
 
@@ -105,9 +109,11 @@ def train(
       state: after `start` steps. Its buffers are given to the device and must not be used
         afterwards.
       data: the data set on the device.
-      order: `(step) -> int32 [B]`, the examples of a step.
+      order: `(step) -> integers [B]`, the examples of a step.
       start: the number of steps that `state` has done.
       cadence, hooks: see there.
+      fetch: `(indices [K, B]) -> arrays [K, B, …]`, on the host, for data that stay there. Default:
+        the indices themselves, for data that lie on the device.
 
     Returns:
       The number of steps done and the state after them, saved.
@@ -133,8 +139,9 @@ def train(
     step = start
     while step < cadence.steps:
         end = cadence.next_boundary(step)
-        indices = np.stack([order(s) for s in range(step, end)])
-        state, infos = dispatch(state, data, parallel.split_if_even(indices, mesh, axis=1))
+        examples = fetch(np.stack([order(s) for s in range(step, end)]))
+        split = jax.tree.map(lambda x: parallel.split_if_even(x, mesh, axis=1), examples)
+        state, infos = dispatch(state, data, split)
         read_pending()  # of the dispatch before, while this one runs
         pending = (step, end, infos)
         step = end

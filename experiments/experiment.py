@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aigc_jax.algorithm import Algorithm, State
+from aigc_jax.loop import Fetch
 from experiments.options import Options
 
 Artefact = np.ndarray | str  # images [rows, columns, H, W, C] in [0, 1], or text
@@ -15,7 +16,7 @@ class Task(NamedTuple):
     """A data set made ready for training and for judging a model."""
 
     data: Any  # arrays that are put on the device
-    gather: Callable[[Any, Any], Any]  # (data, indices [B]) -> batch, on the device
+    gather: Callable[[Any, Any], Any]  # (data, indices [B] or fetched) -> batch, on the device
     examples: int  # indices run from 0 to examples − 1
     evaluate: Callable[[State], dict[str, float]]  # held-out figures
     references: Callable[[], dict[str, dict[str, float]]]  # the same figures of trivial models
@@ -25,6 +26,7 @@ class Task(NamedTuple):
     batches_per_step: int = 1  # of batch_size examples each
     goal: float | None = None  # training ends at the first evaluation whose score is not above it
     lists: Callable[[State], dict[str, np.ndarray]] = lambda state: {}  # figures of many numbers
+    fetch: Fetch = lambda indices: indices  # of K steps [K, B], on the host: see `loop.train`
 
 
 class Experiment(NamedTuple):

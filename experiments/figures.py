@@ -41,7 +41,8 @@ MEANINGS = {
     # Language model
     "nll_nats": "−log p of the next token, nats per token; held-out: every token but the first, in "
     "windows of one context. Beside it: models that count tokens, and pairs of tokens",
-    "bits_per_byte": "the same, in bits per byte of UTF-8",
+    "bits_per_byte": "the same, in bits per byte of UTF-8: comparable between tokenisers",
+    "perplexity": "exp of the nats per token, comparable only under the same tokeniser",
     "tokens": "tokens in an update",
     "gradient_norm": "global norm of the gradient before clipping",
 }

@@ -2,13 +2,12 @@
 
     python -m experiments.lm                        # the default preset, on Python's documentation
     python -m experiments.lm --preset=textbook      # the blocks of the source article
-    python -m experiments.lm --text=FILE --tokenizer=byte
+    python -m experiments.lm --text=FILE --tokenizer=bpe --vocabulary=8000
 
 Run the same command again to continue a run that was stopped.
 """
 
 import dataclasses
-import math
 from typing import Any
 
 import jax
@@ -19,7 +18,6 @@ from aigc_jax import transformer
 from aigc_jax.algorithm import Algorithm
 from aigc_jax.data.text import DATASETS, Text
 from aigc_jax.errors import InputError
-from aigc_jax.metrics.ngrams import bigram_nll, unigram_nll
 from experiments import launch, texts
 from experiments.experiment import Experiment, Task
 from experiments.options import Options, option
@@ -31,7 +29,10 @@ class LmOptions(Options):
 
     dataset: str = option("python_docs", "What to train on.", choices=DATASETS)
     text: str | None = option(None, "A UTF-8 file to train on instead.", changeable=True)
-    tokenizer: str = option("char", "What a token is.", choices=("char", "byte"))
+    tokenizer: str = option("char", "What a token is.", choices=texts.TOKENIZERS)
+    vocabulary: int | None = option(
+        None, f"Tokens of --tokenizer=bpe; without it {texts.VOCABULARY}.", least=256
+    )
     context: int = option(64, "Tokens that the model sees at once.")
     layers: int = option(4, "Transformer blocks.")
     heads: int = option(4, "Attention heads in a block.")
@@ -71,28 +72,27 @@ def algorithm(options: LmOptions, facts: dict) -> Algorithm:
 def task(options: LmOptions, text: Text, facts: dict, algorithm: Algorithm) -> Task:
     """Trains on random windows; judges by the loss of every held-out token but the first."""
     coder, networks = texts.tokenizer(facts), transformer.networks_of(_config(options, facts))
-    train, heldout = (coder.encode(part) for part in (text.train, text.heldout))
-    bits_per_byte = (len(heldout) - 1) / len(text.heldout.encode()) / math.log(2)
+    train, heldout = texts.tokens(options, facts, text)
+    figures = texts.figures_of(heldout, text.heldout)
+    data, fetch, rows = texts.windows_of(train, options.context + 1)
 
-    def gather(data, starts):
-        tokens = texts.windows_at(data, starts, options.context + 1)
+    def gather(data, examples):
+        tokens = rows(data, examples)
         return transformer.Batch(tokens, jnp.ones((len(tokens), options.context)))
-
-    def figures(nll):
-        return {"nll_nats": nll, "bits_per_byte": nll * bits_per_byte}
 
     def evaluate(state):
         return figures(transformer.heldout_nll(state.params, heldout, networks=networks))
 
     def references():
-        counts = {"unigram counts": unigram_nll, "bigram counts": bigram_nll}
-        return {k: figures(f(train, heldout, coder.vocabulary_size)) for k, f in counts.items()}
+        counting = texts.counting_nlls(train, heldout, coder.vocabulary_size)
+        return {name: figures(nll) for name, nll in counting.items()}
 
     def pictures(state):
         drawn = sample(options, facts, algorithm, state, 3, options.seed + 1)
         return {"samples": texts.SEPARATOR.join(drawn)}
 
-    return Task(train, gather, len(train) - options.context, evaluate, references, pictures)
+    examples = len(train) - options.context
+    return Task(data, gather, examples, evaluate, references, pictures, fetch=fetch)
 
 
 def sample(options: LmOptions, facts: dict, algorithm: Algorithm, state, num: int, seed: int):

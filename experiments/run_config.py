@@ -15,7 +15,7 @@ from experiments.experiment import Experiment, Task
 from experiments.figures import MEANINGS
 from experiments.options import Options, refuse_changes
 
-VERSIONED = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+VERSIONED = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tokenizers")
 
 
 def default_workdir(experiment: Experiment, options: Options) -> str:
@@ -83,8 +83,10 @@ def check_facts(facts: dict[str, Any], stored: dict[str, Any] | None, workdir: s
     """
     for name, value in (stored or {}).get("model", {}).items():
         if name in facts and facts[name] != value:
+            now, then = (str(fact)[:80] for fact in (facts[name], value))
+            differ = f"is {now}, but {then}" if now != then else "is not what it was"
             raise InputError(
-                f"{name.replace('_', ' ')} is {facts[name]}, but {value} for the run in {workdir}; "
+                f"{name.replace('_', ' ')} {differ} for the run in {workdir}; "
                 "give what it was begun with, or another --workdir"
             )
 

@@ -1,42 +1,64 @@
-"""What launchers on text need of it: loading, an alphabet to keep, a tokeniser made from that."""
+"""What launchers on text need of it: loading, a tokeniser to keep, tokens in memory or on disk."""
 
-from typing import Any
+import json
+import math
+import sys
+from collections.abc import Callable, Iterable
+from itertools import chain, islice
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from aigc_jax.data.text import Text, load_text
+from aigc_jax.data.bpe import BpeTokenizer
+from aigc_jax.data.text import Part, Text, chunks, count_bytes, load_text
+from aigc_jax.data.token_file import cache_folder, tokens_on_disk
 from aigc_jax.data.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer
 from aigc_jax.errors import InputError
+from aigc_jax.metrics.ngrams import bigram_nll, unigram_nll
 
 SEPARATOR = "\n\n――――――――\n\n"
+TOKENIZERS = ("char", "byte", "bpe")
+VOCABULARY = 8000  # tokens of a BPE where nothing else is said
+TRAINED_ON = 2**26  # characters that a BPE is trained on at most, from all over the text
+COUNTED = 2**24  # training tokens that are counted at most, from the beginning on
 
 
 def load(options: Any) -> Text:
     """The text that the options name.
 
     Raises:
-      InputError: a part of it is shorter than one context.
+      InputError: it cannot be used, or --vocabulary does not fit the tokeniser.
     """
-    text = load_text(options.dataset, options.text)
-    coder = tokenizer(facts(options, text))
-    for part, content in (("training", text.train), ("held-out", text.heldout)):
-        tokens = len(coder.encode(content))
-        if tokens <= options.context:
-            message = f"the {part} part of {text.name} has {tokens} tokens"
-            raise InputError(f"{message}, too few for a context of {options.context}")
-    return text
+    if options.vocabulary is not None and options.tokenizer != "bpe":
+        raise InputError(
+            f"--vocabulary is of --tokenizer=bpe; --tokenizer={options.tokenizer} has its own"
+        )
+    return load_text(options.dataset, options.text)
 
 
 def facts(options: Any, text: Text) -> dict[str, Any]:
-    """The alphabet, so that a run can be sampled from without its text; None for bytes."""
+    """The tokeniser, so that a run can be sampled from without its text.
+
+    Returns:
+      `alphabet`: the characters, or None where tokens are made of bytes. `bpe`, where they are made
+      so by pairing: its JSON, trained on the training part.
+    """
     if options.tokenizer == "byte":
         return {"alphabet": None}
-    return {"alphabet": CharTokenizer.of(text.train + text.heldout).alphabet}
+    if options.tokenizer == "bpe":
+        every = -(-len(text.train) // TRAINED_ON) or 1
+        trained_on = islice(chunks(text.train), 0, None, every)
+        coder = BpeTokenizer.trained(trained_on, options.vocabulary or VOCABULARY)
+        return {"alphabet": None, "bpe": coder.to_json()}
+    return {"alphabet": CharTokenizer.of(chain(chunks(text.train), chunks(text.heldout))).alphabet}
 
 
 def tokenizer(facts: dict[str, Any]) -> Tokenizer:
     """The tokeniser of a run."""
+    if facts.get("bpe"):
+        return BpeTokenizer.from_json(facts["bpe"])
     return ByteTokenizer() if facts["alphabet"] is None else CharTokenizer(facts["alphabet"])
 
 
@@ -45,6 +67,83 @@ def first_token(facts: dict[str, Any]) -> str:
     return "\n" if facts["alphabet"] is None or "\n" in facts["alphabet"] else facts["alphabet"][0]
 
 
+def tokens(options: Any, facts: dict[str, Any], text: Text) -> tuple[np.ndarray, np.ndarray]:
+    """The tokens of the training and the held-out part, `[M]` each.
+
+    Returns:
+      int32 in memory, or unsigned and mapped from files where the text is not in memory either.
+
+    Raises:
+      InputError: a part of it is shorter than one context.
+    """
+    coder, parts = tokenizer(facts), {"training": text.train, "held-out": text.heldout}
+
+    def encode(name: str, part: Part) -> np.ndarray:
+        if isinstance(part, str):
+            return coder.encode(part)
+
+        def announced() -> Iterable[np.ndarray]:
+            print(f"tokens of the {name} part of {part.path} go to {folder}", file=sys.stderr)
+            return coder.encode_chunks(chunks(part))
+
+        folder, decided = cache_folder(), [text.fingerprint(), name, facts]
+        identity = json.dumps(decided, sort_keys=True)
+        return tokens_on_disk(identity, coder.vocabulary_size, announced, folder)
+
+    found = {name: encode(name, part) for name, part in parts.items()}
+    for name, some in found.items():
+        if len(some) <= options.context:
+            message = f"the {name} part of {text.name} has {len(some)} tokens"
+            raise InputError(f"{message}, too few for a context of {options.context}")
+    return found["training"], found["held-out"]
+
+
+class Windows(NamedTuple):
+    """Stretches of a text by where they begin, as `Task` takes data, `fetch` and `gather`."""
+
+    data: Any
+    fetch: Callable[[np.ndarray], np.ndarray]
+    rows: Callable[[Any, jax.Array], jax.Array]  # (data, starts [B] or fetched) -> [B, length]
+
+
+def windows_of(tokens: np.ndarray, length: int) -> Windows:
+    """Windows of so many tokens: cut on the device, or on the host where they are on disk."""
+    if not isinstance(tokens, np.memmap):
+        return Windows(tokens, lambda starts: starts, lambda data, at: windows_at(data, at, length))
+
+    def fetch(starts: np.ndarray) -> np.ndarray:
+        return np.asarray(tokens[starts[..., None] + np.arange(length)], np.int32)
+
+    return Windows((), fetch, lambda _, rows: rows)
+
+
 def windows_at(tokens: jax.Array, starts: jax.Array, length: int) -> jax.Array:
     """Row b is the `length` tokens from `starts[b]` on: int `[M]`, int `[B]` → `[B, length]`."""
     return tokens[starts[:, None] + jnp.arange(length)[None]]
+
+
+def counting_nlls(train: np.ndarray, heldout: np.ndarray, vocabulary_size: int) -> dict[str, float]:
+    """What a model is held against: the held-out loss of counting, nats per token, by name."""
+    counted = train[:COUNTED], heldout, vocabulary_size
+    return {"unigram counts": unigram_nll(*counted), "bigram counts": bigram_nll(*counted)}
+
+
+def figures_of(tokens: np.ndarray, part: Part) -> Callable[[float], dict[str, float]]:
+    """What follows from a loss on a part of the text, as a function of it.
+
+    Args:
+      tokens: of the part, `[M]`; all but the first are predicted.
+      part: of the text.
+
+    Returns:
+      `(nats per token) -> figures`. The perplexity is exp(nats): among how many tokens, all as
+      likely, the model is in doubt.
+    """
+    bits_per_byte = (len(tokens) - 1) / count_bytes(part) / math.log(2)
+
+    def figures(nll: float) -> dict[str, float]:
+        with np.errstate(over="ignore"):
+            perplexity = float(np.exp(nll))
+        return {"nll_nats": nll, "bits_per_byte": nll * bits_per_byte, "perplexity": perplexity}
+
+    return figures

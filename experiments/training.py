@@ -11,7 +11,7 @@ import jax
 from aigc_jax import loop, report
 from aigc_jax.algorithm import Algorithm, State
 from aigc_jax.checkpoint import Checkpoints
-from aigc_jax.data.batches import Order, shuffled
+from aigc_jax.data.batches import Order, order_of
 from aigc_jax.errors import Diverged, InputError
 from aigc_jax.progress import ProgressReport
 from aigc_jax.run_folder import RunFolder
@@ -69,7 +69,7 @@ def train(experiment: Experiment, options: Any, command: str) -> RunFolder:
     check_facts(facts, stored, options.workdir)
     algorithm = experiment.algorithm(options, facts)
     task = experiment.task(options, data, facts, algorithm)
-    order = shuffled(options.seed, task.examples, options.batch_size * task.batches_per_step)
+    order = order_of(options.seed, task.examples, options.batch_size * task.batches_per_step)
     fresh = jax.jit(algorithm.init)(jax.random.key(options.seed))
     begun = experiment.begin(options, fresh) if stored is None else None
     folder.create()
@@ -173,7 +173,9 @@ class _Run:
         if self.options.profile:
             dispatch = profiled(dispatch, self.folder.path / "profile", self.progress.note)
         try:
-            step, _ = loop.train(dispatch, state, self.task.data, order, start, cadence, hooks)
+            step, _ = loop.train(
+                dispatch, state, self.task.data, order, start, cadence, hooks, self.task.fetch
+            )
         except Diverged as error:
             self._wait()
             kept = self.checkpoints.steps()

@@ -1,20 +1,45 @@
-"""Text to learn from: the standard library's own documentation, or any UTF-8 file."""
+"""Text to learn from: the standard library's own documentation, or any UTF-8 file of any size."""
 
+import codecs
 import hashlib
+import io
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from aigc_jax.errors import InputError
 
 DATASETS = ("python_docs",)
+CHUNK = 2**15  # characters that are handled at once
+LARGE = 2**26  # bytes: a file above is never in memory as a whole
+_BLOCK = 2**20  # bytes that are read at once from such a file
+
+
+@dataclass(frozen=True)
+class FilePart:
+    """A part of a UTF-8 file that stays where it is."""
+
+    path: Path
+    offset: int  # bytes before it
+    characters: int
+
+    def __len__(self) -> int:
+        return self.characters
+
+
+Part = str | FilePart
 
 
 class Text(NamedTuple):
     """A text split by position: the first 90 % of its characters to train on, the rest held out."""
 
     name: str
-    train: str
-    heldout: str
+    train: Part
+    heldout: Part
 
     @property
     def unit(self) -> str:
@@ -23,8 +48,37 @@ class Text(NamedTuple):
 
     def fingerprint(self) -> str:
         """SHA-256 of the whole text and of where it is split."""
-        split = f"{len(self.train)} {len(self.heldout)} "
-        return hashlib.sha256((split + self.train + self.heldout).encode()).hexdigest()
+        digest = hashlib.sha256(f"{len(self.train)} {len(self.heldout)} ".encode())
+        for part in (self.train, self.heldout):
+            for chunk in chunks(part):
+                digest.update(chunk.encode())
+        return digest.hexdigest()
+
+
+def chunks(part: Part) -> Iterator[str]:
+    """A part from its beginning to its end, `CHUNK` characters at a time.
+
+    Raises:
+      InputError: its file has become shorter.
+    """
+    if isinstance(part, str):
+        yield from (part[i : i + CHUNK] for i in range(0, len(part), CHUNK))
+        return
+    left = len(part)
+    with open(part.path, "rb") as file:
+        file.seek(part.offset)
+        reader = io.TextIOWrapper(file, encoding="utf-8", newline="\n")  # as it is, "\r" too
+        while left:
+            chunk = reader.read(min(CHUNK, left))
+            if not chunk:
+                raise InputError(f"{part.path}: was cut while it was read; run this again")
+            yield chunk
+            left -= len(chunk)
+
+
+def count_bytes(part: Part) -> int:
+    """The length of a part in bytes of UTF-8."""
+    return sum(len(chunk.encode()) for chunk in chunks(part))
 
 
 def load_text(name: str, file: str | None = None) -> Text:
@@ -33,13 +87,14 @@ def load_text(name: str, file: str | None = None) -> Text:
     Args:
       name: `python_docs`, the topics of `pydoc_data` in alphabetical order: about half a million
         characters of English, which differ between Python versions. Ignored where `file` is given.
-      file: a UTF-8 text file to use instead.
+      file: a UTF-8 text file to use instead. Above `LARGE` bytes it is read through once, to check
+        it and to find where to split it, and its parts are `FilePart`s.
 
     Raises:
       InputError: the name is unknown, or the file is missing, empty or not UTF-8.
     """
     if file is not None:
-        return _split(Path(file).name, _read(Path(file)))
+        return _from_file(Path(file))
     if name not in DATASETS:
         raise InputError(
             f"unknown dataset {name!r}; choose one of {', '.join(DATASETS)}, or pass --text"
@@ -49,16 +104,24 @@ def load_text(name: str, file: str | None = None) -> Text:
     return _split(name, "\n".join(topics[topic] for topic in sorted(topics)))
 
 
-def _read(path: Path) -> str:
+def _from_file(path: Path) -> Text:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        if path.stat().st_size > LARGE:
+            return _split_in_place(path)
+        return _split(path.name, _checked(path, path.read_bytes().decode("utf-8-sig")))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        message = (
-            f"{path}: not UTF-8 (byte {error.object[error.start]:#04x} at offset {error.start})"
-        )
-        raise InputError(f"{message}; convert it with iconv -t UTF-8") from error
+        raise _not_utf8(path, error, error.start) from error
+
+
+def _not_utf8(path: Path, error: UnicodeDecodeError, offset: int) -> InputError:
+    byte = error.object[error.start]
+    message = f"{path}: not UTF-8 (byte {byte:#04x} at offset {offset})"
+    return InputError(f"{message}; convert it with iconv -t UTF-8")
+
+
+def _checked(path: Path, text: str) -> str:
     if not text.strip():
         raise InputError(f"{path}: holds no text")
     return text
@@ -67,3 +130,35 @@ def _read(path: Path) -> str:
 def _split(name: str, text: str) -> Text:
     boundary = len(text) * 9 // 10
     return Text(name, text[:boundary], text[boundary:])
+
+
+def _split_in_place(path: Path) -> Text:
+    """Where `_split` would split it, and its checks, without the whole text in memory."""
+    decoder, before, blank = codecs.getincrementaldecoder("utf-8")(), [0], True
+    with open(path, "rb") as file:
+        start = len(codecs.BOM_UTF8) if file.read(3) == codecs.BOM_UTF8 else 0
+        file.seek(start)
+        while True:
+            block, kept = file.read(_BLOCK), len(decoder.getstate()[0])
+            try:
+                text = decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                offset = start + (len(before) - 1) * _BLOCK - kept + error.start
+                raise _not_utf8(path, error, offset) from error
+            if not block:
+                break
+            blank = blank and not text.strip()
+            before.append(before[-1] + len(_character_starts(block)))
+        _checked(path, "" if blank else "text")
+        boundary = before[-1] * 9 // 10
+        index = bisect_right(before, boundary) - 1  # of the block in which the second part begins
+        file.seek(start + index * _BLOCK)
+        within = _character_starts(file.read(_BLOCK))[boundary - before[index]]
+    offset = start + index * _BLOCK + int(within)
+    train = FilePart(path, start, boundary)
+    return Text(path.name, train, FilePart(path, offset, before[-1] - boundary))
+
+
+def _character_starts(block: bytes) -> np.ndarray:
+    """The positions of the bytes that begin a character: all but 10xxxxxx."""
+    return np.flatnonzero(np.frombuffer(block, np.uint8) & 0xC0 != 0x80)

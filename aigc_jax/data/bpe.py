@@ -1,0 +1,172 @@
+"""Byte-level byte-pair encoding, trained and run by Hugging Face's `tokenizers`, kept as its JSON.
+
+A text is cut into words (letters, digits, signs or spaces, a word with the space before it), each
+word into the bytes of its UTF-8, and these are merged in the order in which training found the
+pairs to be frequent. Since all 256 bytes are tokens, any text can be encoded, and decoding gives it
+back exactly.
+
+Source: Sennrich et al., arXiv:1508.07909 (merges); Radford et al., GPT-2, 2019 (bytes, words).
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from aigc_jax.data.text import CHUNK, chunks
+from aigc_jax.errors import InputError
+
+AT_ONCE = 32  # pieces that are encoded in parallel
+BYTES = 256
+
+# A word never goes on over a space or a line break that follows something else.
+_UP_TO_LAST_CUT = re.compile(r".*\S(?=[ \n])", re.DOTALL)
+_PROBE = " a  b\r\n\tKönig e\u0301 你好，世界 😀 if x:\n\n    y += 1\0"
+
+
+class BpeTokenizer:
+    """One token for each frequent sequence of bytes, and for each byte.
+
+    Special tokens stand for no text: `encode` never gives one, whatever the text says, and `decode`
+    leaves them out.
+
+    Args:
+      model: a byte-level BPE.
+
+    Raises:
+      InputError: it is something else.
+    """
+
+    def __init__(self, model: Tokenizer):
+        model.encode_special_tokens = True  # "<s>" in a text is three signs
+        model.no_padding()
+        model.no_truncation()
+        added = model.get_added_tokens_decoder()
+        self._model = model
+        self.specials = {token.content: i for i, token in sorted(added.items())}
+        self.vocabulary_size = model.get_vocab_size()
+        self._bytes = _bytes_of_tokens(model.get_vocab(), self.specials)
+        if self.decode(self.encode(_PROBE)) != _PROBE:
+            raise InputError("the tokeniser is not a byte-level BPE: it does not keep every text")
+
+    @classmethod
+    def trained(
+        cls, texts: Iterable[str], vocabulary_size: int, specials: Sequence[str] = ()
+    ) -> "BpeTokenizer":
+        """The tokeniser of what is frequent in the texts; the same texts give the same one.
+
+        Args:
+          texts: read once, one after the other, so they need not fit into memory together. What is
+            kept is a count for each different word.
+          vocabulary_size: how many tokens at most; fewer where the texts have not as many pairs
+            that occur twice. Special tokens come first, then the bytes, then the merges.
+          specials: the special tokens, whose numbers are 0, 1, … in this order.
+
+        Raises:
+          InputError: the vocabulary has no room for 256 bytes and the special tokens.
+        """
+        least = BYTES + len(specials)
+        if vocabulary_size < least:
+            added = f" and {len(specials)} special tokens" if specials else ""
+            message = f"a vocabulary of {vocabulary_size} tokens has no room for 256 bytes{added}"
+            raise InputError(f"{message}; give at least {least}")
+        model = Tokenizer(models.BPE())
+        model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        model.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocabulary_size,
+            min_frequency=2,
+            special_tokens=list(specials),
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        model.train_from_iterator(pieces(texts), trainer)
+        return cls(model)
+
+    @classmethod
+    def from_json(cls, text: str) -> "BpeTokenizer":
+        """The tokeniser that `to_json` wrote, or any byte-level BPE in the JSON of `tokenizers`.
+
+        Raises:
+          InputError: the JSON is damaged, or that of another kind of tokeniser.
+        """
+        try:
+            model = Tokenizer.from_str(text)
+        except Exception as error:  # the bindings raise no narrower type
+            reason = str(error).splitlines()[0][:200]
+            message = f"the BPE tokeniser is damaged ({reason}); train it again"
+            raise InputError(message) from error
+        return cls(model)
+
+    def to_json(self) -> str:
+        """All of it, as `tokenizers.Tokenizer.from_str` reads it."""
+        return self._model.to_str()
+
+    def encode(self, text: str) -> np.ndarray:
+        """int32 `[T]`, T ≤ bytes of the text."""
+        return np.concatenate([np.zeros(0, np.int32), *self.encode_chunks(chunks(text))])
+
+    def encode_chunks(self, texts: Iterable[str]) -> Iterator[np.ndarray]:
+        """The tokens of the joined texts, in the memory of a few of them.
+
+        They are cut anew where no token can reach across, so that where they began and ended makes
+        no difference; see `pieces` for the one exception.
+        """
+        stream = pieces(texts)
+        while batch := list(islice(stream, AT_ONCE)):
+            encoded = self._model.encode_batch_fast(batch, add_special_tokens=False)
+            yield np.concatenate([np.array(e.ids, np.int32) for e in encoded])
+
+    def decode(self, tokens: np.ndarray) -> str:
+        """The text; bytes that are not UTF-8, as half a character is, become U+FFFD."""
+        joined = b"".join(self._bytes[token] for token in tokens)
+        return joined.decode("utf-8", errors="replace")
+
+    def token_bytes(self, token: int) -> bytes:
+        """What a token adds to a text; nothing for a special token."""
+        return self._bytes[token]
+
+
+def pieces(texts: Iterable[str]) -> Iterator[str]:
+    """Cuts the joined texts anew, so that encoding piece by piece is encoding the whole.
+
+    A piece ends before a space or a line break that follows something else. Where `CHUNK`
+    characters have none, it ends where one of the texts does, and a word that goes on there is cut
+    in two. Texts that come from `chunks` end in the same places each time.
+    """
+    held = ""
+    for text in texts:
+        held += text
+        found = _UP_TO_LAST_CUT.match(held)
+        cut = found.end() if found else len(held) if len(held) >= CHUNK else 0
+        if cut:
+            yield held[:cut]
+            held = held[cut:]
+    if held:
+        yield held
+
+
+def _bytes_of_tokens(vocabulary: dict[str, int], specials: dict[str, int]) -> list[bytes]:
+    """What each token stands for. `tokenizers` writes a byte as a printable character.
+
+    Raises:
+      InputError: a token is not written in that alphabet, or one of the bytes is missing.
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(BYTES) if byte not in printable]
+    alphabet = {chr(byte): byte for byte in printable}
+    alphabet |= {chr(0x100 + i): byte for i, byte in enumerate(others)}
+    if not vocabulary.keys() >= alphabet.keys():
+        raise InputError("the tokeniser is not a byte-level BPE: it lacks some of the 256 bytes")
+    if sorted(vocabulary.values()) != list(range(len(vocabulary))):
+        raise InputError("the tokeniser's tokens are not numbered 0, 1, …")
+    by_number = sorted(vocabulary, key=vocabulary.__getitem__)
+    try:
+        return [
+            b"" if token in specials else bytes(alphabet[sign] for sign in token)
+            for token in by_number
+        ]
+    except KeyError as error:
+        raise InputError(f"the tokeniser is not a byte-level BPE: {error} is no byte") from error
