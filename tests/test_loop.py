@@ -98,6 +98,70 @@ def test_batches_that_the_devices_divide_are_split_over_them():
     assert float(state.total) == sum(4 * s + 6 for s in range(6))
 
 
+def fetched(indices):
+    """As `data[indices]` on the device, with each example's number beside it."""
+    return {"values": np.asarray(DATA)[indices], "numbers": indices}
+
+
+@pytest.mark.parametrize("batch", [2, 4])  # split over the four devices, and not
+def test_examples_fetched_by_the_host_give_the_same_bits(batch, assert_identical):
+    def noisy(state, batch):
+        state = State(state.step + 1, jnp.sin(3 * state.total) + jnp.sum(jnp.cos(batch)))
+        return state, Info(state.total)
+
+    def wide(step):
+        return np.random.default_rng(step).integers(100, size=batch)
+
+    finals = []
+    for gather, data, more in (
+        (lambda data, indices: data[indices], DATA, {}),
+        (lambda data, examples: examples["values"], (), {"fetch": fetched}),
+    ):
+        recorder, state = Recorder(), State(jnp.int32(0), jnp.float32(0))
+        dispatch, cadence = loop.make_dispatch(noisy, gather), loop.Cadence(17, 3, 4, 5, 6)
+        _, state = loop.train(dispatch, state, data, wide, 0, cadence, recorder.hooks(), **more)
+        finals.append((state, np.array([value for _, _, value in recorder.events])))
+    assert_identical(*finals)
+
+
+def test_what_the_host_fetched_is_split_over_the_devices():
+    shardings = []
+    compiled = loop.make_dispatch(add, lambda data, examples: examples["values"])
+
+    def dispatch(state, data, examples):
+        shardings.append({k: x.sharding.shard_shape(x.shape) for k, x in examples.items()})
+        return compiled(state, data, examples)
+
+    def fetch(indices):
+        return {"values": np.ones((*indices.shape, 5)), "numbers": indices}
+
+    state, cadence = State(jnp.int32(0), jnp.float32(0)), loop.Cadence(3, 3, 6, 6, 6)
+    hooks = Recorder().hooks()
+    _, state = loop.train(dispatch, state, (), lambda step: np.arange(4), 0, cadence, hooks, fetch)
+    assert shardings == [{"values": (3, 1, 5), "numbers": (3, 1)}]
+    assert float(state.total) == 3 * 4 * 5
+
+
+def test_the_host_fetches_while_the_device_works():
+    """The examples of dispatch n + 1 are fetched before anything of dispatch n is waited for."""
+    log = []
+    compiled = loop.make_dispatch(add, lambda data, examples: examples["values"])
+
+    def dispatch(state, data, examples):
+        log.append("dispatch")
+        return compiled(state, data, examples)
+
+    def fetch(indices):
+        log.append("fetch")
+        return fetched(indices)
+
+    hooks = Recorder().hooks()._replace(advance=lambda step: log.append("read"))
+    state, cadence = State(jnp.int32(0), jnp.float32(0)), loop.Cadence(6, 2, 100, 100, 100)
+    loop.train(dispatch, state, (), order, 0, cadence, hooks, fetch)
+    one = ["fetch", "dispatch", "read"]
+    assert log == [*one[:2], *one, *one, "read"]
+
+
 def test_what_is_due_at_one_step_is_logged_then_judged_then_saved():
     recorder, _, _ = run(loop.Cadence(4, 2, 4, 4, 4))
     assert [kind for kind, step, _ in recorder.events if step == 4] == ["log", "evaluate", "save"]

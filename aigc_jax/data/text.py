@@ -143,7 +143,7 @@ def _split_in_place(path: Path) -> Text:
             try:
                 text = decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
-                offset = start + (len(before) - 1) * _BLOCK - kept + error.start
+                offset = file.tell() - len(block) - kept + error.start
                 raise _not_utf8(path, error, offset) from error
             if not block:
                 break

@@ -1,6 +1,7 @@
 import pytest
 
-from aigc_jax.data.text import load_text
+from aigc_jax.data import text as module
+from aigc_jax.data.text import FilePart, chunks, count_bytes, load_text
 from aigc_jax.errors import InputError
 
 
@@ -48,20 +49,77 @@ def test_fingerprint_sees_each_character_and_the_split(tmp_path):
     assert len({variant.fingerprint() for variant in variants}) == len(variants)
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"", "holds no text"),
-        (b" \n\t\r\n", "holds no text"),
-        (b"\xef\xbb\xbf", "holds no text"),
-        ("voilà".encode("latin-1"), "not UTF-8 (byte 0xe0 at offset 4)"),
-        ("text".encode("utf-16"), "not UTF-8"),
-        ("😀".encode()[:3], "not UTF-8 (byte 0xf0 at offset 0)"),
-        (b"\xed\xa0\x80", "not UTF-8"),
-    ],
-    ids=["empty", "blank", "only a mark", "latin-1", "utf-16", "cut in a character", "surrogate"],
-)
-def test_an_unusable_file_is_named_with_what_is_wrong(tmp_path, content, reason):
+@pytest.fixture
+def large(monkeypatch):
+    """Every file is a large one, read in blocks and chunks of a few bytes."""
+    monkeypatch.setattr(module, "LARGE", -1)
+    monkeypatch.setattr(module, "_BLOCK", 7)
+    monkeypatch.setattr(module, "CHUNK", 5)
+
+
+CONTENTS = {
+    "ascii": "0123456789",
+    "one character": "z",
+    "two": "é😀",
+    "line ends": "a\r\nb\rc\n\r\n" * 5,
+    "many widths": "aé你😀" * 13 + "\ufeff\0",
+    "ends in a wide one": "0123456😀",
+    "starts with blanks": " " * 50 + "x",
+}
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["", "with a mark"])
+@pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
+def test_a_large_file_is_the_same_text(tmp_path, large, monkeypatch, content, mark):
+    path = written(tmp_path, mark + content.encode())
+    text = load_text("ignored", path)
+    monkeypatch.setattr(module, "LARGE", 1000)
+    whole = load_text("ignored", path)
+    assert isinstance(text.train, FilePart)
+    assert isinstance(whole.train, str)
+    assert (text.name, text.unit) == (whole.name, whole.unit)
+    assert text.fingerprint() == whole.fingerprint()
+    for part, expected in ((text.train, whole.train), (text.heldout, whole.heldout)):
+        assert len(part) == len(expected)
+        assert list(chunks(part)) == list(chunks(expected))
+        assert "".join(chunks(part)) == expected
+        assert count_bytes(part) == count_bytes(expected) == len(expected.encode())
+
+
+def test_the_size_decides_whether_a_file_is_read(tmp_path, monkeypatch):
+    path = written(tmp_path, b"0123456789")
+    monkeypatch.setattr(module, "LARGE", 10)
+    assert isinstance(load_text("ignored", path).train, str)
+    monkeypatch.setattr(module, "LARGE", 9)
+    assert isinstance(load_text("ignored", path).train, FilePart)
+
+
+def test_a_large_file_that_was_cut_is_named(tmp_path, large):
+    path = written(tmp_path, b"0123456789" * 5)
+    text = load_text("ignored", path)
+    written(tmp_path, b"0123")
+    with pytest.raises(InputError, match="was cut while it was read"):
+        list(chunks(text.train))
+
+
+UNUSABLE = {
+    "empty": (b"", "holds no text"),
+    "blank": (b" \n\t\r\n" * 5, "holds no text"),
+    "only a mark": (b"\xef\xbb\xbf", "holds no text"),
+    "latin-1": ("voilà".encode("latin-1"), "not UTF-8 (byte 0xe0 at offset 4)"),
+    "latin-1, later": (b"0123456789voil\xe0 c", "not UTF-8 (byte 0xe0 at offset 14)"),
+    "utf-16": ("text".encode("utf-16"), "not UTF-8"),
+    "cut in a character": ("😀".encode()[:3], "not UTF-8 (byte 0xf0 at offset 0)"),
+    "cut across blocks": (b"01234567890" + "😀".encode()[:3] + b"x", "(byte 0xf0 at offset 11)"),
+    "surrogate": (b"\xed\xa0\x80", "not UTF-8"),
+}
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+@pytest.mark.parametrize(("content", "reason"), UNUSABLE.values(), ids=UNUSABLE)
+def test_an_unusable_file_is_named_with_what_is_wrong(tmp_path, request, content, reason, size):
+    if size == "large":
+        request.getfixturevalue("large")
     path = written(tmp_path, content)
     with pytest.raises(InputError) as caught:
         load_text("python_docs", path)

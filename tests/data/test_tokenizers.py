@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from aigc_jax.data.tokenizers import ByteTokenizer, CharTokenizer
+from aigc_jax.data.bpe import BpeTokenizer
+from aigc_jax.data.tokenizers import ByteTokenizer, CharTokenizer, StreamDecoder
 from aigc_jax.errors import InputError
 
 TEXTS = {
@@ -75,3 +76,45 @@ def test_bytes_that_are_not_utf8_become_replacement_characters(tokens, text):
 def test_every_byte_is_a_token():
     assert ByteTokenizer.vocabulary_size == 256
     assert ByteTokenizer().decode(np.arange(128)) == bytes(range(128)).decode()
+
+
+def test_the_alphabet_of_several_texts_is_that_of_them_joined():
+    assert (
+        CharTokenizer.of(iter(["ban", "ana", "\n"])).alphabet
+        == CharTokenizer.of("banana\n").alphabet
+    )
+
+
+@pytest.mark.parametrize("tokenizer", [CharTokenizer.of("abé😀"), ByteTokenizer()])
+def test_chunks_are_encoded_one_by_one(tokenizer):
+    chunks = ["ab", "", "é😀", "a"]
+    assert (
+        np.concatenate([*tokenizer.encode_chunks(chunks)]).tolist()
+        == tokenizer.encode("abé😀a").tolist()
+    )
+
+
+STORY = "naïve 你好\n😀!"
+CODERS = {
+    "characters": CharTokenizer.of(STORY),
+    "bytes": ByteTokenizer(),
+    "byte pairs": BpeTokenizer.trained([STORY] * 5, 262, ["</s>"]),
+}
+
+
+@pytest.mark.parametrize("tokenizer", CODERS.values(), ids=CODERS)
+def test_a_stream_gives_characters_as_soon_as_they_are_whole(tokenizer):
+    decoder, text = StreamDecoder(tokenizer), ""
+    for i, token in enumerate(tokens := tokenizer.encode(STORY)):
+        text += decoder.push(token)
+        assert text == tokenizer.decode(tokens[: i + 1]).rstrip("\ufffd")
+    assert text == STORY
+    assert decoder.finish() == ""
+
+
+@pytest.mark.parametrize("tokenizer", CODERS.values(), ids=CODERS)
+def test_a_stream_is_decoding_whatever_the_tokens(tokenizer, rng):
+    decoder = StreamDecoder(tokenizer)
+    for tokens in rng.integers(tokenizer.vocabulary_size, size=(300, 10)):
+        text = "".join(decoder.push(token) for token in tokens) + decoder.finish()
+        assert text == tokenizer.decode(tokens)

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from aigc_jax.metrics import ngrams
 from aigc_jax.metrics.ngrams import bigram_nll, unigram_nll
 
 
@@ -31,3 +32,29 @@ def test_pairs_tell_more_than_single_tokens_where_order_matters():
     tokens = np.arange(4000) % 5
     assert bigram_nll(tokens[:3000], tokens[3000:], 5) < 0.05
     assert unigram_nll(tokens[:3000], tokens[3000:], 5) == pytest.approx(math.log(5), abs=0.01)
+
+
+def table_nll(train, heldout, symbols):
+    """The pairs' loss by a table of all of them."""
+    counts = np.ones((symbols, symbols))
+    np.add.at(counts, (train[:-1], train[1:]), 1)
+    log_p = np.log(counts / counts.sum(axis=1, keepdims=True))
+    return -log_p[heldout[:-1], heldout[1:]].mean()
+
+
+@pytest.mark.parametrize("block", [3, 50, 10**6])
+@pytest.mark.parametrize("dtype", [np.int32, np.uint16])
+def test_pairs_are_counted_as_by_a_table_of_all_of_them(rng, monkeypatch, block, dtype):
+    monkeypatch.setattr(ngrams, "_BLOCK", block)
+    train, heldout = (rng.integers(300, size=size).astype(dtype) for size in (5000, 701))
+    assert bigram_nll(train, heldout, 300) == pytest.approx(
+        table_nll(train, heldout, 300), rel=1e-12
+    )
+    counts = np.bincount(train, minlength=300) + 1.0
+    expected = -np.log(counts / counts.sum())[heldout[1:]].mean()
+    assert unigram_nll(train, heldout, 300) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_large_vocabulary_needs_no_table():
+    tokens = np.arange(2000, dtype=np.uint32) * 1000
+    assert bigram_nll(tokens, tokens, 2_000_000) == pytest.approx(np.log(2_000_001 / 2), rel=1e-9)
