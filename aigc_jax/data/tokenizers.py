@@ -120,6 +120,4 @@ class StreamDecoder:
 
     def finish(self) -> str:
         """U+FFFD where the text ends within a character, else nothing; ready for another text."""
-        rest = self._utf8.decode(b"", final=True)
-        self._utf8.reset()
-        return rest
+        return self._utf8.decode(b"", final=True)
