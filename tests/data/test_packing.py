@@ -46,7 +46,7 @@ def test_pairs_of_a_worked_example():
     sources = [ints(11, 12, 13), ints(21, 22)]
     targets = [ints(1, 14, 2), ints(1, 23, 24, 2)]
     packed = pack_pairs(sources, targets, source_length=6, target_length=7)
-    # The second fills more of a row (3 of 7 against 3 of 6): the first is laid down first.
+    # The first takes more of a row, 3 of 6 against 3 of 7, so it is laid down first.
     np.testing.assert_array_equal(packed.sources, [[11, 12, 13, 21, 22, 0]])
     np.testing.assert_array_equal(packed.source_segments, [[1, 1, 1, 2, 2, 0]])
     np.testing.assert_array_equal(packed.source_positions, [[0, 1, 2, 0, 1, 0]])
@@ -59,7 +59,7 @@ def test_pairs_of_a_worked_example():
 
 
 def test_every_pair_is_in_one_row_on_both_sides(rng):
-    sources, targets = drawn(rng, 2 * WINDOW + 100, 9), drawn(rng, 2 * WINDOW + 100, 11, 2)
+    sources, targets = drawn(rng, WINDOW + 100, 9), drawn(rng, WINDOW + 100, 11, 2)
     packed = pack_pairs(sources, targets, 64, 64)
     source = segments_of(packed.sources, packed.source_segments, packed.source_positions)
     inputs = segments_of(packed.inputs, packed.segments, packed.positions)
