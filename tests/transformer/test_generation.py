@@ -69,10 +69,12 @@ def greedy(prompt, stop=(), length=L):
 
 
 def rows_of(tokens, lengths):
-    """The rows as lists; what follows them must be 0."""
-    for row, n in zip(np.asarray(tokens), np.asarray(lengths), strict=True):
+    """The rows as lists, none longer than it can be; what follows them must be 0."""
+    tokens, lengths = np.asarray(tokens), np.asarray(lengths)
+    assert (lengths <= tokens.shape[1]).all()
+    for row, n in zip(tokens, lengths, strict=True):
         assert not row[n:].any()
-    return [list(row[:n]) for row, n in zip(np.asarray(tokens), np.asarray(lengths), strict=True)]
+    return [list(row[:n]) for row, n in zip(tokens, lengths, strict=True)]
 
 
 PROMPTS = np.array([[3, 0, 4, 1], [0, 7, 7, 7], [2, 2, 7, 7], [0, 0, 0, 7]])

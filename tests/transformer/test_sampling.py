@@ -30,8 +30,8 @@ ALONE = {
 }
 TOGETHER = {
     "top_k binds": Sampling(1.6, top_k=5, top_p=0.99, min_p=0.01, repetition_penalty=1.3),
-    "top_p binds": Sampling(1.3, top_k=6, top_p=0.75, min_p=0.01, repetition_penalty=1.5),
-    "min_p binds": Sampling(1.6, top_k=6, top_p=0.95, min_p=0.75, repetition_penalty=1.3),
+    "top_p binds": Sampling(1.3, top_k=4, top_p=0.62, min_p=0.01, repetition_penalty=1.5),
+    "min_p binds": Sampling(1.6, top_k=6, top_p=0.95, min_p=0.6, repetition_penalty=1.3),
 }
 
 
