@@ -1,51 +1,86 @@
-"""Scaled dot-product attention and its masks, as pure functions.
+"""Scaled dot-product attention, its masks, and rotary positions, as pure functions.
 
-Dimensions: B batch, T query positions, S key positions, N heads, H size of a head.
+Dimensions: B batch, T query positions, S key positions, N query heads, K key heads, H size of a
+head.
 """
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
 
 def scaled_dot_product_attention(
-    query: jax.Array, key: jax.Array, value: jax.Array, mask: jax.Array | None = None
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    mask: jax.Array | None = None,
+    *,
+    softcap: float | None = None,
+    drop: Callable[[jax.Array], jax.Array] | None = None,
 ) -> jax.Array:
-    """Attention(Q, K, V) = softmax(Q Kᵀ / √H) V for each head: the formula, to test against.
+    """Attention(Q, K, V) = softmax(Q Kᵀ / √H) V for each head: the formula.
 
     Args:
       query: `[B, T, N, H]`.
-      key, value: `[B, S, N, H]`.
+      key, value: `[B, S, K, H]`, K a divisor of N: each head of theirs serves N / K query heads
+        that follow each other.
       mask: boolean, broadcastable to `[B, N, T, S]`: True where a query may look. None lets all
         look everywhere.
+      softcap: c, which bounds the scores: s ← c tanh(s / c).
+      drop: dropout of the weights `[B, N, T, S]`.
 
     Returns:
       `[B, T, N, H]` in the query's dtype; scores and softmax are float32. A query that may look
       nowhere gets the mean of all values.
 
-    Source: Vaswani et al. 2017, equation 1, https://arxiv.org/abs/1706.03762.
+    Source: Vaswani et al. 2017, equation 1, https://arxiv.org/abs/1706.03762; shared key heads:
+    Ainslie et al. 2023, https://arxiv.org/abs/2305.13245; the cap: Gemma Team 2024,
+    https://arxiv.org/abs/2408.00118.
     """
-    scores = jnp.einsum("btnh,bsnh->bnts", query, key, preferred_element_type=jnp.float32)
-    scores = scores / math.sqrt(query.shape[-1])
+    batch, length, heads, size = query.shape
+    keys, groups = key.shape[1:3]
+    grouped = query.reshape(batch, length, groups, heads // groups, size)
+    scores = jnp.einsum("btkgh,bskh->bkgts", grouped, key, preferred_element_type=jnp.float32)
+    scores = scores.reshape(batch, heads, length, keys) / math.sqrt(size)
+    if softcap is not None:
+        scores = soft_cap(scores, softcap)
     if mask is not None:
         scores = jnp.where(mask, scores, jnp.finfo(jnp.float32).min)
-    weights = jax.nn.softmax(scores, axis=-1).astype(value.dtype)
-    return jnp.einsum("bnts,bsnh->btnh", weights, value).astype(query.dtype)
+    weights = jax.nn.softmax(scores, axis=-1)
+    if drop is not None:
+        weights = drop(weights)
+    weights = weights.astype(value.dtype).reshape(batch, groups, -1, length, keys)
+    mixed = jnp.einsum("bkgts,bskh->btkgh", weights, value)
+    return mixed.reshape(query.shape).astype(query.dtype)
 
 
 def attention(
-    query: jax.Array, key: jax.Array, value: jax.Array, mask: jax.Array | None = None
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    mask: jax.Array | None = None,
+    *,
+    softcap: float | None = None,
+    drop: Callable[[jax.Array], jax.Array] | None = None,
 ) -> jax.Array:
     """The same function by `jax.nn.dot_product_attention`, which XLA may replace by a fused kernel.
 
     Arguments and result are those of `scaled_dot_product_attention`, except that `mask` must have
-    four dimensions.
+    four dimensions. With a cap or dropout, which that kernel lacks, it is the formula.
     """
-    return jax.nn.dot_product_attention(query, key, value, mask=mask)
+    if softcap is None and drop is None:
+        return jax.nn.dot_product_attention(query, key, value, mask=mask)
+    return scaled_dot_product_attention(query, key, value, mask, softcap=softcap, drop=drop)
 
 
-def causal_mask(queries: int, keys: int | None = None) -> jax.Array:
+def soft_cap(x: jax.Array, cap: float) -> jax.Array:
+    """c tanh(x / c): x near 0, and never beyond ± c."""
+    return cap * jnp.tanh(x / cap)
+
+
+def causal_mask(queries: int, keys: int | None = None, window: int | None = None) -> jax.Array:
     """True where key j is not in the future of query i; the last query stands at the last key.
 
     Alignment matters when there are more keys than queries, as in decoding with a cache: aligned at
@@ -55,6 +90,7 @@ def causal_mask(queries: int, keys: int | None = None) -> jax.Array:
     Args:
       queries: T.
       keys: S ≥ T; T when None.
+      window: how many keys a query sees at most, its own included; None is all of the past.
 
     Returns:
       boolean `[1, 1, T, S]`.
@@ -67,8 +103,51 @@ def causal_mask(queries: int, keys: int | None = None) -> jax.Array:
         raise ValueError(
             f"causal_mask needs at least as many keys as queries, got {keys} and {queries}"
         )
-    position = jnp.arange(queries)[:, None] + (keys - queries)
-    return (jnp.arange(keys)[None, :] <= position)[None, None]
+    position = jnp.arange(queries)[None] + (keys - queries)
+    return visibility(position, jnp.arange(keys)[None], window=window)
+
+
+def visibility(
+    queries: jax.Array,
+    keys: jax.Array,
+    *,
+    window: int | None = None,
+    prefix: jax.Array | None = None,
+) -> jax.Array:
+    """True where a key is not in the future of a query, by their positions in the text.
+
+        j ≤ i, and j > i − window;  or j < prefix
+
+    Args:
+      queries: int `[B, T]`, i; or `[1, T]`, the same for all rows.
+      keys: int `[B, S]` or `[1, S]`, j.
+      window: how many positions a query sees at most, its own included.
+      prefix: int `[B]`, tokens at the beginning of a row that all its queries see, so that they are
+        attended both ways.
+
+    Returns:
+      boolean `[B, 1, T, S]`, or `[1, 1, T, S]`.
+    """
+    i, j = queries[:, :, None], keys[:, None, :]
+    seen = j <= i
+    if window is not None:
+        seen &= j > i - window
+    if prefix is not None:
+        seen |= j < prefix[:, None, None]
+    return seen[:, None]
+
+
+def same_segment(queries: jax.Array, keys: jax.Array) -> jax.Array:
+    """True where query and key belong to the same of several sequences packed into a row.
+
+    Args:
+      queries: int `[B, T]`, the number of the sequence; 0 is padding, which sees padding alone.
+      keys: int `[B, S]`.
+
+    Returns:
+      boolean `[B, 1, T, S]`.
+    """
+    return (queries[:, :, None] == keys[:, None, :])[:, None]
 
 
 def padding_mask(lengths: jax.Array, keys: int) -> jax.Array:
@@ -82,3 +161,30 @@ def padding_mask(lengths: jax.Array, keys: int) -> jax.Array:
       boolean `[B, 1, 1, S]`.
     """
     return (jnp.arange(keys)[None, :] < lengths[:, None])[:, None, None, :]
+
+
+def rotate(x: jax.Array, positions: jax.Array, base: float = 10_000.0) -> jax.Array:
+    """Rotary positions: each pair (x_i, x_{i + H/2}) is turned by the angle t · base^(−2i / H).
+
+    The product of a query and a key so turned depends on the difference of their positions alone.
+
+    Args:
+      x: `[B, T, N, H]`, H even.
+      positions: int `[B, T]` or `[1, T]`, t.
+      base: of the wavelengths, which go from 2π to 2π · base.
+
+    Returns:
+      `[B, T, N, H]` in x's dtype; the angles are float32.
+
+    Source: Su et al. 2021, https://arxiv.org/abs/2104.09864; pairs are halves apart, as in Llama,
+    where the paper pairs neighbours.
+    """
+    half = x.shape[-1] // 2
+    frequencies = base ** (-jnp.arange(half, dtype=jnp.float32) / half)
+    angles = positions[..., None].astype(jnp.float32) * frequencies[None, None]
+    cos, sin = (
+        jnp.broadcast_to(f(angles)[:, :, None], (*x.shape[:-1], half)) for f in (jnp.cos, jnp.sin)
+    )
+    first, second = jnp.split(x, 2, axis=-1)
+    turned = [first * cos - second * sin, second * cos + first * sin]
+    return jnp.concatenate(turned, axis=-1).astype(x.dtype)

@@ -15,20 +15,30 @@ def is_matrix(params: Any) -> Any:
     return jax.tree.map(lambda p: p.ndim >= 2, params)
 
 
+def is_kernel(params: Any) -> Any:
+    """The weight-decay mask of a Transformer: True for linear layers' matrices, by their name.
+
+    Not for embeddings, and not for norms and biases, which are of two dimensions too where blocks
+    are stacked.
+    """
+    return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)
+
+
 def adam(
     learning_rate: optax.ScalarOrSchedule,
     b1: float = 0.9,
     b2: float = 0.999,
     weight_decay: float = 0.0,
+    mask: Callable[[Params], Any] = is_matrix,
 ) -> optax.GradientTransformation:
-    """Adam, with ε = 1e-8; AdamW on matrices where `weight_decay` is above 0.
+    """Adam, with ε = 1e-8; AdamW on the leaves of `mask` where `weight_decay` is above 0.
 
     Source: Kingma and Ba 2015, https://arxiv.org/abs/1412.6980; Loshchilov and Hutter 2019,
     https://arxiv.org/abs/1711.05101.
     """
     if weight_decay == 0.0:
         return optax.adam(learning_rate, b1=b1, b2=b2)
-    return optax.adamw(learning_rate, b1=b1, b2=b2, weight_decay=weight_decay, mask=is_matrix)
+    return optax.adamw(learning_rate, b1=b1, b2=b2, weight_decay=weight_decay, mask=mask)
 
 
 def muon(
@@ -36,6 +46,7 @@ def muon(
     b1: float = 0.95,
     b2: float = 0.999,
     weight_decay: float = 0.0,
+    matrices: Callable[[Params], Any] | None = None,
 ) -> optax.GradientTransformation:
     """Muon on matrices: the momentum's nearest orthogonal matrix; NAdam on other leaves.
 
@@ -50,6 +61,8 @@ def muon(
       b1: β₁, of the momentum of matrices; NAdam's is 0.9.
       b2: of NAdam.
       weight_decay: on matrices.
+      matrices: `(params) -> ` a tree of `optax.contrib.MuonDimensionNumbers`, with None at leaves
+        that are none; None takes every leaf of two dimensions.
 
     Source: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon; the factor is that of Liu
     et al. 2025, https://arxiv.org/abs/2502.16982, equation 4.
@@ -60,6 +73,7 @@ def muon(
         weight_decay=weight_decay,
         adam_b2=b2,
         consistent_rms=0.2,
+        muon_weight_dimension_numbers=matrices,
     )
 
 
@@ -76,20 +90,40 @@ def warmup_cosine(
     )
 
 
-def clipped_adam(
-    learning_rate: optax.ScalarOrSchedule,
-    b1: float = 0.9,
-    b2: float = 0.99,
-    weight_decay: float = 0.1,
-    clip_norm: float = 1.0,
+def warmup_stable_decay(
+    peak: float, warmup_steps: int, decay_steps: int, decay_share: float = 0.2
+) -> optax.Schedule:
+    """Linear from 0 to `peak`, level, then linear to 0 over the last `decay_share` of the steps.
+
+    A run shorter than five warm-ups warms up over a fifth of its steps.
+
+    Args:
+      peak: the rate in the middle.
+      warmup_steps: of the rise.
+      decay_steps: where the rate is 0 again.
+      decay_share: of all steps, over which it falls.
+
+    Source: Hu et al. 2024, https://arxiv.org/abs/2404.06395.
+    """
+    warmup_steps = min(warmup_steps, decay_steps // 5)
+    fall = int(decay_share * decay_steps)
+    parts = [
+        optax.linear_schedule(0.0, peak, warmup_steps),
+        optax.constant_schedule(peak),
+        optax.linear_schedule(peak, 0.0, fall),
+    ]
+    return optax.join_schedules(parts, [warmup_steps, decay_steps - fall])
+
+
+def clipped(
+    tx: optax.GradientTransformation, clip_norm: float = 1.0
 ) -> optax.GradientTransformation:
-    """`adam` on gradients clipped to a global norm.
+    """`tx` on gradients clipped to a global norm.
 
     The clipping must see gradients that are already reduced over devices, which the steps of this
     package see to.
     """
-    clip = optax.clip_by_global_norm(clip_norm)
-    return optax.chain(clip, adam(learning_rate, b1, b2, weight_decay))
+    return optax.chain(optax.clip_by_global_norm(clip_norm), tx)
 
 
 def update_ema(ema: Params, params: Params, step: jax.Array, decay: float) -> Params:

@@ -45,7 +45,7 @@ def first_index(size: int, axis_name: str | None = None) -> jax.Array | int:
 
 
 def mean_and_grad(
-    loss_fn: Callable[..., tuple], axis_name: str | None = None
+    loss_fn: Callable[..., tuple], axis_name: str | None = None, microbatches: int = 1
 ) -> Callable[..., tuple]:
     """The weighted mean of a loss over the whole batch, and its gradient.
 
@@ -59,23 +59,47 @@ def mean_and_grad(
         shape; `aux` holds sums to be reported in the same way, weighted already; `stats`, if any,
         is handed on as it is: what the networks have reduced over the axis themselves.
       axis_name: the mapped axis, or None.
+      microbatches: m, parts that the rows of all `args` are cut into, to be gone through one after
+        another. The sums are over all of them, so m changes memory and time alone. Above 1 there
+        can be no `stats`.
 
     Returns:
       `(params, *args) -> (mean, aux / Σw, gradient, *stats)`, equal on all devices.
+
+    Raises:
+      ValueError: m does not divide the rows.
     """
 
     def local_sum(params, *args):
         losses, weights, aux, *stats = loss_fn(params, *args)
         return jnp.sum(weights * losses), (jnp.sum(weights), aux, stats)
 
+    gradient_of_sum = jax.value_and_grad(local_sum, has_aux=True)
+
+    def sum_of_parts(params, *args):
+        parts = jax.tree.map(lambda x: _split_rows(x, microbatches), args)
+        shapes = jax.eval_shape(gradient_of_sum, params, *jax.tree.map(lambda x: x[0], parts))
+        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+
+        def add(sums, part):
+            return jax.tree.map(jnp.add, sums, gradient_of_sum(params, *part)), None
+
+        return jax.lax.scan(add, zeros, parts)[0]
+
     def whole_mean(params, *args):
-        gradient_of_sum = jax.value_and_grad(local_sum, has_aux=True)
-        (total, (count, aux, stats)), grads = gradient_of_sum(params, *args)
+        gradient = gradient_of_sum if microbatches == 1 else sum_of_parts
+        (total, (count, aux, stats)), grads = gradient(params, *args)
         total, count, aux, grads = psum((total, count, aux, grads), axis_name)
         count = jnp.maximum(count, 1.0)
         return total / count, *jax.tree.map(lambda x: x / count, (aux, grads)), *stats
 
     return whole_mean
+
+
+def _split_rows(x: jax.Array, parts: int) -> jax.Array:
+    if len(x) % parts:
+        raise ValueError(f"{len(x)} rows cannot be cut into {parts} equal microbatches")
+    return x.reshape(parts, -1, *x.shape[1:])
 
 
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:

@@ -3,6 +3,9 @@
     python -m experiments.sample --workdir=runs/gan-mnist5k-r3gan --num=64 --out=samples.png
     python -m experiments.sample --workdir=runs/vae-mnist5k-default --num=1000 --out=samples.npz
     python -m experiments.sample --workdir=runs/lm-python_docs-default --num=3 --out=samples.txt
+    python -m experiments.sample --workdir=runs/lm-python_docs-default --prompt="The value of"
+
+Without --out, text is written to the terminal as it comes.
 
 The newest checkpoint is taken, or with --checkpoint=best that of the lowest held-out score, where
 the experiment has one. The run is only read.
@@ -10,28 +13,48 @@ the experiment has one. The run is only read.
 
 import io
 import math
+from pathlib import Path
 
 import numpy as np
 from absl import app, flags
 
 from aigc_jax.errors import InputError
 from aigc_jax.pictures import image_grid
+from aigc_jax.transformer.sampling import Sampling
 from experiments import launch, texts
 from experiments.finished import CHECKPOINTS, Finished, open_run
 from experiments.images import grid
 from experiments.options import check_seed
 from experiments.output import check_out, write_out
+from experiments.streaming import stream
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run to sample from. Required.")
 CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", CHECKPOINTS, "Which state to sample from.")
-NUM = flags.DEFINE_integer("num", 64, "How many samples.")
+NUM = flags.DEFINE_integer("num", None, "How many samples: 64 images or 1 text without it.")
 OUT = flags.DEFINE_string(
     "out",
     None,
     "File to write, replaced when it exists: .png (a grid of images), .npz (array `images`, "
-    "float32 [num, H, W, C] in [0, 1]) or .txt (texts, parted by a line of dashes). Required.",
+    "float32 [num, H, W, C] in [0, 1]) or .txt (texts, parted by a line of dashes). Images "
+    "need one.",
 )
 SEED = flags.DEFINE_integer("seed", 0, "Decides the samples; the first n of more are the same n.")
+PROMPT = flags.DEFINE_string("prompt", None, "Of text: what it begins with.")
+LENGTH = flags.DEFINE_integer("length", 500, "Of text: tokens to write.")
+TEMPERATURE = flags.DEFINE_float(
+    "temperature", 1.0, "Of text: below 1 the probable becomes more so; 0 takes the most probable."
+)
+TOP_K = flags.DEFINE_integer("top_k", None, "Of text: draw from so many most probable tokens.")
+TOP_P = flags.DEFINE_float(
+    "top_p", None, "Of text: draw from the fewest tokens that have this probability together."
+)
+MIN_P = flags.DEFINE_float(
+    "min_p", None, "Of text: leave out tokens below this share of the most probable's probability."
+)
+REPETITION_PENALTY = flags.DEFINE_float(
+    "repetition_penalty", 1.0, "Of text: above 1, tokens that were there become less probable."
+)
+OF_TEXT = (PROMPT, LENGTH, TEMPERATURE, TOP_K, TOP_P, MIN_P, REPETITION_PENALTY)
 
 
 def encode(samples: np.ndarray | list[str], suffix: str) -> bytes:
@@ -61,19 +84,65 @@ def draw(run: Finished, num: int, seed: int) -> np.ndarray | list[str]:
     return samples if isinstance(samples, list) else np.asarray(samples)
 
 
+def sampling() -> Sampling:
+    """How the flags say that a token is chosen.
+
+    Raises:
+      InputError: names the flag whose value is impossible.
+    """
+    try:
+        return Sampling(
+            TEMPERATURE.value, TOP_K.value, TOP_P.value, MIN_P.value, REPETITION_PENALTY.value
+        )
+    except ValueError as error:
+        raise InputError(f"--{error}") from error
+
+
+def write_texts(run: Finished, num: int, seed: int, out: Path | None) -> None:
+    """Texts, to a file or as they come to the terminal."""
+    if LENGTH.value < 1:
+        raise InputError(f"--length must be at least 1, got {LENGTH.value}")
+    how, written = sampling(), []
+    for i in range(num):
+        pieces = stream(run, PROMPT.value or "", LENGTH.value, seed + i, how)
+        if out:
+            written.append("".join(pieces))
+            continue
+        if i:
+            print(texts.SEPARATOR)
+        for piece in pieces:
+            print(piece, end="", flush=True)
+        print()
+    if out:
+        write_out(out, encode(written, out.suffix))
+
+
 def main(_: list[str]) -> None:
     """The command."""
 
     def command() -> None:
-        if not WORKDIR.value or not OUT.value:
-            raise InputError("--workdir and --out are required; see --help")
-        if NUM.value < 1:
+        if not WORKDIR.value:
+            raise InputError("--workdir is required; see --help")
+        if NUM.value is not None and NUM.value < 1:
             raise InputError(f"--num must be at least 1, got {NUM.value}")
         check_seed(SEED.value)
-        out = check_out(OUT.value)
+        out = check_out(OUT.value) if OUT.value else None
         run = open_run(WORKDIR.value, CHECKPOINT.value)
-        write_out(out, encode(draw(run, NUM.value, SEED.value), out.suffix))
-        print(f"{NUM.value} samples of {WORKDIR.value} at step {run.step} in {out}")
+        if run.experiment.name == "lm":
+            num = NUM.value or 1
+            if out:
+                encode([], out.suffix)
+            write_texts(run, num, SEED.value, out)
+        else:
+            num = NUM.value or 64
+            given = [flag.name for flag in OF_TEXT if flag.present]
+            if given:
+                raise InputError(f"--{given[0]} is of text; the run in {WORKDIR.value} has none")
+            if out is None:
+                raise InputError("--out is required for images; see --help")
+            write_out(out, encode(draw(run, num, SEED.value), out.suffix))
+        if out:
+            print(f"{num} samples of {WORKDIR.value} at step {run.step} in {out}")
 
     launch.report_errors(command)
 

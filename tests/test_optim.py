@@ -21,9 +21,30 @@ def test_short_runs_warm_up_over_half_of_their_steps():
     assert float(schedule(5)) == pytest.approx(1.0)
 
 
+def test_warmup_stable_decay():
+    schedule = optim.warmup_stable_decay(1e-3, warmup_steps=100, decay_steps=2000)
+    steps = {0: 0.0, 50: 5e-4, 100: 1e-3, 1600: 1e-3, 1800: 5e-4, 1900: 2.5e-4, 2000: 0, 5000: 0}
+    for step, rate in steps.items():
+        assert float(schedule(step)) == pytest.approx(rate, rel=1e-4, abs=1e-9)
+    short = optim.warmup_stable_decay(1.0, warmup_steps=100, decay_steps=10)
+    assert [float(short(s)) for s in (1, 2, 8, 9)] == pytest.approx([0.5, 1, 1, 0.5])
+
+
+def test_kernels_are_known_by_their_name():
+    leaf = jnp.ones((2, 2))
+    params = {"a": {"kernel": leaf, "scale": leaf}, "embedding": leaf, "positions": leaf}
+    expected = {"a": {"kernel": True, "scale": False}, "embedding": False, "positions": False}
+    assert optim.is_kernel(params) == expected
+    tx = optim.adam(0.1, weight_decay=0.5, mask=optim.is_kernel)
+    updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
+    np.testing.assert_allclose(updates["a"]["kernel"], -0.05)
+    assert not updates["a"]["scale"].any()
+    assert not updates["embedding"].any()
+
+
 def test_only_matrices_decay():
     params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2), "scale": jnp.ones(2)}
-    tx = optim.clipped_adam(0.1, weight_decay=0.5)
+    tx = optim.clipped(optim.adam(0.1, weight_decay=0.5))
     updates, _ = tx.update(
         {k: jnp.zeros_like(v) for k, v in params.items()}, tx.init(params), params
     )
@@ -75,7 +96,7 @@ def test_muon_decays_matrices_alone():
 def test_gradients_are_clipped_to_a_global_norm():
     grads = {"a": jnp.array([30.0, 0.0]), "b": jnp.array([40.0])}
     clipped, _ = optax.clip_by_global_norm(1.0).update(grads, optax.EmptyState())
-    tx = optim.clipped_adam(1.0, weight_decay=0.0, clip_norm=1.0)
+    tx = optim.clipped(optim.adam(1.0), clip_norm=1.0)
     _, state = tx.update(grads, tx.init(grads), grads)
     first_moment = optax.tree.get(state, "mu")
     np.testing.assert_allclose(first_moment["b"], 0.1 * clipped["b"], rtol=1e-6)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from aigc_jax import parallel
 
@@ -26,6 +27,21 @@ def test_unevenly_weighted_shards_weigh_as_their_examples_do():
     )(x, w)
     for a, b in zip(sharded, whole, strict=True):
         np.testing.assert_allclose(a, np.broadcast_to(b, 2), rtol=1e-6)
+
+
+@pytest.mark.parametrize("microbatches", [1, 2, 3, 6])
+def test_microbatches_that_are_unevenly_weighted_weigh_as_their_examples_do(microbatches):
+    """A mean of the parts' means would give another number for each of these cuts."""
+    x, w = jnp.array([1.0, 2.0, 4.0, 4.0, 9.0, 3.0]), jnp.array([1.0, 0.0, 0.0, 0.0, 2.0, 1.0])
+    whole = parallel.mean_and_grad(losses)(jnp.float32(2.0), x, w)
+    parts = parallel.mean_and_grad(losses, None, microbatches)(jnp.float32(2.0), x, w)
+    np.testing.assert_allclose(parts, whole, rtol=1e-6)
+    assert float(parts[0]) == 2 * (1 + 18 + 3) / 4
+
+
+def test_rows_that_cannot_be_cut_evenly_are_refused():
+    with pytest.raises(ValueError, match="3 rows cannot be cut into 2"):
+        parallel.mean_and_grad(losses, None, 2)(jnp.float32(2.0), jnp.ones(3), jnp.ones(3))
 
 
 def test_an_empty_batch_has_mean_zero_and_not_nan():

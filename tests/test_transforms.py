@@ -41,7 +41,19 @@ def token_batches(steps):
     lengths = np.array([8, 8, 1, 0, 3, 8, 2, 5])  # unevenly padded, one shard nearly empty
     weights = np.arange(8)[None] < lengths[:, None]
     weights = np.broadcast_to(weights, (steps, BATCH, 8)).astype(np.float32)
-    return transformer.Batch(jnp.asarray(tokens, jnp.int32), jnp.asarray(weights))
+    batch = transformer.next_tokens(jnp.asarray(tokens, jnp.int32).reshape(-1, 9))
+    batch = jax.tree.map(lambda x: x.reshape(steps, BATCH, 8), batch)
+    return batch._replace(weights=jnp.asarray(weights))
+
+
+def pair_batches(steps):
+    """Two pairs packed into each row, of which the second may be empty."""
+    batch, rng = token_batches(steps), np.random.default_rng(6)
+    tokens = jnp.asarray(rng.integers(0, 11, (steps, BATCH, 6)), jnp.int32)
+    first = jnp.asarray(rng.integers(2, 5, (steps, BATCH, 1)))
+    segments, sources = (1 + jnp.int32(jnp.arange(n)[None, None] >= first) for n in (8, 6))
+    source = transformer.Source(tokens, sources.at[:, :, 5].set(0))
+    return batch._replace(segments=segments, source=source)
 
 
 def square_batches(steps, side=8, images=BATCH):
@@ -84,6 +96,11 @@ def discrete_preset(config, quantiser):
     architecture = partial(config.architecture, width=4)
     changes = {"image_shape": (8, 8, 1), "architecture": architecture, "quantiser": quantiser}
     return discrete.make(dataclasses.replace(config, **changes), tx=optax.sgd(1e-4))
+
+
+def lm_preset(preset, **changes):
+    """A preset of small sizes, with SGD in place of Adam."""
+    return transformer.make(preset(11, **{**SIZES, **changes}), tx=SGD)
 
 
 def labelled_grey_batches(steps):
@@ -141,6 +158,10 @@ CODES = discrete.vector_quantiser(8, 3, decay=0.7, revive_below=0.9)
 LEVELS = discrete.finite_scalar_quantiser((8, 7, 5))
 
 SIZES = {"context": 8, "layers": 1, "heads": 2, "width": 12}
+EXACT = {"dtype": jnp.float32, "layers": 2, "scan": True, "remat": True}
+CAREFUL = transformer.Objective(smoothing=0.1, z_weight=0.01, chunk=3)
+GROUPED = {"key_heads": 1, "hidden": 10, "window": 3, "score_cap": 3.0, "logit_cap": 5.0}
+PAIRS = {"encoder_layers": 1, "source_context": 6, "hidden": 10}
 
 FAMILIES = {
     "gan": (gan_preset(gan.MLP), square_batches),
@@ -166,8 +187,12 @@ FAMILIES = {
     "vae-vq": (discrete_preset(discrete.VQ, CODES), square_batches),
     "vae-fsq": (discrete_preset(discrete.FSQ, LEVELS), square_batches),
     "classifier": (classifier.make(CLASSIFIER, tx=SGD), digit_batches),
-    "lm": (transformer.make(transformer.Config(11, **SIZES), tx=SGD), token_batches),
-    "lm-textbook": (transformer.make(transformer.textbook(11, **SIZES), tx=SGD), token_batches),
+    "lm-nano": (lm_preset(transformer.nano), token_batches),
+    "lm-textbook": (lm_preset(transformer.textbook), token_batches),
+    "lm-char": (lm_preset(transformer.char, microbatches=2), token_batches),
+    "lm-gpt2": (lm_preset(transformer.gpt2, **EXACT, objective=CAREFUL), token_batches),
+    "lm-llama": (lm_preset(transformer.llama_small, **GROUPED), token_batches),
+    "lm-translator": (lm_preset(transformer.tiny_mt, **PAIRS), pair_batches),
 }
 
 

@@ -1,35 +1,72 @@
 """Transformers. `make(Config(vocabulary_size))` is the front door; `step` is the algorithm."""
 
-from aigc_jax.transformer.config import Config, make, networks_of, optimizer, textbook
-from aigc_jax.transformer.decode import sample
-from aigc_jax.transformer.evaluate import heldout_nll
-from aigc_jax.transformer.losses import next_token_nll
-from aigc_jax.transformer.networks import (
-    NanoTransformer,
-    TextbookTransformer,
-    decoder,
-    sinusoidal_positions,
+from aigc_jax.transformer.architecture import LLAMA, TEXTBOOK, Architecture, Positions
+from aigc_jax.transformer.config import (
+    Config,
+    char,
+    gpt2,
+    llama_small,
+    make,
+    nano,
+    optimizer,
+    textbook,
+    tiny_mt,
 )
-from aigc_jax.transformer.step import Batch, Info, Networks, State, init, step, token_losses
+from aigc_jax.transformer.decode import extender, sample
+from aigc_jax.transformer.evaluate import heldout_nll, mean_nll
+from aigc_jax.transformer.losses import Losses, in_chunks, next_token_nll, regularised_nll
+from aigc_jax.transformer.networks import networks_of, sinusoidal_positions
+from aigc_jax.transformer.optimisers import adamw, block_matrices, muon
+from aigc_jax.transformer.step import (
+    Batch,
+    Cache,
+    Info,
+    Networks,
+    Objective,
+    Source,
+    State,
+    init,
+    next_tokens,
+    step,
+    token_losses,
+)
 
 __all__ = [
+    "LLAMA",
+    "TEXTBOOK",
+    "Architecture",
     "Batch",
+    "Cache",
     "Config",
     "Info",
-    "NanoTransformer",
+    "Losses",
     "Networks",
+    "Objective",
+    "Positions",
+    "Source",
     "State",
-    "TextbookTransformer",
-    "decoder",
+    "adamw",
+    "block_matrices",
+    "char",
+    "extender",
+    "gpt2",
     "heldout_nll",
+    "in_chunks",
     "init",
+    "llama_small",
     "make",
+    "mean_nll",
+    "muon",
+    "nano",
     "networks_of",
     "next_token_nll",
+    "next_tokens",
     "optimizer",
+    "regularised_nll",
     "sample",
     "sinusoidal_positions",
     "step",
     "textbook",
+    "tiny_mt",
     "token_losses",
 ]

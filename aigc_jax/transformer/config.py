@@ -1,78 +1,112 @@
-"""The front door of the room: a configuration, and the algorithm it makes."""
+"""The front door of the room: a configuration, its presets, and the algorithm it makes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import jax.numpy as jnp
 import optax
 
 from aigc_jax import optim
 from aigc_jax.algorithm import Algorithm
+from aigc_jax.layers import gelu_tanh
+from aigc_jax.transformer.architecture import LLAMA, TEXTBOOK, Architecture
 from aigc_jax.transformer.decode import sample
-from aigc_jax.transformer.networks import NanoTransformer, TextbookTransformer, decoder
-from aigc_jax.transformer.step import Networks, init, step
+from aigc_jax.transformer.networks import networks_of
+from aigc_jax.transformer.optimisers import adamw
+from aigc_jax.transformer.step import PLAIN, Networks, Objective, init, step
+
+Schedule = Callable[[float, int, int], optax.Schedule]
+Optimiser = Callable[[optax.ScalarOrSchedule, float, float], optax.GradientTransformation]
 
 
 @dataclass(frozen=True)
-class Config:
-    """A language model. The defaults are what works best at this size.
+class Config(Architecture):
+    """A model and its training. The defaults are what works best at this size.
 
     Attributes:
-      vocabulary_size: V.
-      context: the greatest number of tokens that the model sees at once.
-      layers, heads, width: the number of blocks, of heads, and the model's width.
-      module: the network's Linen module.
+      optimiser: `(rate, b2, weight_decay) -> ` a transformation: `adamw` or `muon`.
       learning_rate: the peak.
+      schedule: `(peak, warm-up steps, steps) -> ` a schedule, of optim.py.
       warmup_steps: of the linear warm-up.
-      decay_steps: where the cosine reaches its end, a tenth of the peak; None keeps the rate
-        constant.
-      weight_decay: AdamW's, on matrices; None is plain Adam, unclipped.
+      decay_steps: where the schedule ends; None keeps the rate constant.
+      b2: of the second moment.
+      weight_decay: on linear layers' matrices; None is plain Adam, unclipped.
+      objective: what is descended beyond the plain loss.
+      microbatches: parts that a batch's gradient is summed up of.
+      ema_decay: of the averaged parameters that are judged, per step; 0 keeps none.
     """
 
-    vocabulary_size: int
-    context: int = 64
-    layers: int = 4
-    heads: int = 4
-    width: int = 128
-    module: Callable[..., Any] = NanoTransformer
+    optimiser: Optimiser = adamw
     learning_rate: float = 1e-3
+    schedule: Schedule = optim.warmup_cosine
     warmup_steps: int = 100
     decay_steps: int | None = 2000
+    b2: float = 0.99
     weight_decay: float | None = 0.1
+    objective: Objective = PLAIN
+    microbatches: int = 1
+    ema_decay: float = 0.0
 
 
 def textbook(vocabulary_size: int, **changes: Any) -> Config:
     """The source article's: post-norm, ReLU, sinusoidal positions; Adam at a constant rate."""
-    base: dict[str, Any] = {
-        "module": TextbookTransformer,
-        "learning_rate": 3e-4,
-        "decay_steps": None,
-        "weight_decay": None,
-    }
-    return Config(vocabulary_size, **{**base, **changes})
+    own = {"learning_rate": 3e-4, "decay_steps": None, "weight_decay": None, "b2": 0.999}
+    return Config(vocabulary_size, **{**TEXTBOOK, **own, **changes})
+
+
+def nano(vocabulary_size: int, **changes: Any) -> Config:
+    """Four layers of width 128: the default."""
+    return Config(vocabulary_size, **changes)
+
+
+def char(vocabulary_size: int, **changes: Any) -> Config:
+    """Six layers of width 384, for 256 characters of context, with dropout.
+
+    Source of the recipe: nanoGPT's for the plays of Shakespeare.
+    """
+    sizes = {"context": 256, "layers": 6, "heads": 6, "width": 384, "bias": False}
+    own = {"dropout": 0.2, "decay_steps": 5000}
+    return Config(vocabulary_size, **{**sizes, **own, **changes})
+
+
+def gpt2(vocabulary_size: int = 50_257, **changes: Any) -> Config:
+    """The smallest GPT-2, 124M parameters with its own vocabulary.
+
+    Source: Radford et al. 2019; the recipe is nanoGPT's.
+    """
+    sizes = {"context": 1024, "layers": 12, "heads": 12, "width": 768, "activation": gelu_tanh}
+    rate = {"learning_rate": 6e-4, "warmup_steps": 2000, "decay_steps": 600_000, "b2": 0.95}
+    return Config(vocabulary_size, **{**sizes, **rate, "dtype": jnp.bfloat16, **changes})
+
+
+def llama_small(vocabulary_size: int, **changes: Any) -> Config:
+    """Llama's blocks at eight layers of width 512: rotary, RMSNorm, SwiGLU, grouped queries."""
+    sizes = {"context": 512, "layers": 8, "heads": 8, "key_heads": 2, "width": 512, "hidden": 1408}
+    rate = {"decay_steps": 20_000, "b2": 0.95, "query_key_norm": True}
+    return Config(vocabulary_size, **{**LLAMA, **sizes, **rate, **changes})
+
+
+def tiny_mt(vocabulary_size: int, **changes: Any) -> Config:
+    """An encoder and a decoder of four layers of width 128, for sentences.
+
+    Source of the sizes: Wu et al. 2021, https://arxiv.org/abs/2105.14462, "tiny".
+    """
+    sizes = {"context": 128, "source_context": 128, "encoder_layers": 4, "hidden": 256}
+    rate = {"learning_rate": 5e-3, "warmup_steps": 1000, "decay_steps": 20_000, "b2": 0.98}
+    loss = {"objective": Objective(smoothing=0.1), "dropout": 0.3, "ema_decay": 0.999}
+    return Config(vocabulary_size, **{**sizes, **rate, **loss, **changes})
 
 
 def optimizer(config: Config) -> optax.GradientTransformation:
     """The optimiser that `config` describes."""
     rate: optax.ScalarOrSchedule = config.learning_rate
     if config.decay_steps is not None:
-        rate = optim.warmup_cosine(rate, config.warmup_steps, config.decay_steps)
+        rate = config.schedule(config.learning_rate, config.warmup_steps, config.decay_steps)
     if config.weight_decay is None:
-        return optim.adam(rate)
-    return optim.clipped_adam(rate, weight_decay=config.weight_decay)
-
-
-def networks_of(config: Config) -> Networks:
-    """The network that `config` describes."""
-    return decoder(
-        config.module,
-        config.vocabulary_size,
-        config.context,
-        config.layers,
-        config.heads,
-        config.width,
-    )
+        return optim.adam(rate, b2=config.b2)
+    return optim.clipped(config.optimiser(rate, config.b2, config.weight_decay))
 
 
 def make(
@@ -93,7 +127,7 @@ def make(
       >>> from aigc_jax import transformer
       >>> algorithm = transformer.make(transformer.Config(vocabulary_size=65))
       >>> state = algorithm.init(jax.random.key(0))
-      >>> batch = transformer.Batch(jnp.zeros((12, 65), int), jnp.ones((12, 64)))
+      >>> batch = transformer.next_tokens(jnp.zeros((12, 65), int))
       >>> state, info = jax.jit(algorithm.step)(state, batch)
       >>> algorithm.sample(state, jax.random.key(1), 2, jnp.array([0]), 10).shape
       (2, 10)
@@ -101,7 +135,14 @@ def make(
     nets = nets or networks_of(config)
     tx = tx or optimizer(config)
     return Algorithm(
-        init=partial(init, networks=nets, tx=tx),
-        step=partial(step, networks=nets, tx=tx),
+        init=partial(init, networks=nets, tx=tx, ema_decay=config.ema_decay),
+        step=partial(
+            step,
+            networks=nets,
+            tx=tx,
+            objective=config.objective,
+            microbatches=config.microbatches,
+            ema_decay=config.ema_decay,
+        ),
         sample=partial(sample, networks=nets),
     )

@@ -1,14 +1,32 @@
-"""Sampling text from a causal network, one token at a time.
+"""Text from a Transformer: the decoding core, bound to networks and parameters.
 
-Dimensions: n rows, L length in tokens, T the network's context, V vocabulary.
+Dimensions: n rows, P prompt, L length in tokens, T the network's context, V vocabulary.
 """
 
 import jax
 import jax.numpy as jnp
 
 from aigc_jax import parallel
-from aigc_jax.algorithm import Key
+from aigc_jax.algorithm import Key, Keys, Params
+from aigc_jax.transformer.generation import Extend, generate
+from aigc_jax.transformer.sampling import ANCESTRAL, Sampling
 from aigc_jax.transformer.step import Networks, State
+
+
+def extender(params: Params, networks: Networks, prefix: jax.Array | None = None) -> Extend:
+    """What the decoding core needs of a model: `(cache, tokens, positions) -> (logits, cache)`.
+
+    Args:
+      params: of `networks`.
+      networks: the network.
+      prefix: int `[B]`, tokens at the beginning of each row that are attended both ways.
+    """
+
+    def extend(cache, tokens, positions):
+        states, cache = networks.extend(params, cache, tokens, positions, prefix)
+        return networks.logits(params, states), cache
+
+    return extend
 
 
 def sample(
@@ -19,44 +37,56 @@ def sample(
     length: int,
     *,
     networks: Networks,
-    temperature: float = 1.0,
+    sampling: Sampling = ANCESTRAL,
 ) -> jax.Array:
-    """x_{t+1} ~ softmax(l_t / τ), where l_t are the logits after the last T tokens.
+    """`n` continuations of a prompt.
 
-    Each token costs a pass over the window it sees. Row i depends on `key` and i alone.
+    A text longer than the context is written in windows: each begins with the last T / 2 tokens of
+    the one before, so a token sees between T / 2 and T − 1 tokens before it.
 
     Args:
-      state: of a trained model.
-      key: one key.
+      state: of a trained model; its average is sampled from, where it keeps one.
+      key: one key. Row i depends on it and on i alone.
       n: rows.
-      prompt: int `[P]`, P ≥ 1, the tokens that every row begins with.
+      prompt: int `[P]`, 1 ≤ P ≤ T, the tokens that every row begins with.
       length: L ≥ P, tokens of a row in all.
       networks: the network.
-      temperature: τ > 0; small values approach the most probable token.
+      sampling: how the next token is chosen.
 
     Returns:
       int32 `[n, L]`, prompt included.
 
     Raises:
-      ValueError: the prompt is empty or longer than `length`, or the temperature is not positive.
+      ValueError: the prompt is empty, or longer than `length` or the context.
     """
-    if not 1 <= prompt.shape[0] <= length:
-        raise ValueError(f"a prompt of {prompt.shape[0]} tokens does not fit a length of {length}")
-    if temperature <= 0:
-        raise ValueError(f"temperature must be positive, got {temperature}")
-    keys = parallel.example_keys(key, n)
-    start = jnp.zeros((n, length), jnp.int32).at[:, : prompt.shape[0]].set(prompt[None])
-    window = min(networks.context, length)
+    given, context = prompt.shape[0], networks.context
+    if not 1 <= given <= min(length, context):
+        raise ValueError(
+            f"a prompt of {given} tokens does not fit a length of {length} and a context of "
+            f"{context}"
+        )
+    extend, keys = extender(state.judged, networks), parallel.example_keys(key, n)
 
-    def append(tokens: jax.Array, position: jax.Array) -> tuple[jax.Array, None]:
-        # The window ends at position − 1, or is the first T tokens, whose later ones causality
-        # hides.
-        first = jnp.maximum(position - window, 0)
-        seen = jax.lax.dynamic_slice_in_dim(tokens, first, window, axis=1)
-        logits = networks.apply(state.params, seen)[:, position - 1 - first]
-        step_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, position)
-        drawn = jax.vmap(jax.random.categorical)(step_keys, jnp.float32(logits) / temperature)
-        return tokens.at[:, position].set(drawn.astype(jnp.int32)), None
+    def write(prompts: jax.Array, length: int, keys: Keys) -> jax.Array:
+        cache = networks.start(state.judged, n, length)
+        lengths = jnp.full((n,), prompts.shape[1], jnp.int32)
+        return generate(extend, cache, prompts, lengths, length, keys, sampling=sampling)[0]
 
-    tokens, _ = jax.lax.scan(append, start, jnp.arange(prompt.shape[0], length))
-    return tokens
+    first = write(jnp.broadcast_to(prompt, (n, given)), min(length, context), keys)
+    if length <= context:
+        return first
+    overlap = max(context // 2, 1)
+    hop = context - overlap
+    if hop == 0:
+        raise ValueError(f"a context of {context} token cannot be moved on")
+
+    def move_on(window: jax.Array, number: jax.Array) -> tuple[jax.Array, jax.Array]:
+        own = jax.vmap(jax.random.fold_in, (0, None))(keys, number)
+        window = write(window[:, hop:], context, own)
+        return window, window[:, overlap:]
+
+    # Not the numbers of positions, which are folded into the keys as well.
+    numbers = context + jnp.arange(-(-(length - context) // hop))
+    _, more = jax.lax.scan(move_on, first, numbers)
+    more = more.swapaxes(0, 1).reshape(n, -1)
+    return jnp.concatenate([first, more], axis=1)[:, :length]

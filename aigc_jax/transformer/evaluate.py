@@ -1,5 +1,6 @@
-"""The loss of a language model over a whole text."""
+"""The loss of a model over a whole text, or over pairs."""
 
+from collections.abc import Iterable
 from functools import partial
 
 import jax
@@ -8,12 +9,29 @@ import numpy as np
 
 from aigc_jax.algorithm import Params
 from aigc_jax.data.batches import windows
-from aigc_jax.transformer.step import Batch, Networks, token_losses
+from aigc_jax.transformer.step import Batch, Networks, next_tokens, token_losses
 
 
 @partial(jax.jit, static_argnames="networks")
-def _token_losses(params, batch, networks):
-    return token_losses(params, batch, networks=networks)
+def _nll(params, batch, networks):
+    return token_losses(params, batch, networks=networks).nll
+
+
+def mean_nll(params: Params, batches: Iterable[Batch], *, networks: Networks) -> float:
+    """Mean −log p of every label that counts, in nats, summed in float64.
+
+    Args:
+      params: of `networks`.
+      batches: of few different shapes, since each is compiled.
+      networks: the network.
+    """
+    total = counted = 0.0
+    for batch in batches:
+        losses = np.asarray(_nll(params, batch, networks), np.float64)
+        weights = np.asarray(batch.weights, np.float64)
+        total += float((losses * weights).sum())
+        counted += float(weights.sum())
+    return total / max(counted, 1.0)
 
 
 def heldout_nll(
@@ -29,14 +47,8 @@ def heldout_nll(
       tokens: int `[M]`, M ≥ 2.
       networks: the network.
       chunk: windows in a pass.
-
-    Returns:
-      The mean, summed in float64.
     """
     rows, weights = windows(tokens, networks.context)
-    total = 0.0
-    for i in range(0, len(rows), chunk):
-        part = Batch(jnp.asarray(rows[i : i + chunk]), jnp.asarray(weights[i : i + chunk]))
-        losses, counted = _token_losses(params, part, networks)
-        total += float((np.asarray(losses, np.float64) * np.asarray(counted)).sum())
-    return total / float(weights.sum())
+    parts = (slice(i, i + chunk) for i in range(0, len(rows), chunk))
+    batches = (next_tokens(jnp.asarray(rows[part]), jnp.asarray(weights[part])) for part in parts)
+    return mean_nll(params, batches, networks=networks)

@@ -1,42 +1,81 @@
-"""One language-model update, as a pure function of state and batch.
+"""One update of a Transformer, as a pure function of state and batch.
 
-Dimensions: B batch, T positions, V vocabulary.
+Dimensions: B batch, T positions, S source positions, D width, V vocabulary.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from aigc_jax import parallel
-from aigc_jax.algorithm import Key, Params
-from aigc_jax.transformer.losses import next_token_nll
+from aigc_jax import optim, parallel
+from aigc_jax.algorithm import Key, Keys, Params
+from aigc_jax.transformer.losses import Losses, in_chunks, regularised_nll
+
+
+class Source(NamedTuple):
+    """What an encoder reads."""
+
+    tokens: jax.Array  # int32 [B, S]
+    segments: jax.Array  # int32 [B, S], from 1: whose they are, see Batch; 0: padding
+    positions: jax.Array | None = None  # int32 [B, S], within the segment; None: within the row
+
+
+class Batch(NamedTuple):
+    """What a model reads, and what it is to predict at each position."""
+
+    inputs: jax.Array  # int32 [B, T]
+    labels: jax.Array  # int32 [B, T]: what comes next
+    weights: jax.Array  # float32 [B, T]: 1 for each label that counts, 0 for padding
+    # Several sequences packed into a row see themselves alone, each in its own part of the source.
+    segments: jax.Array | None = None  # int32 [B, T], from 1; 0: padding; None: one sequence
+    positions: jax.Array | None = None  # int32 [B, T], within the segment; None: within the row
+    prefix: jax.Array | None = None  # int32 [B]: so many first tokens are attended both ways
+    source: Source | None = None
+
+
+class Cache(NamedTuple):
+    """Keys and values of the tokens so far; every array has the rows on its first axis."""
+
+    layers: Any  # as the networks have it
+    source: jax.Array | None = None  # bool [B, 1, 1, S]: which source tokens there are
 
 
 class Networks(NamedTuple):
-    """A causal network as pure functions; the step knows nothing else of it.
+    """A Transformer as pure functions; the step knows nothing else of it.
 
     Attributes:
       init: `(key) -> params`.
-      apply: `(params, tokens int [B, T]) -> logits [B, T, V]`; logits at t depend on tokens up to t
-        alone.
+      hidden: `(params, batch, keys [B] or None) -> states [B, T, D]`; states at t depend on inputs
+        up to t, and on the source. `keys` are dropout's: None drops nothing.
+      logits: `(params, states [..., D]) -> float32 [..., V]`.
+      start: `(params, rows, length, source or None) -> cache` of so many slots in each row.
+      extend: `(params, cache, tokens [B, T], positions [B, T], prefix [B] or None) -> (states,
+        cache)`: the states of further tokens, which see the slots up to their own.
       vocabulary_size: V.
       context: the greatest T.
     """
 
     init: Callable[[Key], Params]
-    apply: Callable[[Params, jax.Array], jax.Array]
+    hidden: Callable[..., jax.Array]
+    logits: Callable[[Params, jax.Array], jax.Array]
+    start: Callable[..., Cache]
+    extend: Callable[..., tuple[jax.Array, Cache]]
     vocabulary_size: int
     context: int
 
 
-class Batch(NamedTuple):
-    """Windows of text: position t + 1 of `tokens` is predicted from those up to t."""
+class Objective(NamedTuple):
+    """What is descended beyond the plain loss; see `losses.regularised_nll` and `in_chunks`."""
 
-    tokens: jax.Array  # int32 [B, T + 1]
-    weights: jax.Array  # float32 [B, T]: 1 for each target that counts, 0 for padding
+    smoothing: float = 0.0
+    z_weight: float = 0.0
+    chunk: int | None = None  # positions whose logits exist at once; None: all
+
+
+PLAIN = Objective()
 
 
 class State(NamedTuple):
@@ -46,29 +85,70 @@ class State(NamedTuple):
     key: Key
     params: Params
     opt_state: optax.OptState
+    ema: Params | None = None  # the average of the parameters, where one is kept
+
+    @property
+    def judged(self) -> Params:
+        """The parameters to judge and to sample with: the average, where there is one."""
+        return self.params if self.ema is None else self.ema
 
 
 class Info(NamedTuple):
     """Sums and means over the whole batch, under the parameters before the update."""
 
-    nll_nats: jax.Array  # mean over counted tokens
+    nll_nats: jax.Array  # mean over counted tokens, of the plain loss
     tokens: jax.Array  # how many were counted
     gradient_norm: jax.Array  # the global L2 norm, before any clipping
 
 
+def next_tokens(tokens: jax.Array, weights: jax.Array | None = None) -> Batch:
+    """The batch in which each token of a text is predicted from those before it.
+
+    Args:
+      tokens: int `[B, T + 1]`.
+      weights: `[B, T]`; None counts all.
+    """
+    labels = tokens[:, 1:]
+    return Batch(tokens[:, :-1], labels, jnp.ones(labels.shape) if weights is None else weights)
+
+
 def token_losses(
-    params: Params, batch: Batch, *, networks: Networks
-) -> tuple[jax.Array, jax.Array]:
-    """−log p(x_{t+1} | x_{≤t}) `[B, T]` in nats, and its weights `[B, T]`."""
-    logits = networks.apply(params, batch.tokens[:, :-1])
-    return next_token_nll(logits, batch.tokens[:, 1:]), batch.weights
+    params: Params,
+    batch: Batch,
+    keys: Keys | None = None,
+    *,
+    networks: Networks,
+    objective: Objective = PLAIN,
+) -> Losses:
+    """−log p(label | inputs so far) `[B, T]` in nats, and the loss that is descended.
+
+    Args:
+      params: of `networks`.
+      batch: see `Batch`.
+      keys: `[B]`, dropout's; None drops nothing.
+      networks: the network.
+      objective: see `Objective`.
+    """
+
+    def losses(states, labels):
+        logits = networks.logits(params, states)
+        return regularised_nll(logits, labels, objective.smoothing, objective.z_weight)
+
+    states = networks.hidden(params, batch, keys)
+    if objective.chunk is None:
+        return losses(states, batch.labels)
+    return in_chunks(losses, states, batch.labels, objective.chunk)
 
 
-def init(key: Key, networks: Networks, tx: optax.GradientTransformation) -> State:
-    """The state before the first update."""
+def init(
+    key: Key, networks: Networks, tx: optax.GradientTransformation, ema_decay: float = 0.0
+) -> State:
+    """The state before the first update; an average is kept where `ema_decay` is above 0."""
     key_init, key_steps = jax.random.split(key)
     params = networks.init(key_init)
-    return State(jnp.int32(0), key_steps, params, tx.init(params))
+    # A copy, since donated buffers must be distinct.
+    ema = jax.tree.map(jnp.copy, params) if ema_decay else None
+    return State(jnp.int32(0), key_steps, params, tx.init(params), ema)
 
 
 def step(
@@ -77,11 +157,14 @@ def step(
     *,
     networks: Networks,
     tx: optax.GradientTransformation,
+    objective: Objective = PLAIN,
+    microbatches: int = 1,
+    ema_decay: float = 0.0,
     axis_name: str | None = None,
 ) -> tuple[State, Info]:
-    """One step down the gradient of the mean next-token loss.
+    """One step down the gradient of the mean loss of a token.
 
-        loss = Σ_bt w_bt · −log p(x_{b,t+1} | x_{b,≤t}) / Σ_bt w_bt
+        loss = Σ_bt w_bt · l_bt / Σ_bt w_bt
 
     Both sums run over the whole batch on all devices, so unevenly padded shards weigh as their
     tokens do.
@@ -90,19 +173,29 @@ def step(
       state: see `State`.
       batch: see `Batch`.
       networks, tx: the network and the optimiser.
+      objective: what l is.
+      microbatches: parts, one after another, of which the batch's gradient is summed up: the same
+        gradient in less memory.
+      ema_decay: of the averaged parameters, per step; 0 keeps none.
       axis_name: the mapped axis that splits the batch, if any.
 
     Returns:
       The new state, and `Info`.
     """
+    key = jax.random.fold_in(state.key, state.step)
+    keys = parallel.example_keys(key, len(batch.inputs), axis_name)
 
-    def loss(params):
-        losses, weights = token_losses(params, batch, networks=networks)
-        return losses, weights, ()
+    def loss(params, batch, keys):
+        losses = token_losses(params, batch, keys, networks=networks, objective=objective)
+        return losses.loss, batch.weights, jnp.sum(batch.weights * losses.nll)
 
-    nll, _, grads = parallel.mean_and_grad(loss, axis_name)(state.params)
+    mean_and_grad = parallel.mean_and_grad(loss, axis_name, microbatches)
+    _, nll, grads = mean_and_grad(state.params, batch, keys)
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     tokens = parallel.psum(jnp.sum(batch.weights), axis_name)
     info = Info(nll, tokens, optax.tree.norm(grads))
-    return State(state.step + 1, state.key, params, opt_state), info
+    ema = state.ema
+    if ema is not None:
+        ema = optim.update_ema(ema, params, state.step, ema_decay)
+    return State(state.step + 1, state.key, params, opt_state, ema), info

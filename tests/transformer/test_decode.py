@@ -1,4 +1,4 @@
-"""Sampling: the right distribution, the right window, one row at a time."""
+"""Texts from a Transformer: the decoding core, bound to networks with a cache."""
 
 import jax
 import jax.numpy as jnp
@@ -6,93 +6,102 @@ import numpy as np
 import pytest
 
 from aigc_jax import transformer
+from aigc_jax.transformer import Architecture, Batch
+from aigc_jax.transformer.generation import generate
+from aigc_jax.transformer.sampling import GREEDY, Sampling
+
+CONTEXT, V = 8, 11
 
 
-def markov(table, context=3):
-    """A network whose next-token logits depend on the last token alone."""
-    table = jnp.float32(table)
-    return transformer.Networks(lambda key: {}, lambda _, t: table[t], len(table), context)
+@pytest.fixture(scope="module")
+def model():
+    networks = transformer.networks_of(Architecture(V, CONTEXT, layers=2, heads=2, width=8))
+    params = jax.device_get(jax.jit(networks.init)(jax.random.key(0)))
+    rng = np.random.default_rng(1)
+    params = jax.tree.map(lambda p: p + rng.normal(size=p.shape).astype(np.float32), params)
+    state = transformer.State(jnp.int32(0), jax.random.key(0), params, ())
+    return networks, state
 
 
-def windowed(context=3):
-    """Logits that put all mass on (sum of the visible tokens) mod 5."""
-
-    def apply(_, tokens):
-        return 1e3 * jax.nn.one_hot(jnp.cumsum(tokens, axis=1) % 5, 5)
-
-    return transformer.Networks(lambda key: {}, apply, 5, context)
-
-
-STATE = transformer.State(jnp.int32(0), jax.random.key(0), {}, ())
+def draw(model, n, prompt, length, seed=0, **options):
+    networks, state = model
+    rows = transformer.sample(
+        state, jax.random.key(seed), n, jnp.array(prompt, int), length, networks=networks, **options
+    )
+    return np.asarray(rows)
 
 
-def draw(networks, n, prompt, length, seed=0, **changes):
-    return np.asarray(
-        transformer.sample(
-            STATE, jax.random.key(seed), n, jnp.array(prompt), length, networks=networks, **changes
-        )
+def most_probable(model, row):
+    networks, state = model
+    tokens = jnp.asarray(row)[None]
+    batch = Batch(tokens, tokens, jnp.ones(tokens.shape))
+    return int(networks.logits(state.params, networks.hidden(state.params, batch))[0, -1].argmax())
+
+
+def greedily(model, prompt, length):
+    """Token by token with whole passes and no cache, in windows that move by half a context."""
+    row, window = list(prompt), list(prompt)
+    while len(row) < length:
+        if len(window) == CONTEXT:
+            window = window[CONTEXT // 2 :]
+        token = most_probable(model, window)
+        row.append(token)
+        window.append(token)
+    return row
+
+
+@pytest.mark.parametrize("prompt", [[0], [0, 0, 3], [5, 1, 2, 3, 4, 0, 7, 7]])
+@pytest.mark.parametrize("length", [8, 9, 12, 21])
+def test_greedy_texts_are_those_of_whole_passes_also_beyond_the_context(model, prompt, length):
+    rows = draw(model, 2, prompt, length, sampling=GREEDY)
+    np.testing.assert_array_equal(rows, [greedily(model, prompt, length)] * 2)
+
+
+def test_rows_differ_and_do_not_depend_on_how_many_are_drawn(model):
+    flat = Sampling(temperature=50.0)
+    few, many = (draw(model, n, [0], 40, sampling=flat) for n in (2, 6))
+    np.testing.assert_array_equal(few, many[:2])
+    assert len({tuple(row) for row in many}) == 6
+
+
+def test_windows_have_randomness_of_their_own(model):
+    """Were keys those of positions alone, all windows would be drawn with the same numbers."""
+    row = draw(model, 1, [0], 8 + 4 * 6, sampling=Sampling(temperature=1e6))[0]
+    windows = row[8:].reshape(6, 4)
+    assert len({tuple(window) for window in windows}) > 4
+    assert tuple(row[4:8]) != tuple(windows[0])
+
+
+def test_the_average_is_sampled_from_where_there_is_one(model):
+    networks, state = model
+    other = jax.tree.map(lambda p: -p, state.params)
+    averaged = state._replace(params=other, ema=state.params)
+    np.testing.assert_array_equal(
+        draw((networks, averaged), 1, [0], 8, sampling=GREEDY),
+        draw(model, 1, [0], 8, sampling=GREEDY),
     )
 
 
-def test_each_token_sees_the_last_tokens_of_one_context():
-    row = [1, 2]
-    while len(row) < 9:
-        row.append(sum(row[-3:]) % 5)
-    np.testing.assert_array_equal(draw(windowed(), 2, [1, 2], 9), [row, row])
-
-
-@pytest.mark.parametrize("prompt", [[0], [0, 0, 3], [0, 1, 2, 3, 4, 0]])
-def test_prompts_are_kept_even_where_they_hold_token_0_or_exceed_the_context(prompt):
-    rows = draw(windowed(), 3, prompt, 8)
-    np.testing.assert_array_equal(rows[:, : len(prompt)], np.tile(prompt, (3, 1)))
-    row = list(prompt)
-    while len(row) < 8:
-        row.append(sum(row[-3:]) % 5)
-    np.testing.assert_array_equal(rows[0], row)
-
-
-@pytest.mark.parametrize("temperature", [1.0, 2.0])
-def test_frequencies_follow_the_softmax_by_chi_square(temperature):
-    logits = np.array([0.0, 1.0, -1.0, 0.5])
-    n = 8000
-    drawn = draw(markov(np.tile(logits, (4, 1))), n, [0], 2, temperature=temperature)[:, 1]
-    p = np.exp(logits / temperature)
-    p /= p.sum()
-    counts = np.bincount(drawn, minlength=4)
-    chi_square = ((counts - n * p) ** 2 / (n * p)).sum()
-    assert chi_square < 16.27  # the 99.9 % quantile at 3 degrees of freedom; the seed is fixed
-
-
-def test_a_low_temperature_takes_the_most_probable_token():
-    table = np.random.default_rng(0).normal(size=(6, 6))
-    row = draw(markov(table), 1, [2], 10, temperature=1e-4)[0]
-    np.testing.assert_array_equal(row[1:], table.argmax(1)[row[:-1]])
-
-
-def test_rows_differ_and_do_not_depend_on_how_many_are_drawn():
-    networks = markov(np.zeros((50, 50)))
-    few, many = draw(networks, 2, [0], 12), draw(networks, 6, [0], 12)
-    np.testing.assert_array_equal(few, many[:2])
-    assert len({tuple(row) for row in many}) == 6
-    assert len(set(many[0, 1:])) > 6  # of 11 draws among 50: each has randomness of its own
-
-
 @pytest.mark.parametrize(
-    ("prompt", "length", "temperature", "message"),
-    [
-        ([], 4, 1.0, "does not fit"),
-        ([1, 2, 3], 2, 1.0, "does not fit"),
-        ([1], 4, 0.0, "temperature must be positive"),
-    ],
+    ("prompt", "length"),
+    [([], 4), ([1, 2, 3], 2), ([1] * 9, 20)],
 )
-def test_what_cannot_be_sampled_is_refused(prompt, length, temperature, message):
-    with pytest.raises(ValueError, match=message):
-        transformer.sample(
-            STATE,
-            jax.random.key(0),
-            1,
-            jnp.array(prompt, int),
-            length,
-            networks=markov(np.zeros((4, 4))),
-            temperature=temperature,
-        )
+def test_prompts_that_do_not_fit_are_refused(model, prompt, length):
+    with pytest.raises(ValueError, match="does not fit"):
+        draw(model, 1, prompt, length)
+
+
+def test_a_prefix_that_is_attended_both_ways_is_generated_from(model):
+    networks, state = model
+    prompt, prefix = jnp.array([[1, 2, 3, 4]]), jnp.array([4])
+    extend = transformer.extender(state.params, networks, prefix)
+    cache = networks.start(state.params, 1, CONTEXT)
+    lengths, keys = jnp.array([4]), jax.random.split(jax.random.key(0), 1)
+    tokens, _ = generate(extend, cache, prompt, lengths, CONTEXT, keys, sampling=GREEDY)
+    row = [1, 2, 3, 4]
+    while len(row) < CONTEXT:
+        inputs = jnp.asarray(row)[None]
+        batch = Batch(inputs, inputs, jnp.ones(inputs.shape), prefix=prefix)
+        states = networks.hidden(state.params, batch)
+        row.append(int(networks.logits(state.params, states)[0, -1].argmax()))
+    np.testing.assert_array_equal(tokens[0], row)

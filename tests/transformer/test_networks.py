@@ -1,4 +1,6 @@
-"""The Transformers: causality by gradient, counts, positions, and the textbook block in NumPy."""
+"""The Transformers: sight by gradient, counts, the cache, and two families' blocks in NumPy."""
+
+import dataclasses
 
 import jax
 import jax.numpy as jnp
@@ -6,66 +8,305 @@ import numpy as np
 import pytest
 
 from aigc_jax import transformer
+from aigc_jax.transformer import LLAMA, TEXTBOOK, Architecture, Batch, Positions, Source
 
-V, T, L, N, D = 11, 6, 2, 2, 8
-MODULES = [transformer.NanoTransformer, transformer.TextbookTransformer]
+V, T, L, N, D = 11, 8, 2, 4, 16
+SIZES = {"context": T, "layers": L, "heads": N, "width": D}
+VARIANTS = {
+    "gpt2": {},
+    "textbook": TEXTBOOK,
+    "llama": {**LLAMA, "key_heads": 2, "hidden": 24},
+    "query-key-norm": {"query_key_norm": True, "positions": Positions.ROTARY},
+    "window": {"window": 3},
+    "caps": {"score_cap": 0.5, "logit_cap": 2.0},
+    "stacked": {"scan": True, "remat": True},
+    "translator": {"encoder_layers": 2, "source_context": 5},
+    "stacked-translator": {"encoder_layers": 2, "source_context": 5, "scan": True},
+}
 
 
-@pytest.fixture(params=MODULES, ids=["nano", "textbook"], scope="module")
+def shaken(params, seed=2, size=0.3):
+    """Parameters none of which are 0 or 1."""
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(
+        lambda p: p + size * rng.normal(size=p.shape).astype(np.float32), jax.device_get(params)
+    )
+
+
+def made(**changes):
+    """A network, its functions compiled, and parameters."""
+    plain = transformer.networks_of(Architecture(V, **{**SIZES, **changes}))
+    networks = plain._replace(
+        hidden=jax.jit(plain.hidden),
+        logits=jax.jit(plain.logits),
+        start=jax.jit(plain.start, static_argnums=(1, 2)),
+        extend=jax.jit(plain.extend),
+    )
+    return networks, shaken(jax.jit(plain.init)(jax.random.key(0)))
+
+
+@pytest.fixture(params=VARIANTS, scope="module")
 def model(request):
-    networks = transformer.decoder(request.param, V, T, L, N, D)
-    return networks, jax.jit(networks.init)(jax.random.key(0))
+    networks, params = made(**VARIANTS[request.param])
+    source = None
+    if "translator" in request.param:
+        rng = np.random.default_rng(5)
+        segments = np.arange(5)[None] < np.array([5, 3, 1])[:, None]
+        source = Source(jnp.asarray(rng.integers(0, V, (3, 5))), jnp.int32(segments))
+    return networks, params, source
 
 
-def count(params):
-    return sum(x.size for x in jax.tree.leaves(params))
+def logits_of(networks, params, tokens, **more):
+    tokens = jnp.asarray(tokens)
+    batch = Batch(tokens, tokens, jnp.ones(tokens.shape), **more)
+    return networks.logits(params, networks.hidden(params, batch))
+
+
+@pytest.fixture(scope="module")
+def tokens():
+    return jnp.asarray(np.random.default_rng(0).integers(0, V, (3, T)))
+
+
+def test_logits_are_float32_and_one_for_each_symbol(model, tokens):
+    networks, params, source = model
+    logits = logits_of(networks, params, tokens, source=source)
+    assert logits.shape == (3, T, V)
+    assert logits.dtype == jnp.float32
+
+
+def test_later_tokens_do_not_change_earlier_logits(model, tokens):
+    networks, params, source = model
+    before = logits_of(networks, params, tokens, source=source)
+    after = logits_of(networks, params, tokens.at[:, 4].set(V - tokens[:, 4]), source=source)
+    np.testing.assert_array_equal(before[:, :4], after[:, :4])
+    assert not np.allclose(before[:, 4:], after[:, 4:])
+
+
+def test_shorter_inputs_are_prefixes(model, tokens):
+    networks, params, source = model
+    whole = logits_of(networks, params, tokens, source=source)
+    short = logits_of(networks, params, tokens[:, :3], source=source)
+    np.testing.assert_allclose(whole[:, :3], short, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("parts", [[8], [3, 1, 1, 1, 1, 1], [1] * 8, [2, 6]])
+def test_logits_with_a_cache_equal_those_of_the_whole_pass_at_every_position(model, tokens, parts):
+    networks, params, source = model
+    whole = logits_of(networks, params, tokens, source=source)
+    cache = networks.start(params, 3, T, source)
+    found, at = [], 0
+    for part in parts:
+        positions = jnp.broadcast_to(jnp.arange(at, at + part), (3, part))
+        states, cache = networks.extend(params, cache, tokens[:, at : at + part], positions)
+        found.append(networks.logits(params, states))
+        at += part
+    np.testing.assert_allclose(jnp.concatenate(found, 1), whole, rtol=1e-4, atol=1e-5)
+
+
+def test_rows_of_different_lengths_share_a_cache(model, tokens):
+    """What pads wrote lies in slots that a row's own tokens take before it can see them."""
+    networks, params, source = model
+    whole = logits_of(networks, params, tokens, source=source)
+    lengths = jnp.array([4, 1, 3])
+    padded = jnp.where(jnp.arange(4)[None] < lengths[:, None], tokens[:, :4], V - 1)
+    cache = networks.start(params, 3, T, source)
+    order = jnp.broadcast_to(jnp.arange(4), (3, 4))
+    _, cache = networks.extend(params, cache, padded, order)
+    for i in range(4):
+        positions = (lengths + i)[:, None]
+        new = jnp.take_along_axis(tokens, positions, 1)
+        states, cache = networks.extend(params, cache, new, positions)
+        expected = jnp.take_along_axis(whole, positions[..., None], 1)
+        np.testing.assert_allclose(networks.logits(params, states), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_every_array_of_a_cache_has_the_rows_first(model):
+    networks, params, source = model
+    assert {len(x) for x in jax.tree.leaves(networks.start(params, 3, T, source))} == {3}
+
+
+def influence(networks, params, **more):
+    """∂ logits[t] / ∂ (what enters at position s), summed up to whether there is any: `[T, T]`."""
+    inputs = jnp.arange(T)[None] % V
+    batch = Batch(inputs, inputs, jnp.ones((1, T)), **more)
+
+    @jax.jit
+    def response(positions):
+        changed = {"params": {**params["params"], "positions": positions}}
+        return jnp.sum(jnp.sin(networks.hidden(changed, batch)[0]), axis=-1)
+
+    jacobian = jax.jit(jax.jacrev(response))(params["params"]["positions"])
+    return (np.asarray(jacobian) != 0).any(-1)
+
+
+def test_causality_by_gradient():
+    np.testing.assert_array_equal(influence(*made()), np.tri(T, dtype=bool))
+
+
+def test_a_prefix_is_attended_both_ways():
+    seen = influence(*made(), prefix=jnp.array([3]))
+    np.testing.assert_array_equal(seen, np.tri(T, dtype=bool) | (np.arange(T) < 3))
+
+
+def test_a_window_of_one_layer_hides_what_is_further_back():
+    seen = influence(*made(layers=1, window=3))
+    np.testing.assert_array_equal(seen, np.tri(T, dtype=bool) & ~np.tri(T, k=-3, dtype=bool))
+
+
+def test_a_prefix_is_attended_both_ways_through_the_cache(tokens):
+    networks, params = made()
+    prefix = jnp.array([3, 0, 5])
+    whole = logits_of(networks, params, tokens, prefix=prefix)
+    order = jnp.broadcast_to(jnp.arange(5), (3, 5))
+    cache = networks.start(params, 3, T)
+    states, cache = networks.extend(params, cache, tokens[:, :5], order, prefix)
+    last, _ = networks.extend(params, cache, tokens[:, 5:6], jnp.full((3, 1), 5), prefix)
+    found = networks.logits(params, jnp.concatenate([states, last], 1))
+    np.testing.assert_allclose(found, whole[:, :6], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "textbook", "llama", "translator"])
+def test_sequences_packed_into_a_row_are_as_if_alone(name, tokens):
+    networks, params = made(**VARIANTS[name])
+    first, second = tokens[0, :3], tokens[1, :4]
+    packed = jnp.concatenate([first, second, jnp.zeros(1, int)])[None]
+    segments, positions = (
+        jnp.array([[1, 1, 1, 2, 2, 2, 2, 0]]),
+        jnp.array([[0, 1, 2, 0, 1, 2, 3, 0]]),
+    )
+    sources = [None] * 3
+    if name == "translator":
+        a, b = jnp.array([[4, 5]]), jnp.array([[6, 7, 8]])
+        one, two = jnp.ones((1, 2), int), jnp.ones((1, 3), int)
+        sources = [
+            Source(a, one),
+            Source(b, two),
+            Source(
+                jnp.concatenate([a, b], 1),
+                jnp.concatenate([one, 2 * two], 1),
+                jnp.array([[0, 1, 0, 1, 2]]),
+            ),
+        ]
+    alone = [
+        logits_of(networks, params, part[None], source=source)
+        for part, source in zip((first, second), sources, strict=False)
+    ]
+    together = logits_of(
+        networks, params, packed, segments=segments, positions=positions, source=sources[2]
+    )
+    np.testing.assert_allclose(together[:, :3], alone[0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(together[:, 3:7], alone[1], rtol=1e-4, atol=1e-5)
+
+
+def test_the_source_is_seen_and_its_padding_is_not(tokens):
+    networks, params = made(encoder_layers=1)
+    source = Source(jnp.array([[1, 2, 3]] * 3), jnp.array([[1, 1, 0]] * 3))
+    before = logits_of(networks, params, tokens, source=source)
+    padded = source._replace(tokens=source.tokens.at[:, 2].set(9))
+    np.testing.assert_array_equal(before, logits_of(networks, params, tokens, source=padded))
+    other = source._replace(tokens=source.tokens.at[:, 1].set(9))
+    assert not np.allclose(before, logits_of(networks, params, tokens, source=other))
+
+
+def test_stacked_and_recomputed_blocks_are_the_plain_ones(tokens):
+    plain, params = made()
+    stacked, _ = made(scan=True, remat=True)
+    blocks = [params["params"]["decoder"][f"block_{i}"] for i in range(L)]
+    decoder = {
+        "blocks": jax.tree.map(lambda *x: jnp.stack(x), *blocks),
+        "norm": params["params"]["decoder"]["norm"],
+    }
+    moved = {"params": {**params["params"], "decoder": decoder}}
+
+    def loss(networks):
+        return lambda params: jnp.sum(jnp.sin(logits_of(networks, params, tokens)))
+
+    value, grads = jax.value_and_grad(loss(plain))(params)
+    other, others = jax.value_and_grad(loss(stacked))(moved)
+    assert float(other) == pytest.approx(float(value), rel=1e-5)
+    np.testing.assert_allclose(
+        others["params"]["decoder"]["blocks"]["attention"]["qkv"]["kernel"][1],
+        grads["params"]["decoder"]["block_1"]["attention"]["qkv"]["kernel"],
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_half_precision_computes_in_it_and_keeps_parameters_and_logits_in_float32(tokens):
+    networks, params = made(dtype=jnp.bfloat16)
+    assert {x.dtype for x in jax.tree.leaves(params)} == {jnp.dtype("float32")}
+    batch = Batch(tokens, tokens, jnp.ones(tokens.shape))
+    states = networks.hidden(params, batch)
+    assert states.dtype == jnp.bfloat16
+    logits = networks.logits(params, states)
+    assert logits.dtype == jnp.float32
+    exact = logits_of(made()[0], params, tokens)
+    assert np.abs(logits - exact).max() < 0.05 * np.abs(exact).max()
+    assert jax.tree.leaves(networks.start(params, 1, 2))[0].dtype == jnp.bfloat16
+
+
+class TestDropout:
+    """Masks are seen in the states of a network whose blocks add nothing but their dropout."""
+
+    def states(self, seeds, **changes):
+        networks, params = made(dropout=0.5, **changes)
+        same = jnp.broadcast_to(jnp.arange(T) % V, (len(seeds), T))
+        keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
+        batch = Batch(same, same, jnp.ones(same.shape))
+        return np.asarray(networks.hidden(params, batch, keys))
+
+    def test_examples_have_masks_of_their_own_and_a_key_decides_them(self):
+        first, second, again = self.states([1, 2, 1])
+        np.testing.assert_allclose(first, again, rtol=1e-5, atol=1e-6)
+        assert not np.allclose(first, second)
+
+    @pytest.mark.parametrize("stacked", [False, True])
+    def test_each_place_in_each_layer_draws_with_keys_of_its_own(self, stacked, monkeypatch):
+        drawn = []
+
+        def noted(x, keys, rate):
+            if keys is not None:
+                data = jax.random.key_data(keys)
+                jax.debug.callback(lambda k: drawn.append(tuple(np.ravel(k))), data)
+            return x
+
+        monkeypatch.setattr("aigc_jax.transformer.networks.blocks.dropout", noted)
+        monkeypatch.setattr("aigc_jax.transformer.networks.transformer.dropout", noted)
+        self.states([3], scan=stacked, encoder_layers=0)
+        jax.effects_barrier()
+        # The embedding, and in each layer the weights, what attention adds, what the rest adds.
+        assert len(drawn) == len(set(drawn)) == 1 + 3 * L
+
+    def test_without_keys_nothing_is_dropped(self, tokens):
+        networks, params = made(dropout=0.5)
+        plain, _ = made()
+        np.testing.assert_array_equal(
+            logits_of(networks, params, tokens), logits_of(plain, params, tokens)
+        )
+
+
+def count(config):
+    init = transformer.networks_of(config).init
+    shapes = jax.eval_shape(init, jax.random.key(0))
+    return sum(x.size for x in jax.tree.leaves(shapes))
 
 
 def test_parameter_counts():
     block = (D * 3 * D + 3 * D) + (D * D + D) + (D * 4 * D + 4 * D) + (4 * D * D + D) + 2 * 2 * D
     nano = V * D + T * D + L * block + 2 * D
     textbook = V * D + L * block + (D * V + V)
-    for module, expected in zip(MODULES, (nano, textbook), strict=True):
-        networks = transformer.decoder(module, V, T, L, N, D)
-        assert count(jax.eval_shape(networks.init, jax.random.key(0))) == expected
+    assert count(Architecture(V, **SIZES)) == nano
+    assert count(Architecture(V, **SIZES, **TEXTBOOK)) == textbook
 
 
-def test_logits_are_float32_and_one_for_each_symbol(model):
-    networks, params = model
-    logits = networks.apply(params, jnp.zeros((3, T), int))
-    assert logits.shape == (3, T, V)
-    assert logits.dtype == jnp.float32
+def test_gpt2_has_the_published_number_of_parameters():
+    assert count(transformer.gpt2()) == 124_439_808  # 12 layers, 768, 50,257 symbols
 
 
-def test_causality_by_gradient():
-    """∂ logits[t] / ∂ (what enters at position s) is zero exactly where s > t."""
-    networks = transformer.decoder(transformer.NanoTransformer, V, T, L, N, D)
-    params = jax.jit(networks.init)(jax.random.key(0))
-    tokens = jnp.arange(T)[None]
-
-    @jax.jit
-    def influence(positions):
-        changed = {"params": {**params["params"], "positions": positions}}
-        return jnp.sum(jnp.sin(networks.apply(changed, tokens)[0]), axis=-1)  # [T]
-
-    jacobian = jax.jit(jax.jacrev(influence))(params["params"]["positions"])  # [T, T, D]
-    np.testing.assert_array_equal((jacobian != 0).any(-1), np.tri(T, dtype=bool))
-
-
-def test_later_tokens_do_not_change_earlier_logits(model):
-    networks, params = model
-    tokens = jnp.arange(T)[None]
-    changed = tokens.at[0, 4].set(V - 1)
-    before, after = networks.apply(params, tokens), networks.apply(params, changed)
-    np.testing.assert_array_equal(before[0, :4], after[0, :4])
-    assert not np.allclose(before[0, 4:], after[0, 4:])
-
-
-def test_shorter_inputs_are_prefixes(model):
-    networks, params = model
-    tokens = jnp.arange(T)[None]
-    whole, short = networks.apply(params, tokens), networks.apply(params, tokens[:, :3])
-    np.testing.assert_allclose(whole[:, :3], short, rtol=1e-5, atol=1e-6)
+def test_a_llama_of_the_published_sizes_has_the_published_number_of_parameters():
+    """Llama 2 7B: 6,738,415,616, https://huggingface.co/meta-llama/Llama-2-7b."""
+    sizes = {"layers": 32, "heads": 32, "width": 4096, "hidden": 11008, "scan": True}
+    assert count(Architecture(32_000, **sizes, **LLAMA)) == 6_738_415_616
 
 
 def test_sinusoidal_positions():
@@ -76,12 +317,14 @@ def test_sinusoidal_positions():
     assert table[7, 4] == pytest.approx(np.sin(7 / 10000 ** (4 / 6)), rel=1e-6)
 
 
+def softmax(scores):
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    return weights / weights.sum(-1, keepdims=True)
+
+
 def test_the_textbook_network_is_its_formulas():
     """Vaswani et al.'s blocks written out in NumPy, float64."""
-    networks = transformer.decoder(transformer.TextbookTransformer, V, T, L, N, D)
-    params = jax.jit(networks.init)(jax.random.key(1))
-    keys = iter(jax.random.split(jax.random.key(2), 100))
-    params = jax.tree.map(lambda p: p + 0.3 * jax.random.normal(next(keys), p.shape), params)
+    networks, params = made(**TEXTBOOK)
     p = jax.tree.map(np.float64, params)["params"]
     tokens = np.array([3, 1, 4, 1, 5])
 
@@ -90,31 +333,83 @@ def test_the_textbook_network_is_its_formulas():
 
     def norm(layer, x):
         centred = x - x.mean(-1, keepdims=True)
-        return (
-            centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5) * layer["scale"]
-            + layer["bias"]
-        )
+        scaled = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
+        return scaled * layer["scale"] + layer["bias"]
 
     def attend(layer, x):
         q, k, v = np.split(dense(layer["qkv"], x), 3, axis=-1)
         heads = []
         for q_n, k_n, v_n in zip(*(np.split(a, N, axis=-1) for a in (q, k, v)), strict=True):
             scores = np.where(np.tri(len(x), dtype=bool), q_n @ k_n.T / np.sqrt(D / N), -np.inf)
-            weights = np.exp(scores - scores.max(-1, keepdims=True))
-            heads.append(weights / weights.sum(-1, keepdims=True) @ v_n)
+            heads.append(softmax(scores) @ v_n)
         return dense(layer["out"], np.concatenate(heads, -1))
 
-    x = p["Embed_0"]["embedding"][tokens] * np.sqrt(D) + transformer.sinusoidal_positions(T, D)[:5]
+    table = p["embedding"]["embedding"]
+    x = table[tokens] * np.sqrt(D) + transformer.sinusoidal_positions(T, D)[:5]
     for i in range(L):
-        block = p[f"PostNormBlock_{i}"]
-        x = norm(block["LayerNorm_0"], x + attend(block["SelfAttention_0"], x))
-        inner = np.maximum(dense(block["FeedForward_0"]["in"], x), 0)
-        x = norm(block["LayerNorm_1"], x + dense(block["FeedForward_0"]["out"], inner))
+        block = p["decoder"][f"block_{i}"]
+        x = norm(block["attention_norm"], x + attend(block["attention"], x))
+        inner = np.maximum(dense(block["feed_forward"]["in"], x), 0)
+        x = norm(block["feed_forward_norm"], x + dense(block["feed_forward"]["out"], inner))
+    expected = dense(p["output"], x)
     np.testing.assert_allclose(
-        networks.apply(params, tokens[None])[0], dense(p["logits"], x), rtol=1e-4, atol=1e-4
+        logits_of(networks, params, tokens[None])[0], expected, rtol=1e-4, atol=1e-4
     )
 
 
-def test_a_width_that_heads_do_not_divide_is_refused():
-    with pytest.raises(ValueError, match="width 10 is not a multiple of 4 heads"):
-        transformer.decoder(transformer.NanoTransformer, V, width=10, heads=4)
+def test_the_llama_network_is_its_formulas():
+    """Rotary positions as complex numbers, shared key heads, SwiGLU, RMSNorm; NumPy, float64."""
+    networks, params = made(**{**VARIANTS["llama"], "hidden": 24})
+    p = jax.tree.map(np.float64, params)["params"]
+    tokens, size, groups = np.array([3, 1, 4, 1, 5]), D // N, 2
+
+    def norm(layer, x):
+        return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-5) * layer["scale"]
+
+    def turn(x):
+        half = size // 2
+        angles = np.arange(len(x))[:, None] * 10000.0 ** (-np.arange(half) / half)
+        turned = (x[:, :half] + 1j * x[:, half:]) * np.exp(1j * angles)
+        return np.concatenate([turned.real, turned.imag], -1)
+
+    def attend(layer, x):
+        y = x @ layer["qkv"]["kernel"]
+        q, k, v = np.split(y, [N * size, (N + groups) * size], axis=-1)
+        heads = []
+        for n in range(N):
+            g = n * groups // N
+            q_n = turn(q[:, n * size : (n + 1) * size])
+            k_n, v_n = (a[:, g * size : (g + 1) * size] for a in (k, v))
+            scores = np.where(np.tri(len(x)) > 0, q_n @ turn(k_n).T / np.sqrt(size), -np.inf)
+            heads.append(softmax(scores) @ v_n)
+        return np.concatenate(heads, -1) @ layer["out"]["kernel"]
+
+    x = p["embedding"]["embedding"][tokens]
+    for i in range(L):
+        block = p["decoder"][f"block_{i}"]
+        x = x + attend(block["attention"], norm(block["attention_norm"], x))
+        layer = block["feed_forward"]
+        h = norm(block["feed_forward_norm"], x)
+        inner = h @ layer["in"]["kernel"]
+        gated = inner / (1 + np.exp(-inner)) * (h @ layer["gate"]["kernel"])
+        x = x + gated @ layer["out"]["kernel"]
+    expected = norm(p["decoder"]["norm"], x) @ p["output"]["kernel"]
+    np.testing.assert_allclose(
+        logits_of(networks, params, tokens[None])[0], expected, rtol=1e-4, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"width": 10}, "width 10 is not a multiple of 4 heads"),
+        ({"key_heads": 3}, "4 heads are not a multiple of 3 key heads"),
+        ({"positions": Positions.ROTARY, "width": 12}, "heads of an even size, got 3"),
+        ({"positions": Positions.SINUSOIDAL, "width": 9, "heads": 3}, "need an even width"),
+        ({"dropout": 1.0}, r"dropout must be in \[0, 1\)"),
+        ({"window": 0}, "window must be at least 1"),
+    ],
+)
+def test_sizes_that_do_not_fit_each_other_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(Architecture(V, **SIZES), **changes)

@@ -1,0 +1,5 @@
+"""Transformers in Flax Linen, handed out as pure functions."""
+
+from aigc_jax.transformer.networks.transformer import networks_of, sinusoidal_positions
+
+__all__ = ["networks_of", "sinusoidal_positions"]

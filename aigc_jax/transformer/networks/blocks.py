@@ -1,0 +1,243 @@
+"""A Transformer's block in Flax Linen: attention, to itself and to a memory, and feed-forward.
+
+Whatever a pass needs beyond the stream x enters as arrays: where tokens stand and whom they may see
+(`Sight`), the keys and values of tokens before (`Kept`), an encoder's output (`Memory`), one key
+per row for dropout. A pass with `Kept` writes each token's keys and values at the slot of its
+position, so that a pass over one token costs what one token costs.
+
+Dimensions: B batch, T positions, S slots or source positions, D width, N query heads, K key heads,
+H size of a head.
+"""
+
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from aigc_jax.algorithm import Keys
+from aigc_jax.attention import attention, rotate
+from aigc_jax.layers import Dense, RMSNorm, dropout
+from aigc_jax.transformer.architecture import Architecture, Positions
+
+INIT_STD = 0.02
+
+
+class Sight(NamedTuple):
+    """Where the tokens of a pass stand, and whom they may see."""
+
+    positions: jax.Array  # int [B, T] or [1, T]
+    mask: jax.Array | None  # bool [B or 1, 1, T, S]; None: everything
+
+
+class Memory(NamedTuple):
+    """What an encoder made of the source."""
+
+    states: jax.Array | None  # [B, S, D]; None where a pass before has kept its keys and values
+    mask: jax.Array  # bool [B, 1, 1 or T, S]: which of them a token may look at
+
+
+class Kept(NamedTuple):
+    """Keys and values of one layer, or of all with a layer axis after B."""
+
+    key: jax.Array  # [B, S, K, H]
+    value: jax.Array  # [B, S, K, H]
+    memory_key: jax.Array | None = None  # of the source, likewise
+    memory_value: jax.Array | None = None
+
+
+def fold(keys: Keys | None, number: int | jax.Array) -> Keys | None:
+    """Keys of their own for a place in the network."""
+    return None if keys is None else jax.vmap(jax.random.fold_in, (0, None))(keys, number)
+
+
+def _write(slots: jax.Array, new: jax.Array, positions: jax.Array) -> jax.Array:
+    """`new` [B, T, ...] at the slots `positions` [B, T] of each row of [B, S, ...]."""
+    positions = jnp.broadcast_to(positions, new.shape[:2])
+    return jax.vmap(lambda row, at, x: row.at[at].set(x))(slots, positions, new)
+
+
+class Attention(nn.Module):
+    """Multi-head attention of the stream to itself, or to a memory: `[B, T, D] -> [B, T, D]`."""
+
+    config: Architecture
+    out_init: nn.initializers.Initializer
+
+    def _project(self, x: jax.Array, heads: tuple[int, ...], name: str) -> list[jax.Array]:
+        """Several groups of heads from one product: `[B, T, heads, H]` each."""
+        size = self.config.head_size
+        initial = nn.initializers.normal(INIT_STD)
+        y = Dense(sum(heads) * size, self.config.bias, initial, name=name)(x)
+        ends = [sum(heads[: i + 1]) * size for i in range(len(heads) - 1)]
+        parts = jnp.split(y, ends, axis=-1)
+        return [p.reshape(*p.shape[:2], -1, size) for p in parts]
+
+    @nn.compact
+    def __call__(
+        self,
+        x: jax.Array,
+        sight: Sight,
+        memory: Memory | None,
+        kept: Kept | None,
+        keys: Keys | None,
+    ) -> tuple[jax.Array, Kept | None]:
+        c = self.config
+        if memory is None:
+            heads = (c.heads, c.groups, c.groups)
+            query, key, value = self._project(x, heads, "qkv")
+            query, key = self._placed(query, key, sight)
+            if kept is not None:
+                key = _write(kept.key, key.astype(kept.key.dtype), sight.positions)
+                value = _write(kept.value, value.astype(kept.value.dtype), sight.positions)
+                kept = kept._replace(key=key, value=value)
+            mask = sight.mask
+        else:
+            (query,) = self._project(x, (c.heads,), "query")
+            if memory.states is None:
+                assert kept is not None
+                assert kept.memory_key is not None
+                assert kept.memory_value is not None
+                key, value = kept.memory_key, kept.memory_value
+            else:
+                key, value = self._project(memory.states, (c.groups, c.groups), "memory")
+                if kept is not None:
+                    kept = kept._replace(memory_key=key, memory_value=value)
+            mask = memory.mask
+        drop = None
+        if keys is not None and c.dropout:
+            own = fold(keys, 0)
+
+            def drop(weights):
+                return dropout(weights, own, c.dropout)
+
+        mixed = attention(query, key, value, mask, softcap=c.score_cap, drop=drop)
+        y = Dense(c.width, c.bias, self.out_init, name="out")(mixed.reshape(*x.shape[:2], -1))
+        return dropout(y, fold(keys, 1), c.dropout), kept
+
+    def _placed(
+        self, query: jax.Array, key: jax.Array, sight: Sight
+    ) -> tuple[jax.Array, jax.Array]:
+        c = self.config
+        if c.query_key_norm:
+            query, key = RMSNorm(name="query_norm")(query), RMSNorm(name="key_norm")(key)
+        if c.positions is Positions.ROTARY:
+            query, key = (rotate(a, sight.positions, c.rotary_base) for a in (query, key))
+        return query, key
+
+
+class FeedForward(nn.Module):
+    """W₂ f(W₁ x), or with a gate W₂ (f(W₁ x) ⊙ W₃ x): `[B, T, D] -> [B, T, D]`.
+
+    Source of the gate: Shazeer 2020, https://arxiv.org/abs/2002.05202.
+    """
+
+    config: Architecture
+    out_init: nn.initializers.Initializer
+
+    @nn.compact
+    def __call__(self, x: jax.Array, keys: Keys | None) -> jax.Array:
+        c = self.config
+        initial = nn.initializers.normal(INIT_STD)
+        h = c.activation(Dense(c.hidden_size, c.bias, initial, name="in")(x))
+        if c.gated:
+            h = h * Dense(c.hidden_size, c.bias, initial, name="gate")(x)
+        y = Dense(c.width, c.bias, self.out_init, name="out")(h)
+        return dropout(y, keys, c.dropout)
+
+
+class Block(nn.Module):
+    """x + layer(norm(x)) for each of its layers; with `post_norm`, norm(x + layer(x)).
+
+    The layers: attention, attention to the memory where there is one, feed-forward.
+
+    Attributes:
+      config: see `Architecture`.
+      layers: of the stack, which the initial scale of the residual branches depends on.
+    """
+
+    config: Architecture
+    layers: int
+
+    @nn.compact
+    def __call__(
+        self,
+        x: jax.Array,
+        sight: Sight,
+        memory: Memory | None,
+        kept: Kept | None,
+        keys: Keys | None,
+        number: int | jax.Array,
+    ) -> tuple[jax.Array, Kept | None]:
+        c = self.config
+        # The residual stream sums 2 L branches; this keeps its variance at initialisation
+        # independent of L. Sums that are normalised do not grow.
+        out_init = nn.initializers.normal(
+            INIT_STD if c.post_norm else INIT_STD / (2 * self.layers) ** 0.5
+        )
+        keys = fold(keys, number)
+
+        def residual(x, layer, name):
+            norm = c.norm(name=name)
+            if c.post_norm:
+                y, *rest = layer(x)
+                return norm(x + y), *rest
+            y, *rest = layer(norm(x))
+            return x + y, *rest
+
+        to_self = Attention(c, out_init, name="attention")
+        x, kept = residual(
+            x, lambda h: to_self(h, sight, None, kept, fold(keys, 0)), "attention_norm"
+        )
+        if memory is not None:
+            to_memory = Attention(c, out_init, name="memory_attention")
+            before = kept
+            x, kept = residual(
+                x, lambda h: to_memory(h, sight, memory, before, fold(keys, 1)), "memory_norm"
+            )
+        feed_forward = FeedForward(c, out_init, name="feed_forward")
+        (x,) = residual(x, lambda h: (feed_forward(h, fold(keys, 2)),), "feed_forward_norm")
+        return x, kept
+
+
+class Stack(nn.Module):
+    """Blocks one after another, and a last normalisation where they do not end with one.
+
+    `kept` has a leaf `[B, S, ...]` for each layer, or with `scan` one of `[B, L, S, ...]`.
+    """
+
+    config: Architecture
+    layers: int
+
+    @nn.compact
+    def __call__(
+        self,
+        x: jax.Array,
+        sight: Sight,
+        memory: Memory | None = None,
+        kept: Any = None,
+        keys: Keys | None = None,
+    ) -> tuple[jax.Array, Any]:
+        c, block = self.config, Block
+        if c.remat:
+            block = nn.remat(Block, prevent_cse=not c.scan)
+        if c.scan:
+            everywhere = nn.broadcast
+            scanned = nn.scan(
+                block,
+                variable_axes={"params": 0},
+                split_rngs={"params": True},
+                in_axes=(everywhere, everywhere, 1, everywhere, 0),
+                out_axes=1,
+                length=self.layers,
+            )
+            numbers = jnp.arange(self.layers)
+            x, kept = scanned(c, self.layers, name="blocks")(x, sight, memory, kept, keys, numbers)
+        else:
+            new = []
+            for i in range(self.layers):
+                layer = block(c, self.layers, name=f"block_{i}")
+                own = None if kept is None else kept[i]
+                x, own = layer(x, sight, memory, own, keys, i)
+                new.append(own)
+            kept = None if kept is None else tuple(new)
+        return x if c.post_norm else c.norm(name="norm")(x), kept

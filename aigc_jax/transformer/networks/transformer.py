@@ -1,0 +1,214 @@
+"""Transformers, a decoder or an encoder and a decoder, handed out as pure functions.
+
+Dimensions: B batch, T positions, S source positions, D width, V vocabulary.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aigc_jax.algorithm import Key, Keys, Params
+from aigc_jax.attention import causal_mask, same_segment, soft_cap, visibility
+from aigc_jax.layers import Dense, dropout
+from aigc_jax.transformer.architecture import Architecture, Positions
+from aigc_jax.transformer.networks.blocks import INIT_STD, Kept, Memory, Sight, Stack, fold
+from aigc_jax.transformer.step import Batch, Cache, Networks, Source
+
+
+def sinusoidal_positions(length: int, width: int) -> np.ndarray:
+    """PE[t, 2i] = sin(t / 10000^(2i/D)), PE[t, 2i+1] = cos(t / 10000^(2i/D)).
+
+    Args:
+      length: T.
+      width: D, even.
+
+    Raises:
+      ValueError: D is odd.
+
+    Returns:
+      float32 `[T, D]`. Source: Vaswani et al. 2017, section 3.5.
+    """
+    if width % 2:
+        raise ValueError(f"width {width} is odd, and sinusoidal positions come in pairs")
+    angles = np.arange(length)[:, None] / 10000.0 ** (np.arange(0, width, 2) / width)[None, :]
+    return (
+        np.stack([np.sin(angles), np.cos(angles)], axis=-1)
+        .reshape(length, width)
+        .astype(np.float32)
+    )
+
+
+class Transformer(nn.Module):
+    """Embedding, stacks of blocks, output layer; `__call__` only exists to make all parameters."""
+
+    config: Architecture
+
+    def setup(self):
+        c = self.config
+        std = c.width**-0.5 if c.scaled_embedding else INIT_STD
+        initial = nn.initializers.normal(std)
+        self.embedding = nn.Embed(c.vocabulary_size, c.width, embedding_init=initial)
+        if c.positions is Positions.LEARNED:
+            places = nn.initializers.normal(INIT_STD)
+            self.positions = self.param("positions", places, (c.context, c.width))
+            if c.encoder_layers:
+                self.source_positions = self.param(
+                    "source_positions", places, (c.source_context, c.width)
+                )
+        if c.encoder_layers:
+            self.encoder = Stack(c, c.encoder_layers)
+        self.decoder = Stack(c, c.layers)
+        if not c.tied:
+            self.output = Dense(c.vocabulary_size, c.bias, nn.initializers.normal(INIT_STD))
+
+    def __call__(self, batch: Batch) -> jax.Array:
+        return self.unembed(self.hidden(batch, None))
+
+    def hidden(self, batch: Batch, keys: Keys | None) -> jax.Array:
+        """The decoder's states `[B, T, D]` at all positions of a batch."""
+        c = self.config
+        memory = None
+        if batch.source is not None:
+            states = self.encode(batch.source, fold(keys, 0))
+            own = batch.segments
+            if own is None:
+                own = jnp.ones(batch.inputs.shape, jnp.int32)
+            memory = Memory(states, same_segment(own, batch.source.segments))
+        length = batch.inputs.shape[1]
+        sight = _sight(length, batch.positions, batch.segments, c.window, batch.prefix)
+        x = self._embed(batch.inputs, batch.positions, "positions", fold(keys, 1))
+        return self.decoder(x, sight, memory, None, fold(keys, 2))[0]
+
+    def encode(self, source: Source, keys: Keys | None = None) -> jax.Array:
+        """The encoder's states `[B, S, D]`, attended both ways within a segment."""
+        positions = source.positions
+        if positions is None:
+            positions = jnp.arange(source.tokens.shape[1])[None]
+        sight = Sight(positions, same_segment(source.segments, source.segments))
+        x = self._embed(source.tokens, source.positions, "source_positions", fold(keys, 0))
+        return self.encoder(x, sight, None, None, fold(keys, 1))[0]
+
+    def extend(
+        self,
+        tokens: jax.Array,
+        positions: jax.Array,
+        cache: Cache,
+        prefix: jax.Array | None = None,
+        states: jax.Array | None = None,
+    ) -> tuple[jax.Array, Cache]:
+        """States of further tokens `[B, T, D]`, seeing those kept, which they join."""
+        c, kept = self.config, cache.layers
+        slots = (kept if c.scan else kept[0]).key.shape[2 if c.scan else 1]
+        seen = visibility(positions, jnp.arange(slots)[None], window=c.window, prefix=prefix)
+        memory = None if cache.source is None else Memory(states, cache.source)
+        x = self._embed(tokens, positions, "positions", None)
+        h, kept = self.decoder(x, Sight(positions, seen), memory, kept)
+        return h, cache._replace(layers=kept)
+
+    def unembed(self, h: jax.Array) -> jax.Array:
+        """Logits, float32 `[..., V]`."""
+        c = self.config
+        if c.tied:
+            table = self.embedding.embedding.astype(h.dtype)
+            logits = jnp.einsum("...d,vd->...v", h, table, preferred_element_type=jnp.float32)
+        else:
+            logits = self.output(h).astype(jnp.float32)
+        return logits if c.logit_cap is None else soft_cap(logits, c.logit_cap)
+
+    def _embed(
+        self, tokens: jax.Array, positions: jax.Array | None, table: str, keys: Keys | None
+    ) -> jax.Array:
+        c, length = self.config, tokens.shape[1]
+        x = self.embedding(tokens)
+        if c.scaled_embedding:
+            x = x * c.width**0.5
+        if c.positions is not Positions.ROTARY:
+            x = x + self._places(table, length, positions)
+        return dropout(x.astype(c.dtype), keys, c.dropout)
+
+    def _places(self, name: str, length: int, positions: jax.Array | None) -> jax.Array:
+        """Vectors of the positions, `[B, T, D]`; a slice where they are 0 … T − 1."""
+        c = self.config
+        if c.positions is Positions.LEARNED:
+            table = jnp.asarray(getattr(self, name))
+        else:
+            limit = c.context if name == "positions" else c.source_context
+            table = jnp.asarray(sinusoidal_positions(limit, c.width))
+        return table[None, :length] if positions is None else table[positions]
+
+
+def _sight(
+    length: int,
+    positions: jax.Array | None,
+    segments: jax.Array | None,
+    window: int | None,
+    prefix: jax.Array | None,
+) -> Sight:
+    """Causal sight within the segments of a batch, without a cache."""
+    order = jnp.arange(length)[None]
+    mask = causal_mask(length, window=window)
+    if prefix is not None:
+        mask = visibility(order, order, window=window, prefix=prefix)
+    if segments is not None:
+        # The order within a row is that within a sequence.
+        mask = mask & same_segment(segments, segments)
+    return Sight(order if positions is None else positions, mask)
+
+
+def networks_of(config: Architecture) -> Networks:
+    """The Transformer that `config` describes."""
+    net = Transformer(config)
+    apply: Any = net.apply  # Linen's types leave open what a method returns
+
+    def init(key: Key) -> Params:
+        tokens = jnp.zeros((1, 1), jnp.int32)
+        source = Source(tokens, tokens + 1) if config.encoder_layers else None
+        return net.init(key, Batch(tokens, tokens, tokens, source=source))
+
+    def hidden(params: Params, batch: Batch, keys: Keys | None = None) -> jax.Array:
+        return apply(params, batch, keys, method="hidden")
+
+    def logits(params: Params, states: jax.Array) -> jax.Array:
+        return apply(params, states, method="unembed")
+
+    def start(params: Params, rows: int, length: int, source: Source | None = None) -> Cache:
+        empty = _empty(config, rows, length, 0 if source is None else source.tokens.shape[1])
+        if source is None:
+            return empty
+        states = apply(params, source, method="encode")
+        cache = empty._replace(source=(source.segments > 0)[:, None, None])
+        # One pass keeps the keys and values of the source; its token lies in slot 0, where the
+        # first one of the text will overwrite it.
+        nothing = jnp.zeros((rows, 1), jnp.int32)
+        return apply(params, nothing, nothing, cache, None, states, method="extend")[1]
+
+    def extend(
+        params: Params,
+        cache: Cache,
+        tokens: jax.Array,
+        positions: jax.Array,
+        prefix: jax.Array | None = None,
+    ) -> tuple[jax.Array, Cache]:
+        return apply(params, tokens, positions, cache, prefix, method="extend")
+
+    return Networks(init, hidden, logits, start, extend, config.vocabulary_size, config.context)
+
+
+def _empty(config: Architecture, rows: int, length: int, source: int) -> Cache:
+    """Slots for `length` tokens in each row, and for the source's."""
+
+    def slots(count: int) -> Any:
+        layers = (config.layers,) if config.scan else ()
+        shape = (rows, *layers, count, config.groups, config.head_size)
+        return jnp.zeros(shape, config.dtype)
+
+    def layer() -> Kept:
+        kept = Kept(slots(length), slots(length))
+        if source:
+            kept = kept._replace(memory_key=slots(source), memory_value=slots(source))
+        return kept
+
+    return Cache(layer() if config.scan else tuple(layer() for _ in range(config.layers)))

@@ -1,0 +1,74 @@
+"""Which leaves of a Transformer an optimiser treats in which way."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from aigc_jax import transformer
+
+SIZES = {"context": 4, "layers": 2, "heads": 2, "width": 8}
+
+
+def is_leaf(x):
+    return x is None or isinstance(x, optax.contrib.MuonDimensionNumbers)
+
+
+def by_name(tree):
+    return {
+        "/".join(entry.key for entry in path): leaf
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_leaf)
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "count"),
+    [
+        ({}, 2 * 4),  # queries to values, out; in, out
+        ({"scan": True}, 4),
+        ({"tied": False}, 2 * 4),
+        ({"encoder_layers": 2}, 2 * 4 + 2 * (4 + 3)),
+    ],
+)
+def test_muon_takes_the_matrices_of_blocks_and_nothing_else(changes, count):
+    config = transformer.nano(7, **SIZES, **changes)
+    params = jax.eval_shape(transformer.networks_of(config).init, jax.random.key(0))
+    shapes, dimensions = by_name(params), by_name(transformer.block_matrices(params))
+    matrices = {name for name, found in dimensions.items() if found is not None}
+    assert matrices == {n for n in shapes if "/block" in n and n.endswith("kernel")}
+    assert len(matrices) == count
+    for name in matrices:
+        axes = dimensions[name]
+        rank = shapes[name].ndim
+        assert (axes.reduction_axis, axes.output_axis) == (rank - 2, rank - 1)
+
+
+def test_stacked_matrices_are_each_orthogonalised():
+    """Muon leaves leaves of three dimensions to Adam unless told otherwise."""
+    rng = np.random.default_rng(0)
+    g = rng.normal(size=(2, 6, 4)).astype(np.float32)
+    params = {"blocks": {"in": {"kernel": jnp.zeros_like(g)}}}
+    tx = transformer.muon(0.1, 0.95, 0.0)
+    updates, _ = tx.update({"blocks": {"in": {"kernel": g}}}, tx.init(params), params)
+    for matrix in np.asarray(updates["blocks"]["in"]["kernel"]):
+        values = np.linalg.svd(matrix, compute_uv=False) / (0.1 * 0.2 * np.sqrt(6))
+        assert values.min() > 0.6
+        assert values.max() < 1.3
+
+
+@pytest.mark.parametrize("optimiser", [transformer.adamw, transformer.muon])
+@pytest.mark.parametrize("scan", [False, True])
+def test_embeddings_norms_and_biases_do_not_decay(optimiser, scan):
+    config = transformer.llama_small(
+        7, **SIZES | {"key_heads": 1, "hidden": 8, "scan": scan, "bias": True}
+    )
+    params = jax.jit(transformer.networks_of(config).init)(jax.random.key(0))
+    params = jax.tree.map(jnp.ones_like, params)
+    tx = optimiser(0.1, 0.95, 0.5)
+    updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
+    decayed = {name for name, moved in by_name(updates).items() if np.any(moved)}
+    kernels = {name for name in by_name(params) if name.endswith("kernel")}
+    if optimiser is transformer.muon:  # whose part for other leaves decays nothing
+        kernels = {name for name in kernels if "/block" in name}
+    assert decayed == kernels
