@@ -21,7 +21,7 @@ from aigc_jax.metrics.ngrams import bigram_nll, unigram_nll
 SEPARATOR = "\n\n――――――――\n\n"
 TOKENIZERS = ("char", "byte", "bpe")
 VOCABULARY = 8000  # tokens of a BPE where nothing else is said
-TRAINED_ON = 2**26  # characters that a BPE is trained on at most, from all over the text
+TRAINED_ON = 2**25  # characters that a BPE is trained on at most, from all over the text
 COUNTED = 2**24  # training tokens that are counted at most, from the beginning on
 
 

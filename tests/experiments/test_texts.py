@@ -23,12 +23,12 @@ TINY = {
     "layers": 1,
     "heads": 2,
     "width": 8,
-    "steps": 8,
+    "steps": 6,
     "batch_size": 4,
     "steps_per_dispatch": 3,
-    "eval_every": 4,
-    "checkpoint_every": 4,
-    "log_every": 2,
+    "eval_every": 6,
+    "checkpoint_every": 6,
+    "log_every": 6,
 }
 
 
@@ -59,7 +59,7 @@ def trained(given):
     hooks = loop.Hooks(*[lambda *_: None] * 4, lambda: False)
     dispatch = loop.make_dispatch(algorithm.step, task.gather)
     state = jax.jit(algorithm.init)(jax.random.key(given.seed))
-    cadence = loop.Cadence(given.steps, 3, 8, 8, 8)
+    cadence = loop.Cadence(given.steps, 3, 6, 6, 6)
     _, state = loop.train(dispatch, state, task.data, order, 0, cadence, hooks, task.fetch)
     figures = [*task.evaluate(state).values(), *task.references().values()]
     return (state, figures), isinstance(task.data, tuple)
