@@ -43,6 +43,10 @@ MEANINGS = {
     "windows of one context. Beside it: models that count tokens, and pairs of tokens",
     "bits_per_byte": "the same, in bits per byte of UTF-8: comparable between tokenisers",
     "perplexity": "exp of the nats per token, comparable only under the same tokeniser",
+    # Translation
+    "exact_match": "share of held-out translations that are the reference, character by character",
+    "chrf": "F-score of character n-grams, 0 to 100, by sacreBLEU",
+    "bleu": "share of the reference's word n-grams, 0 to 100, by sacreBLEU",
     "tokens": "tokens in an update",
     "gradient_norm": "global norm of the gradient before clipping",
 }

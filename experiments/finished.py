@@ -9,12 +9,12 @@ from aigc_jax.algorithm import Algorithm, State
 from aigc_jax.checkpoint import Checkpoints
 from aigc_jax.errors import InputError
 from aigc_jax.run_folder import RunFolder
-from experiments import classifier, gan, lm, vae
+from experiments import classifier, gan, lm, translate, vae
 from experiments.experiment import Experiment
 from experiments.options import from_flags
 
 CHECKPOINTS = ("newest", "best")
-EXPERIMENTS = {m.EXPERIMENT.name: m.EXPERIMENT for m in (classifier, gan, lm, vae)}
+EXPERIMENTS = {m.EXPERIMENT.name: m.EXPERIMENT for m in (classifier, gan, lm, translate, vae)}
 
 
 class Finished(NamedTuple):

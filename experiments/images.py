@@ -1,6 +1,8 @@
 """What the launchers on images share."""
 
 import dataclasses
+import os
+from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
@@ -27,6 +29,11 @@ class ImageOptions(Options):
         "each class if they are labelled.",
         changeable=True,
     )
+
+    @property
+    def data_name(self) -> str:
+        """What the run's folder is called after: the images, by their own name."""
+        return Path(os.path.abspath(self.images)).stem if self.images else self.dataset
 
 
 def load(options: ImageOptions) -> Images:

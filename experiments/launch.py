@@ -68,12 +68,19 @@ def parse(arguments: Sequence[str], names: Sequence[str] = ()) -> list[str]:
     return left
 
 
-def main(experiment: Experiment) -> None:
-    """The program of a training launcher."""
+def main(experiment: Experiment, instead: Callable[[], bool] = lambda: False) -> None:
+    """The program of a training launcher.
+
+    Args:
+      experiment: what to train.
+      instead: what flags of the launcher's own ask for; where it returns True, nothing is trained.
+    """
     define_flags(experiment.presets)
 
     def train(_: list[str]) -> None:
         def command() -> None:
+            if instead():
+                return
             values = {name: flags.FLAGS[name].value for name in flags.FLAGS}
             options = from_flags(experiment.presets, values)
             module = f"python -m experiments.{experiment.name}"

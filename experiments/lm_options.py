@@ -1,6 +1,7 @@
 """The language model's options and presets: each is a `transformer.Config`, under its flags."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
@@ -72,6 +73,11 @@ class LmOptions(TransformerOptions):
     key_heads: int | None = option(
         None, "Heads of keys and values, a divisor of the heads; without it as many."
     )
+
+    @property
+    def data_name(self) -> str:
+        """What the run's folder is called after: the text, by its own name."""
+        return Path(self.text).stem if self.text else self.dataset
 
 
 _DEFAULT = LmOptions(

@@ -77,6 +77,11 @@ class Options:
         False, "Also write TensorBoard files into WORKDIR/tensorboard.", changeable=True
     )
 
+    @property
+    def data_name(self) -> str:
+        """What the run's folder is called after, where no other name is given."""
+        return self.dataset
+
     def suited_to(self, given: Mapping[str, Any]) -> Self:
         """The preset beside these options, where they decide what others should be."""
         return self

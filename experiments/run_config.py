@@ -4,7 +4,6 @@ import dataclasses
 import os
 import platform
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -19,10 +18,8 @@ VERSIONED = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tok
 
 
 def default_workdir(experiment: Experiment, options: Options) -> str:
-    """runs/EXPERIMENT-DATASET-PRESET; a file or folder of one's own is called by its stem."""
-    own = getattr(options, "text", None) or getattr(options, "images", None)
-    data = Path(os.path.abspath(own)).stem if own else options.dataset
-    return f"runs/{experiment.name}-{data}-{options.preset}"
+    """runs/EXPERIMENT-DATA-PRESET; a file or folder of one's own is called by its stem."""
+    return f"runs/{experiment.name}-{options.data_name}-{options.preset}"
 
 
 def check_continuation(
