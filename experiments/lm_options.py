@@ -38,6 +38,7 @@ class TransformerOptions(Options):
     )
     warmup_steps: int = option(100, "Steps over which the learning rate rises from 0.", least=0)
     weight_decay: float = option(0.1, "Of linear layers' matrices.", least=0)
+    clip: float = option(1.0, "Global norm that gradients are clipped to; 0 for no bound.", least=0)
     smoothing: float = option(0.0, "Share of each label that is spread over all symbols.", least=0)
     z_weight: float = option(
         0.0, "Of the penalty that keeps the softmax's normaliser near 1.", least=0
@@ -80,9 +81,10 @@ class LmOptions(TransformerOptions):
         return Path(self.text).stem if self.text else self.dataset
 
 
-_DEFAULT = LmOptions(
+_ADAMW = LmOptions(
     steps=2000, batch_size=12, eval_every=500, checkpoint_every=500, steps_per_dispatch=20
 )
+_DEFAULT = dataclasses.replace(_ADAMW, optimiser="muon", learning_rate=3e-3)
 _LARGER: dict[str, Any] = {
     "eval_every": 250,
     "checkpoint_every": 250,
@@ -92,11 +94,16 @@ _LARGER: dict[str, Any] = {
 PRESETS = {
     "default": _DEFAULT,
     "textbook": dataclasses.replace(
-        _DEFAULT, preset="textbook", learning_rate=3e-4, schedule="constant", weight_decay=0.0
+        _ADAMW,
+        preset="textbook",
+        learning_rate=3e-4,
+        schedule="constant",
+        weight_decay=0.0,
+        clip=0.0,
     ),
     "nano": dataclasses.replace(_DEFAULT, preset="nano"),
     "char": dataclasses.replace(
-        _DEFAULT,
+        _ADAMW,
         **_LARGER,
         preset="char",
         steps=5000,
@@ -108,7 +115,7 @@ PRESETS = {
         dropout=0.2,
     ),
     "gpt2": dataclasses.replace(
-        _DEFAULT,
+        _ADAMW,
         **_LARGER,
         preset="gpt2",
         tokenizer="bpe",
@@ -122,7 +129,7 @@ PRESETS = {
         steps=20_000,
     ),
     "llama_small": dataclasses.replace(
-        _DEFAULT,
+        _ADAMW,
         **_LARGER,
         preset="llama_small",
         tokenizer="bpe",
@@ -149,6 +156,7 @@ _AS_THEY_ARE = (
     "dropout",
     "learning_rate",
     "warmup_steps",
+    "weight_decay",
     "scan",
     "remat",
     "microbatches",
@@ -176,7 +184,7 @@ def shared_changes(options: TransformerOptions) -> dict[str, Any]:
     changes["schedule"] = SCHEDULES[options.schedule]
     if options.schedule == "constant":
         changes |= {"schedule": optim.warmup_cosine, "decay_steps": None}
-    changes["weight_decay"] = options.weight_decay or None
+    changes["clip_norm"] = options.clip or None
     changes["dtype"] = DTYPES[options.dtype]
     changes["objective"] = transformer.Objective(options.smoothing, options.z_weight, options.chunk)
     return changes

@@ -182,6 +182,21 @@ OPTIONS += [
     ("lm", ["--vocabulary=500"], ["--vocabulary", "--tokenizer=bpe", "--tokenizer=char"]),
     ("lm", ["--tokenizer=bpe", "--vocabulary=255"], ["vocabulary", "at least 256", "got 255"]),
     ("lm", ["--dataset=shakespeare"], ["'shakespeare'", "python_docs"]),
+    ("lm", ["--dropout=1.0"], ["dropout", "[0, 1)"]),
+    ("lm", ["--smoothing=1.0"], ["--smoothing must be below 1"]),
+    ("lm", ["--microbatches=3"], ["--microbatches=3", "--batch_size=12"]),
+    ("lm", ["--key_heads=3"], ["2 heads", "3 key heads"]),
+    ("lm", ["--optimiser=best"], ["'best'", "adamw, muon"]),
+    ("translate", ["--pairs=story.txt"], ["story.txt"]),
+    ("translate", ["--pairs=missing.tsv"], ["missing.tsv"]),
+    ("translate", ["--source_file=story.txt"], ["target"]),
+    (
+        "translate",
+        ["--source_file=story.txt", "--target_file=thesis/chapter.tex"],
+        ["20", "1", "story.txt", "chapter.tex"],
+    ),
+    ("translate", ["--target=klingon"], ["klingon"]),
+    ("translate", ["--vocabulary=100"], ["vocabulary", "at least 259"]),
     ("lm", ["--width=10", "--heads=4"], ["width 10", "4 heads"]),
     ("lm", ["--width=7", "--heads=1", "--preset=textbook"], ["width 7"]),
     ("gan", ["--stepz=3"], ["stepz", "--help"]),
@@ -193,7 +208,7 @@ OPTIONS += [
     ("gan", ["--steps"], ["steps"]),
     ("gan", ["steps=3"], ["'steps=3'"]),
 ]
-DEFAULTS = {"gan": GAN, "vae": VAE, "lm": LM}
+DEFAULTS = {"gan": GAN, "vae": VAE, "lm": LM, "translate": []}
 
 
 def described(case):
@@ -312,6 +327,13 @@ FINISHED = [
     ("sample", ["--workdir=gan-run", "--out=a.txt"], [".png or .npz", ".txt"]),
     ("sample", ["--workdir=gan-run", "--out=samples"], [".png or .npz"]),
     ("sample", ["--workdir=lm-run", "--out=a.png", "--num=1"], [".txt", ".png"]),
+    ("sample", ["--workdir=lm-run", "--prompt=q@"], ["'q'", "alphabet"]),
+    ("sample", ["--workdir=lm-run", "--prompt=It was a dark"], ["13 tokens", "sees 8"]),
+    ("sample", ["--workdir=lm-run", "--top_p=1.5"], ["--top_p", "(0, 1]"]),
+    ("sample", ["--workdir=lm-run", "--temperature=-1.0"], ["--temperature"]),
+    ("sample", ["--workdir=lm-run", "--length=0"], ["--length"]),
+    ("sample", ["--workdir=gan-run", "--out=a.png", "--prompt=It"], ["--prompt", "of text"]),
+    ("translate", ["--workdir=lm-run", "--input=story.txt"], ["lm-run", "experiments.lm"]),
     ("sample", ["--workdir=gan-run", "--out=nowhere/a.png"], ["nowhere"]),
     ("sample", ["--workdir=gan-run", "--out=/proc/a.png"], ["/proc/a.png"]),
     ("evaluate", [], ["--workdir"]),

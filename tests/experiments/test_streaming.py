@@ -1,0 +1,63 @@
+"""Text as it is written: the pieces are the text that sampling gives."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aigc_jax.errors import InputError
+from aigc_jax.transformer.sampling import GREEDY, Sampling
+from experiments import lm, texts, training
+from experiments.finished import open_run
+from experiments.lm_options import PRESETS
+from experiments.options import from_flags
+from experiments.streaming import stream
+
+pytestmark = pytest.mark.xdist_group("streaming")
+
+
+@pytest.fixture(scope="module", params=["char", "byte"])
+def run(request, tmp_path_factory):
+    place = tmp_path_factory.mktemp("stream")
+    (place / "story.txt").write_text("Es war einmal ein Bär, der hieß Ägidius.\n" * 20)
+    values = {"context": 16, "layers": 1, "heads": 2, "width": 8, "steps": 2, "batch_size": 4}
+    values |= {"text": str(place / "story.txt"), "tokenizer": request.param, "eval_every": 2}
+    options = from_flags(PRESETS, {**values, "workdir": str(place / "run")})
+    training.train(lm.EXPERIMENT, options, "")
+    return open_run(str(place / "run"))
+
+
+@pytest.mark.parametrize("sampling", [Sampling(temperature=2.0), GREEDY, Sampling(top_k=3)])
+@pytest.mark.parametrize(("prompt", "length"), [("", 12), ("Bär", 60), ("ein", 1)])
+def test_pieces_are_the_text_that_sampling_gives(run, prompt, length, sampling):
+    coder = texts.tokenizer(run.facts)
+    tokens = coder.encode(prompt or "\n")
+    rows = run.algorithm.sample(
+        run.state,
+        jax.random.key(3),
+        1,
+        jnp.asarray(tokens),
+        len(tokens) + length,
+        sampling=sampling,
+    )
+    pieces = list(stream(run, prompt, length, 3, sampling))
+    expected = np.asarray(rows)[0] if prompt else np.asarray(rows)[0, len(tokens) :]
+    assert "".join(pieces) == coder.decode(expected)
+    assert len(pieces) > length // 8
+
+
+def test_prompts_that_cannot_be_continued_are_refused(run):
+    with pytest.raises(InputError, match=r"the prompt has 1[78] tokens, and the model sees 16"):
+        stream(run, "Bär" + "e" * 14, 3, 0)
+    if texts.tokenizer(run.facts).vocabulary_size < 256:
+        with pytest.raises(InputError, match="character 'x' is not in"):
+            stream(run, "x", 3, 0)
+
+
+def test_the_command_writes_to_the_terminal_or_to_a_file(run, launch, tmp_path):
+    folder = f"--workdir={run.folder.path}"
+    how = ["--prompt=ein", "--length=20", "--top_p=0.9", "--seed=4"]
+    shown = launch("experiments.sample", folder, *how, cwd=tmp_path).stdout
+    assert shown.startswith("ein")
+    launch("experiments.sample", folder, *how, "--out=a.txt", cwd=tmp_path)
+    assert (tmp_path / "a.txt").read_text() == shown
