@@ -1,0 +1,98 @@
+"""Writes a language model's run as a folder that Hugging Face's `transformers` loads.
+
+    python -m experiments.export_hf --workdir=runs/lm-python_docs-default exported
+    >>> AutoModelForCausalLM.from_pretrained("exported"), AutoTokenizer.from_pretrained("exported")
+
+OUTPUT is a new folder with config.json, model.safetensors and tokenizer.json. The parameters are
+those the run is judged by: the averaged ones, where it keeps an average. A model with biases,
+LayerNorm and learned positions becomes GPT-2; one of Llama's blocks becomes Llama, or Qwen 3 where
+queries and keys are normalised. What these do not have is refused by name: a window, say, or the
+post-norm of --preset=textbook.
+
+Characters and bytes are tokens of the same numbers there. The text in transformers should begin as
+unprompted text does here, with a line break.
+"""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from absl import app, flags
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+
+from aigc_jax.data.bpe import BYTES
+from aigc_jax.errors import InputError
+from aigc_jax.transformer.interchange import check_new, family_of, save_folder
+from experiments import launch
+from experiments.finished import CHECKPOINTS, open_run
+from experiments.lm_options import to_config
+
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run to export. Required.")
+CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", CHECKPOINTS, "Which state to export.")
+
+
+def tokenizer_json(facts: dict[str, Any]) -> str:
+    """The tokeniser of a run in the JSON of `tokenizers`: the same text, the same numbers.
+
+    A character that is not in a run's alphabet is left out there, where ours is refused.
+    """
+    if facts.get("bpe"):
+        return facts["bpe"]
+    if facts["alphabet"] is None:
+        signs = _signs_of_bytes()
+        model = Tokenizer(models.BPE({sign: byte for byte, sign in enumerate(signs)}, []))
+        model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        model.decoder = decoders.ByteLevel()
+    else:
+        alphabet = {character: i for i, character in enumerate(facts["alphabet"])}
+        model = Tokenizer(models.BPE(alphabet, []))
+        model.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+        model.decoder = decoders.Fuse()
+    return model.to_str()
+
+
+def _signs_of_bytes() -> list[str]:
+    """How the 256 bytes are written in a byte-level vocabulary, in their order."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = iter(range(0x100, 0x200))
+    return [chr(byte if byte in printable else next(others)) for byte in range(BYTES)]
+
+
+def export(workdir: str | None, checkpoint: str, out: str) -> None:
+    """Writes a run's model to a new folder.
+
+    Raises:
+      InputError: the run is not of text, its model has no counterpart, or OUTPUT is not new.
+    """
+    if not workdir:
+        raise InputError("--workdir is required; see --help")
+    check_new(Path(out).absolute())
+    run = open_run(workdir, checkpoint)
+    if run.experiment.name != "lm":
+        raise InputError(f"the run in {workdir} is no language model; only those are exported")
+    config = to_config(run.options, run.facts)
+    try:
+        family_of(config)
+    except InputError as error:
+        raise InputError(f"the model in {workdir} cannot be exported: {error}") from error
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": config.context,
+        "clean_up_tokenization_spaces": False,
+    }
+    files = {
+        "tokenizer.json": tokenizer_json(run.facts),
+        "tokenizer_config.json": json.dumps(settings, indent=2) + "\n",
+    }
+    save_folder(out, config, run.state.judged, files)
+    print(f"the model of {workdir} at step {run.step} is in {out}")
+
+
+def main(arguments: list[str]) -> None:
+    """The command."""
+    launch.report_errors(lambda: export(WORKDIR.value, CHECKPOINT.value, arguments[1]))
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=partial(launch.parse, names=("OUTPUT",)))

@@ -1,0 +1,190 @@
+"""Writes text with a model from a folder of Hugging Face's format, or takes its loss on a text.
+
+    python -m experiments.import_hf gpt2 --prompt="The meaning of life is" --length=100
+    python -m experiments.import_hf gpt2 --temperature=0 --prompt="1, 2, 3,"
+    python -m experiments.import_hf gpt2 --text=FILE
+
+FOLDER is on this machine: config.json, model.safetensors (or shards), tokenizer.json. GPT-2, Llama,
+and the Mistral and Qwen 3 that differ from Llama in a window and in normalised queries are read;
+nothing is downloaded and nothing is unpickled. From Python the same is
+`transformer.interchange.load_folder(path)`.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import app, flags
+from tokenizers import Tokenizer
+
+from aigc_jax import parallel, transformer
+from aigc_jax.errors import InputError
+from aigc_jax.transformer.generation import advance, begin
+from aigc_jax.transformer.interchange import Model, load_folder
+from aigc_jax.transformer.sampling import Sampling
+from experiments import launch, texts
+from experiments.lm_options import DTYPES
+from experiments.options import check_seed
+
+PROMPT = flags.DEFINE_string("prompt", "", "What the text begins with.")
+LENGTH = flags.DEFINE_integer("length", 200, "Tokens to write; fewer where the model ends.")
+TEMPERATURE = flags.DEFINE_float("temperature", 1.0, "Below 1 the probable becomes more so.")
+TOP_K = flags.DEFINE_integer("top_k", None, "Draw from so many most probable tokens.")
+TOP_P = flags.DEFINE_float("top_p", None, "Draw from the fewest tokens of this probability.")
+SEED = flags.DEFINE_integer("seed", 0, "Decides the text.")
+TEXT = flags.DEFINE_string("text", None, "A UTF-8 file to take the loss on, in place of writing.")
+CONTEXT = flags.DEFINE_integer("context", 1024, "Of --text: tokens that the model sees at most.")
+DTYPE = flags.DEFINE_enum("dtype", "float32", tuple(DTYPES), "Of the computation.")
+AT_ONCE = 8  # tokens between two looks at the device
+
+
+def read_tokenizer(folder: str) -> Tokenizer:
+    """The tokeniser of a model.
+
+    Raises:
+      InputError: there is none, or it is damaged.
+    """
+    path = Path(folder) / "tokenizer.json"
+    if not path.exists():
+        raise InputError(
+            f"{folder} has no tokenizer.json; save the fast tokeniser beside the model"
+        )
+    try:
+        return Tokenizer.from_str(path.read_text("utf-8"))
+    except Exception as error:  # the bindings raise no narrower type
+        raise InputError(f"{path}: cannot be read ({str(error)[:200]})") from error
+
+
+def stops(settings: Any) -> tuple[int, ...]:
+    """The tokens after which a text has ended."""
+    found = settings.get("eos_token_id")
+    return tuple(found) if isinstance(found, list) else () if found is None else (found,)
+
+
+def encoded(model: Model, coder: Tokenizer, text: str, specials: bool) -> np.ndarray:
+    """Tokens, int32 `[T]`.
+
+    Args:
+      model: that is to read them.
+      coder: its tokeniser.
+      text: to encode.
+      specials: whether the tokeniser's own beginning of a text comes before it.
+
+    Raises:
+      InputError: the tokeniser has more tokens than the model.
+    """
+    tokens = np.array(coder.encode(text, add_special_tokens=specials).ids, np.int32)
+    known = model.architecture.vocabulary_size
+    if len(tokens) and tokens.max() >= known:
+        raise InputError(
+            f"tokenizer.json gives token {tokens.max()}, and the model has {known}: it is not the "
+            "model's tokeniser"
+        )
+    return tokens
+
+
+def stream(
+    model: Model, coder: Tokenizer, prompt: str, length: int, seed: int, sampling: Sampling
+) -> Iterator[str]:
+    """A continuation, in pieces as they come; joined, they begin with the prompt.
+
+    Args:
+      model: see `load_folder`.
+      coder: its tokeniser.
+      prompt: what the text begins with; where it is empty, the model's first token.
+      length: tokens to add at most; the text ends with the model's context.
+      seed: decides the text.
+      sampling: how a token is chosen.
+
+    Raises:
+      InputError: there is no prompt and no first token, or no room for more.
+    """
+    tokens = encoded(model, coder, prompt, specials=True)
+    first, context = model.settings.get("bos_token_id"), model.architecture.context
+    if not len(tokens):
+        if first is None:
+            raise InputError("the model has no token that texts begin with; give a --prompt")
+        tokens = np.array([first], np.int32)
+    if len(tokens) >= context:
+        raise InputError(f"the prompt has {len(tokens)} tokens of the {context} that fit; cut it")
+    networks = transformer.networks_of(model.architecture)
+    keys, room = parallel.example_keys(jax.random.key(seed), 1), min(len(tokens) + length, context)
+
+    # Parameters are arguments: as constants of the program they would be there twice.
+    @jax.jit
+    def start(params, tokens):
+        extend, lengths = transformer.extender(params, networks), jnp.array([tokens.shape[1]])
+        return begin(extend, networks.start(params, 1, room), tokens, lengths, room, keys)
+
+    @partial(jax.jit, donate_argnums=1)
+    def go_on(params, decoding):
+        extend = transformer.extender(params, networks)
+        ends = stops(model.settings)
+        return advance(extend, decoding, AT_ONCE, sampling=sampling, stop=ends)
+
+    decoding, shown = start(model.params, jnp.asarray(tokens)[None]), ""
+    while True:
+        done, written = bool(decoding.done[0]), int(decoding.lengths[0])
+        text = coder.decode(np.asarray(decoding.tokens[0, :written]).tolist())
+        # The last token may be a part of a character.
+        if done or not text.endswith("�"):
+            yield text[len(shown) :]
+            shown = text
+        if done:
+            return
+        decoding = go_on(model.params, decoding)
+
+
+def judge(model: Model, coder: Tokenizer, path: str, context: int) -> dict[str, float]:
+    """The model's loss on a text: see `texts.figures_of`.
+
+    Raises:
+      InputError: the file is not text, or too short.
+    """
+    try:
+        text = Path(path).read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(f"--text: {path} cannot be read as UTF-8 ({error})") from error
+    tokens = encoded(model, coder, text, specials=False)
+    if len(tokens) < 2:
+        raise InputError(f"--text: {path} has {len(tokens)} tokens; a loss needs two")
+    networks = transformer.networks_of(model.architecture)
+    seen = min(context, networks.context, len(tokens) - 1)
+    nll = transformer.heldout_nll(
+        model.params, tokens, networks=networks._replace(context=seen), chunk=max(1, 1024 // seen)
+    )
+    return texts.figures_of(tokens, text)(nll)
+
+
+def run(folder: str) -> None:
+    """Writes or judges, as the flags say."""
+    check_seed(SEED.value)
+    for flag in (LENGTH, CONTEXT):
+        if flag.value < 1:
+            raise InputError(f"--{flag.name} must be at least 1, got {flag.value}")
+    try:
+        sampling = Sampling(TEMPERATURE.value, TOP_K.value, TOP_P.value)
+    except ValueError as error:
+        raise InputError(f"--{error}") from error
+    model = load_folder(folder, dtype=DTYPES[DTYPE.value])
+    coder = read_tokenizer(folder)
+    if TEXT.value:
+        for name, figure in judge(model, coder, TEXT.value, CONTEXT.value).items():
+            print(f"{name} {figure:.4f}")
+        return
+    for piece in stream(model, coder, PROMPT.value, LENGTH.value, SEED.value, sampling):
+        print(piece, end="", flush=True)
+    print()
+
+
+def main(arguments: list[str]) -> None:
+    """The command."""
+    launch.report_errors(lambda: run(arguments[1]))
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=partial(launch.parse, names=("FOLDER",)))
