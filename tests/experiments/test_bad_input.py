@@ -32,8 +32,7 @@ LM = ["--text=story.txt", "--context=8", "--layers=1", "--heads=2", "--width=8",
 
 def serve():
     """Reads commands from standard input, runs each in a fork and writes its exit code."""
-    for module in ("aigc_jax.gan", "aigc_jax.vae", "aigc_jax.transformer", "experiments.launch"):
-        importlib.import_module(module)
+    importlib.import_module("experiments.finished")  # and with it every launcher
 
     for line in sys.stdin:
         command = json.loads(line)
@@ -43,6 +42,7 @@ def serve():
                 os.dup2(os.open(command[str(stream)], os.O_WRONLY | os.O_CREAT, 0o644), stream)
             os.chdir(command["cwd"])
             sys.argv = [command["module"], *command["arguments"]]
+            sys.modules.pop(command["module"], None)  # it is to be run, not to be found there
             code = 1
             try:
                 runpy.run_module(command["module"], run_name="__main__", alter_sys=True)
@@ -184,7 +184,7 @@ OPTIONS += [
     ("lm", ["--dataset=shakespeare"], ["'shakespeare'", "python_docs"]),
     ("lm", ["--dropout=1.0"], ["dropout", "[0, 1)"]),
     ("lm", ["--smoothing=1.0"], ["--smoothing must be below 1"]),
-    ("lm", ["--microbatches=3"], ["--microbatches=3", "--batch_size=12"]),
+    ("lm", ["--microbatches=5"], ["--microbatches=5", "--batch_size=12"]),
     ("lm", ["--key_heads=3"], ["2 heads", "3 key heads"]),
     ("lm", ["--optimiser=best"], ["'best'", "adamw, muon"]),
     ("translate", ["--pairs=story.txt"], ["story.txt"]),

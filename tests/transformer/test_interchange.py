@@ -1,4 +1,4 @@
-"""Models of other software: written out in NumPy by its names, and held against `transformers`."""
+"""Models of other software: written out in NumPy, by the names in its files."""
 
 import json
 
@@ -14,9 +14,7 @@ from aigc_jax.errors import InputError
 from aigc_jax.layers import LayerNorm, RMSNorm, gelu_tanh
 from aigc_jax.transformer import LLAMA, TEXTBOOK, Architecture, Batch
 from aigc_jax.transformer.architecture import epsilon_norm
-from aigc_jax.transformer.generation import generate
 from aigc_jax.transformer.interchange import load_folder, save_folder
-from aigc_jax.transformer.sampling import Sampling
 
 V, T, L, N, K, D, F = 11, 12, 2, 4, 2, 16, 24
 SIZE = D // N
@@ -501,82 +499,3 @@ class TestRefusals:
     def test_what_llama_blocks_of_ours_do_not_compute(self, settings, changes, named, tmp_path):
         tensors = random_tensors(llama_shapes(normed=settings is QWEN3))
         assert named in self.refusal(tmp_path / "model", {**settings, **changes}, tensors)
-
-
-CASES = {
-    "gpt2": ("GPT2Config", {**GPT2, "bos_token_id": 0, "eos_token_id": None}),
-    "untied-gpt2": (
-        "GPT2Config",
-        {**GPT2, "tie_word_embeddings": False, "activation_function": "gelu", "bos_token_id": 0,
-         "eos_token_id": None},
-    ),
-    "llama": ("LlamaConfig", {**LLAMA_SETTINGS, "eos_token_id": None}),
-    "biased-llama": (
-        "LlamaConfig",
-        {**LLAMA_SETTINGS, "attention_bias": True, "tie_word_embeddings": True,
-         "eos_token_id": None},
-    ),
-    "mistral": ("MistralConfig", {**MISTRAL, "head_dim": SIZE, "eos_token_id": None}),
-    "qwen3": ("Qwen3Config", {**QWEN3, "eos_token_id": None}),
-}  # fmt: skip
-
-
-@pytest.mark.filterwarnings("ignore::Warning")  # theirs are not ours to mend
-class TestTransformers:
-    """Against Hugging Face's implementation, of the extra `bench`; both directions."""
-
-    @pytest.fixture(params=CASES)
-    def model(self, request):
-        pytest.importorskip("torch").manual_seed(0)
-        transformers = pytest.importorskip("transformers")
-        kind, settings = CASES[request.param]
-        config = getattr(transformers, kind)(
-            **{k: v for k, v in settings.items() if k != "model_type"}
-        )
-        model = transformers.AutoModelForCausalLM.from_config(config).eval()
-        # Biases of 0 and scales of 1 would hide where they are.
-        rng = np.random.default_rng(1)
-        for parameter in model.parameters():
-            noise = 0.3 * rng.normal(size=tuple(parameter.shape))
-            parameter.data += parameter.data.new_tensor(noise)
-        return model
-
-    def logits(self, model, tokens):
-        torch = pytest.importorskip("torch")
-        with torch.no_grad():
-            return model(torch.tensor(tokens)).logits.numpy()
-
-    @pytest.mark.parametrize("scan", [False, True])
-    def test_logits_are_the_same_there_and_back(self, model, scan, tmp_path):
-        transformers = pytest.importorskip("transformers")
-        tokens = np.random.default_rng(0).integers(0, V, (3, T))
-        expected = self.logits(model, tokens)
-        model.save_pretrained(tmp_path / "theirs")
-        ours = load_folder(tmp_path / "theirs", scan=scan)
-        found = logits_of(ours.architecture, ours.params, tokens)
-        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
-        save_folder(tmp_path / "ours", ours.architecture, ours.params)
-        again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "ours").eval()
-        np.testing.assert_allclose(self.logits(again, tokens), expected, rtol=0, atol=1e-4)
-
-    def test_the_most_probable_text_is_the_same_token_for_token(self, model, tmp_path):
-        torch = pytest.importorskip("torch")
-        prompts = np.random.default_rng(0).integers(0, V, (3, 4))
-        # Their guess of what is padding would hide tokens 0 of the prompts.
-        given = {"input_ids": torch.tensor(prompts), "attention_mask": torch.ones(3, 4)}
-        expected = model.generate(**given, max_length=T, do_sample=False, pad_token_id=0)
-        model.save_pretrained(tmp_path / "theirs")
-        ours = load_folder(tmp_path / "theirs")
-        networks = transformer.networks_of(ours.architecture)
-        extend = transformer.extender(ours.params, networks)
-        keys = jax.random.split(jax.random.key(0), 3)
-        found, _ = generate(
-            extend,
-            networks.start(ours.params, 3, T),
-            jnp.asarray(prompts),
-            jnp.full(3, 4),
-            T,
-            keys,
-            sampling=Sampling(temperature=0),
-        )
-        np.testing.assert_array_equal(found, expected.numpy())

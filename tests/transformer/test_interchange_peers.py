@@ -1,0 +1,116 @@
+"""Models of other software against that software: `transformers`, of the extra `bench`."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aigc_jax import transformer
+from aigc_jax.transformer import Batch
+from aigc_jax.transformer.generation import generate
+from aigc_jax.transformer.interchange import load_folder, save_folder
+from aigc_jax.transformer.sampling import GREEDY
+
+V, T = 11, 12
+GPT2 = {
+    "vocab_size": V,
+    "n_positions": T,
+    "n_embd": 16,
+    "n_layer": 2,
+    "n_head": 4,
+    "n_inner": 24,
+    "layer_norm_epsilon": 0.01,
+    "bos_token_id": 0,
+    "eos_token_id": None,
+}
+LLAMA = {
+    "vocab_size": V,
+    "max_position_embeddings": T,
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "rms_norm_eps": 0.01,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 50.0},
+    "eos_token_id": None,
+}
+CASES = {
+    "gpt2": ("GPT2Config", GPT2),
+    "untied-gpt2": (
+        "GPT2Config",
+        {**GPT2, "tie_word_embeddings": False, "activation_function": "gelu"},
+    ),
+    "llama": ("LlamaConfig", LLAMA),
+    "biased-llama": (
+        "LlamaConfig",
+        {**LLAMA, "attention_bias": True, "tie_word_embeddings": True},
+    ),
+    "mistral": ("MistralConfig", {**LLAMA, "head_dim": 4, "sliding_window": 3}),
+    "qwen3": ("Qwen3Config", {**LLAMA, "head_dim": 4, "rms_norm_eps": 1e-5}),
+}
+
+
+def logits_of(architecture, params, tokens):
+    networks, tokens = transformer.networks_of(architecture), jnp.asarray(tokens)
+    batch = Batch(tokens, tokens, jnp.ones(tokens.shape))
+    return jax.jit(lambda p: networks.logits(p, networks.hidden(p, batch)))(params)
+
+
+@pytest.mark.filterwarnings("ignore::Warning")  # theirs are not ours to mend
+class TestTransformers:
+    """Against Hugging Face's implementation, of the extra `bench`; both directions."""
+
+    @pytest.fixture(params=CASES)
+    def model(self, request):
+        pytest.importorskip("torch").manual_seed(0)
+        transformers = pytest.importorskip("transformers")
+        kind, settings = CASES[request.param]
+        config = getattr(transformers, kind)(**settings)
+        model = transformers.AutoModelForCausalLM.from_config(config).eval()
+        # Biases of 0 and scales of 1 would hide where they are.
+        rng = np.random.default_rng(1)
+        for parameter in model.parameters():
+            noise = 0.3 * rng.normal(size=tuple(parameter.shape))
+            parameter.data += parameter.data.new_tensor(noise)
+        return model
+
+    def logits(self, model, tokens):
+        torch = pytest.importorskip("torch")
+        with torch.no_grad():
+            return model(torch.tensor(tokens)).logits.numpy()
+
+    @pytest.mark.parametrize("scan", [False, True])
+    def test_logits_are_the_same_there_and_back(self, model, scan, tmp_path):
+        transformers = pytest.importorskip("transformers")
+        tokens = np.random.default_rng(0).integers(0, V, (3, T))
+        expected = self.logits(model, tokens)
+        model.save_pretrained(tmp_path / "theirs")
+        ours = load_folder(tmp_path / "theirs", scan=scan)
+        found = logits_of(ours.architecture, ours.params, tokens)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+        save_folder(tmp_path / "ours", ours.architecture, ours.params)
+        again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "ours").eval()
+        np.testing.assert_allclose(self.logits(again, tokens), expected, rtol=0, atol=1e-4)
+
+    def test_the_most_probable_text_is_the_same_token_for_token(self, model, tmp_path):
+        torch = pytest.importorskip("torch")
+        prompts = np.random.default_rng(0).integers(0, V, (3, 4))
+        # Their guess of what is padding would hide tokens 0 of the prompts.
+        given = {"input_ids": torch.tensor(prompts), "attention_mask": torch.ones(3, 4)}
+        expected = model.generate(**given, max_length=T, do_sample=False, pad_token_id=0)
+        model.save_pretrained(tmp_path / "theirs")
+        ours = load_folder(tmp_path / "theirs")
+        networks = transformer.networks_of(ours.architecture)
+        extend = transformer.extender(ours.params, networks)
+        keys = jax.random.split(jax.random.key(0), 3)
+        found, _ = generate(
+            extend,
+            networks.start(ours.params, 3, T),
+            jnp.asarray(prompts),
+            jnp.full(3, 4),
+            T,
+            keys,
+            sampling=GREEDY,
+        )
+        np.testing.assert_array_equal(found, expected.numpy())
