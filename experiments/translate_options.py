@@ -49,6 +49,7 @@ class TranslateOptions(TransformerOptions):
 _DEFAULT = TranslateOptions(
     steps=3000,
     batch_size=32,
+    optimiser="muon",
     learning_rate=2e-3,
     layers=2,
     smoothing=0.1,
@@ -65,6 +66,7 @@ PRESETS = {
         _DEFAULT,
         preset="tiny_mt",
         steps=20_000,
+        optimiser="adamw",
         learning_rate=5e-3,
         layers=4,
         hidden=256,

@@ -198,7 +198,7 @@ OPTIONS += [
     ("translate", ["--target=klingon"], ["klingon"]),
     ("translate", ["--vocabulary=100"], ["vocabulary", "at least 259"]),
     ("lm", ["--width=10", "--heads=4"], ["width 10", "4 heads"]),
-    ("lm", ["--width=7", "--heads=1", "--preset=textbook"], ["width 7"]),
+    ("lm", ["--width=7", "--heads=1", "--preset=textbook"], ["even width, got 7"]),
     ("gan", ["--stepz=3"], ["stepz", "--help"]),
     ("gan", ["--context=8"], ["context"]),
     ("gan", ["--steps=many"], ["--steps=many"]),
