@@ -48,7 +48,9 @@ def heldout_nll(
       networks: the network.
       chunk: windows in a pass.
     """
-    rows, weights = windows(tokens, networks.context)
-    parts = (slice(i, i + chunk) for i in range(0, len(rows), chunk))
-    batches = (next_tokens(jnp.asarray(rows[part]), jnp.asarray(weights[part])) for part in parts)
+    context = networks.context
+    count = -(-(len(tokens) - 1) // context)
+    # A part at a time, since the tokens may lie on disk for being more than memory holds.
+    parts = (windows(tokens, context, i, i + chunk) for i in range(0, count, chunk))
+    batches = (next_tokens(jnp.asarray(rows), jnp.asarray(weights)) for rows, weights in parts)
     return mean_nll(params, batches, networks=networks)
