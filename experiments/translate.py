@@ -11,11 +11,6 @@ With --input, each line of the file (- is the standard input) is translated by t
 one line comes out for each that goes in, blank ones too. Run a training again to continue it.
 """
 
-import sys
-from pathlib import Path
-
-import jax.numpy as jnp
-import numpy as np
 from absl import flags
 
 from aigc_jax import transformer
@@ -31,13 +26,11 @@ from experiments.translation import (
     batch_of,
     facts_of,
     pack,
-    scores,
-    show,
+    tokenizer_of,
     train_tokenizer,
+    translate_lines,
 )
-
-SHOWN = 20  # held-out pairs on the page
-ROWS = 64  # of packed pairs whose loss is computed at once
+from experiments.translation_judge import TranslationJudge
 
 
 def load(options: TranslateOptions) -> Pairs:
@@ -60,43 +53,22 @@ def facts(options: TranslateOptions, pairs: Pairs) -> dict:
 
 def algorithm(options: TranslateOptions, facts: dict) -> Algorithm:
     """The translator that the options describe."""
-    return transformer.make(to_config(options, Translator(options, facts).coder.vocabulary_size))
+    return transformer.make(to_config(options, tokenizer_of(facts).vocabulary_size))
 
 
 def task(options: TranslateOptions, pairs: Pairs, facts: dict, algorithm: Algorithm) -> Task:
     """Trains on packed rows; judges by the loss, and at the end by the translations themselves."""
     translator = Translator(options, facts)
-    train, heldout = (
-        pack(translator.coder, some, options)[:-1] for some in (pairs.train, pairs.heldout)
-    )
-    sources, references = zip(*pairs.heldout, strict=True)
-
-    def evaluate(state):
-        parts = (slice(i, i + ROWS) for i in range(0, len(heldout[0]), ROWS))
-        batches = (batch_of([jnp.asarray(x[part]) for x in heldout]) for part in parts)
-        nll = transformer.mean_nll(state.judged, batches, networks=translator.networks)
-        return {"nll_nats": nll, "perplexity": float(np.exp(nll))}
-
-    def costly(state):
-        figures, signatures = scores(
-            translator.translate(state.judged, sources), references, options.target
-        )
-        for name, signature in signatures.items():
-            print(f"{name}: {signature}", file=sys.stderr)
-        return figures
-
-    def pictures(state):
-        translated = translator.translate(state.judged, sources[:SHOWN])
-        return {"samples": show(sources[:SHOWN], translated, references[:SHOWN])}
-
+    train = pack(translator.coder, pairs.train, options)[:-1]
+    judge = TranslationJudge(translator, pairs.heldout)
     return Task(
         data=train,
         gather=lambda data, rows: batch_of([x[rows] for x in data]),
         examples=len(train[0]),
-        evaluate=evaluate,
-        references=lambda: {"the source itself": scores(sources, references, options.target)[0]},
-        pictures=pictures,
-        costly=costly,
+        evaluate=judge.loss,
+        references=judge.baselines,
+        pictures=judge.pictures,
+        costly=judge.translations,
     )
 
 
@@ -118,31 +90,6 @@ EXPERIMENT = Experiment(
     sample=sample,
     extendable=lambda options: options.schedule == "constant",
 )
-
-
-def translate_lines(workdir: str, name: str) -> None:
-    """Writes the translation of each line of a file to the standard output.
-
-    Raises:
-      InputError: the run or the file cannot be used, or a line is too long.
-    """
-    from experiments.finished import open_run  # which knows every launcher
-
-    run = open_run(workdir)
-    if run.experiment.name != EXPERIMENT.name:
-        raise InputError(f"workdir {workdir} holds a run of experiments.{run.experiment.name}")
-    try:
-        content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        text = content.decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"--input: cannot read {name} ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"--input: {name} is not UTF-8 (byte {error.start})") from error
-    lines = text.split("\n")
-    if not lines[-1]:
-        del lines[-1]  # what follows the last line break is no line
-    for line in Translator(run.options, run.facts).translate(run.state.judged, lines):
-        print(line)
 
 
 def main() -> None:

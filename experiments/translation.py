@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -16,7 +17,6 @@ from aigc_jax.data.bpe import BpeTokenizer
 from aigc_jax.data.packing import PackedPairs, bucket_by_length, pack_pairs, padded_length
 from aigc_jax.data.pairs import Pair, Pairs
 from aigc_jax.errors import InputError
-from aigc_jax.metrics.translation import bleu, chrf, exact_match
 from aigc_jax.transformer.beam import beam_search
 from experiments.translate_options import TranslateOptions, to_config
 
@@ -77,7 +77,7 @@ class Translator:
 
     def __init__(self, options: TranslateOptions, facts: dict[str, Any]):
         self.options = options
-        self.coder = BpeTokenizer.from_json(facts["bpe"])
+        self.coder = tokenizer_of(facts)
         self.networks = transformer.networks_of(to_config(options, self.coder.vocabulary_size))
 
     @partial(jax.jit, static_argnums=0)
@@ -100,6 +100,10 @@ class Translator:
             alpha=self.options.alpha,
         )
         return found.tokens[:, 0]
+
+    def reads(self, sentence: str) -> bool:
+        """Whether a sentence is short enough for the model."""
+        return len(encode(self.coder, [sentence.strip()])[0]) <= self.options.source_context
 
     def translate(self, params: Params, sentences: Sequence[str]) -> list[str]:
         """The translations, in the order of the sentences; of a blank one, a blank one.
@@ -148,28 +152,36 @@ class Translator:
         return [" ".join(self.coder.decode(row).split()) for row in found]
 
 
-def scores(
-    translations: Sequence[str], references: Sequence[str], language: str
-) -> tuple[dict[str, float], dict[str, str]]:
-    """Figures of translations, and the signatures of those that depend on a program.
-
-    Args:
-      translations, references: as many of one as of the other, at least one.
-      language: they are in.
-    """
-    wanted = [" ".join(reference.split()) for reference in references]
-    measured = {"chrf": chrf(translations, wanted), "bleu": bleu(translations, wanted, language)}
-    figures = {"exact_match": exact_match(translations, wanted)}
-    figures |= {name: score.score for name, score in measured.items()}
-    return figures, {name: score.signature for name, score in measured.items()}
-
-
-def show(sources: Sequence[str], translations: Sequence[str], references: Sequence[str]) -> str:
-    """Translations beside what was to be translated and what was expected."""
-    rows = zip(sources, translations, references, strict=True)
-    return "\n\n".join(f"{s}\n→ {t}\n= {r}" for s, t, r in rows)
-
-
 def facts_of(coder: BpeTokenizer) -> dict[str, Any]:
     """What config.json keeps of a translator: its tokeniser, as `tokenizers` writes it."""
     return {"bpe": json.dumps(json.loads(coder.to_json()), ensure_ascii=False)}
+
+
+def tokenizer_of(facts: dict[str, Any]) -> BpeTokenizer:
+    """The tokeniser of a run."""
+    return BpeTokenizer.from_json(facts["bpe"])
+
+
+def translate_lines(workdir: str, name: str) -> None:
+    """Writes the translation of each line of a file, or of - the standard input, to the output.
+
+    Raises:
+      InputError: the run or the file cannot be used, or a line is too long.
+    """
+    from experiments.finished import open_run  # which knows every launcher
+
+    run = open_run(workdir)
+    if run.experiment.name != "translate":
+        raise InputError(f"workdir {workdir} holds a run of experiments.{run.experiment.name}")
+    try:
+        content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        text = content.decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"--input: cannot read {name} ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"--input: {name} is not UTF-8 (byte {error.start})") from error
+    lines = text.split("\n")
+    if not lines[-1]:
+        del lines[-1]  # what follows the last line break is no line
+    for line in Translator(run.options, run.facts).translate(run.state.judged, lines):
+        print(line)

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from aigc_jax.errors import InputError
-from experiments import sample, training, translate
+from experiments import sample, training, translate, translation
 from experiments.finished import open_run
 from experiments.options import from_flags
-from experiments.translation import END, Translator, encode, scores
+from experiments.translation import END, Translator, encode
+from experiments.translation_judge import TranslationJudge, scores
 
 pytestmark = pytest.mark.xdist_group("translate")
 
@@ -48,7 +49,7 @@ def run(tmp_path_factory):
 
 def translated(run, content, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
-    translate.translate_lines(str(run.folder.path), "-")
+    translation.translate_lines(str(run.folder.path), "-")
     return capsys.readouterr().out
 
 
@@ -93,6 +94,16 @@ def test_lines_stay_lines_whatever_the_model_writes(run, monkeypatch):
     assert translator.translate(run.state.judged, ["one"]) == ["a b c"]
 
 
+def test_held_out_sources_that_are_too_long_are_not_judged(run):
+    """They would end a training at its last step, where the translations are scored."""
+    translator = Translator(run.options, run.facts)
+    judge = TranslationJudge(translator, [("one", "eno"), ("two " * 40, "owt"), ("ten", "net")])
+    assert judge.sources == ("one", "ten")
+    assert judge.references == ("eno", "net")
+    assert set(judge.translations(run.state)) == {"exact_match", "chrf", "bleu"}
+    assert np.isfinite(judge.loss(run.state)["nll_nats"])
+
+
 def test_a_source_ends_with_the_end_token(run):
     coder = Translator(run.options, run.facts).coder
     (tokens,) = encode(coder, ["one"])
@@ -128,7 +139,7 @@ def test_what_cannot_be_translated_is_refused_before_a_line_is_written(
 
 def test_a_missing_file_is_named(run):
     with pytest.raises(InputError, match=r"nothing\.txt"):
-        translate.translate_lines(str(run.folder.path), "nothing.txt")
+        translation.translate_lines(str(run.folder.path), "nothing.txt")
 
 
 def test_pairs_that_all_exceed_the_context_are_refused(run, tmp_path):
