@@ -21,7 +21,7 @@ from typing import Any
 from absl import app, flags
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
-from aigc_jax.data.bpe import BYTES
+from aigc_jax.data.bpe import byte_signs
 from aigc_jax.errors import InputError
 from aigc_jax.transformer.interchange import check_new, family_of, save_folder
 from experiments import launch
@@ -40,7 +40,7 @@ def tokenizer_json(facts: dict[str, Any]) -> str:
     if facts.get("bpe"):
         return facts["bpe"]
     if facts["alphabet"] is None:
-        signs = _signs_of_bytes()
+        signs = byte_signs()
         model = Tokenizer(models.BPE({sign: byte for byte, sign in enumerate(signs)}, []))
         model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
         model.decoder = decoders.ByteLevel()
@@ -50,13 +50,6 @@ def tokenizer_json(facts: dict[str, Any]) -> str:
         model.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
         model.decoder = decoders.Fuse()
     return model.to_str()
-
-
-def _signs_of_bytes() -> list[str]:
-    """How the 256 bytes are written in a byte-level vocabulary, in their order."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = iter(range(0x100, 0x200))
-    return [chr(byte if byte in printable else next(others)) for byte in range(BYTES)]
 
 
 def export(workdir: str | None, checkpoint: str, out: str) -> None:

@@ -5,7 +5,7 @@
     python -m experiments.sample --workdir=runs/lm-python_docs-default --num=3 --out=samples.txt
     python -m experiments.sample --workdir=runs/lm-python_docs-default --prompt="The value of"
 
-Without --out, text is written to the terminal as it comes.
+Without --out, text goes to the terminal: a single one as it is written.
 
 The newest checkpoint is taken, or with --checkpoint=best that of the lowest held-out score, where
 the experiment has one. The run is only read.
@@ -26,7 +26,7 @@ from experiments.finished import CHECKPOINTS, Finished, open_run
 from experiments.images import grid
 from experiments.options import check_seed
 from experiments.output import check_out, write_out
-from experiments.streaming import stream
+from experiments.streaming import stream, write
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run to sample from. Required.")
 CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", CHECKPOINTS, "Which state to sample from.")
@@ -99,22 +99,18 @@ def sampling() -> Sampling:
 
 
 def write_texts(run: Finished, num: int, seed: int, out: Path | None) -> None:
-    """Texts, to a file or as they come to the terminal."""
+    """Texts, to a file or to the terminal: a single one as it comes."""
     if LENGTH.value < 1:
         raise InputError(f"--length must be at least 1, got {LENGTH.value}")
-    how, written = sampling(), []
-    for i in range(num):
-        pieces = stream(run, PROMPT.value or "", LENGTH.value, seed + i, how)
-        if out:
-            written.append("".join(pieces))
-            continue
-        if i:
-            print(texts.SEPARATOR)
-        for piece in pieces:
+    how, prompt = sampling(), PROMPT.value or ""
+    if out:
+        write_out(out, encode(write(run, prompt, num, LENGTH.value, seed, how), out.suffix))
+    elif num > 1:
+        print(texts.SEPARATOR.join(write(run, prompt, num, LENGTH.value, seed, how)))
+    else:
+        for piece in stream(run, prompt, LENGTH.value, seed, how):
             print(piece, end="", flush=True)
         print()
-    if out:
-        write_out(out, encode(written, out.suffix))
 
 
 def main(_: list[str]) -> None:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aigc_jax import parallel, transformer
+from aigc_jax.algorithm import Keys, Params
 from aigc_jax.data.tokenizers import StreamDecoder
 from aigc_jax.errors import InputError
 from aigc_jax.transformer.generation import Decoding, advance, begin
@@ -17,6 +18,36 @@ from experiments.finished import Finished
 from experiments.lm_options import to_config
 
 AT_ONCE = 8  # tokens between two looks at the device
+
+
+def encoded(run: Finished, prompt: str) -> np.ndarray:
+    """The tokens of a prompt; of an empty one, what all unprompted texts begin after.
+
+    Raises:
+      InputError: the prompt is longer than the model's context, or holds a character that is not
+        in its alphabet.
+    """
+    tokens = texts.tokenizer(run.facts).encode(prompt or texts.first_token(run.facts))
+    if len(tokens) > run.options.context:
+        raise InputError(
+            f"the prompt has {len(tokens)} tokens, and the model sees {run.options.context} at "
+            "once; shorten it"
+        )
+    return tokens
+
+
+def write(
+    run: Finished, prompt: str, num: int, length: int, seed: int, sampling: Sampling = ANCESTRAL
+) -> list[str]:
+    """`num` continuations of a prompt, all at once; the first is that of `stream`.
+
+    Arguments and errors are those of `stream`.
+    """
+    tokens, coder = encoded(run, prompt), texts.tokenizer(run.facts)
+    draw = jax.jit(partial(run.algorithm.sample, sampling=sampling), static_argnums=(2, 4))
+    key, total = jax.random.key(seed), len(tokens) + length
+    rows = np.asarray(draw(run.state, key, num, jnp.asarray(tokens), total))
+    return [coder.decode(row if prompt else row[len(tokens) :]) for row in rows]
 
 
 def stream(
@@ -38,24 +69,23 @@ def stream(
       InputError: the prompt is longer than the model's context, or holds a character that is not
         in its alphabet.
     """
+    tokens, params = encoded(run, prompt), run.state.judged
     networks = transformer.networks_of(to_config(run.options, run.facts))
-    coder, context = texts.tokenizer(run.facts), networks.context
-    tokens = coder.encode(prompt or texts.first_token(run.facts))
-    if len(tokens) > context:
-        raise InputError(
-            f"the prompt has {len(tokens)} tokens, and the model sees {context} at once; shorten it"
-        )
-    params = run.state.judged
-    extend = transformer.extender(params, networks)
     keys = parallel.example_keys(jax.random.key(seed), 1)
-    go_on = jax.jit(partial(advance, extend, steps=AT_ONCE, sampling=sampling))
 
-    @partial(jax.jit, static_argnums=2)
-    def start(prompt: jax.Array, keys: jax.Array, room: int) -> Decoding:
-        cache = networks.start(params, 1, room)
+    # Parameters are arguments: as constants of the program they would be there twice.
+    @partial(jax.jit, static_argnums=3)
+    def begun(params: Params, prompt: jax.Array, keys: Keys, room: int) -> Decoding:
+        extend, cache = transformer.extender(params, networks), networks.start(params, 1, room)
         return begin(extend, cache, prompt, jnp.full((1,), prompt.shape[1]), room, keys)
 
-    return _pieces(start, go_on, StreamDecoder(coder), tokens, prompt, length, context, keys)
+    @partial(jax.jit, donate_argnums=1)
+    def advanced(params: Params, decoding: Decoding) -> Decoding:
+        return advance(transformer.extender(params, networks), decoding, AT_ONCE, sampling=sampling)
+
+    start, go_on = partial(begun, params), partial(advanced, params)
+    decoder = StreamDecoder(texts.tokenizer(run.facts))
+    return _pieces(start, go_on, decoder, tokens, prompt, length, networks.context, keys)
 
 
 def _pieces(start, go_on, decoder, tokens, prompt, length, context, keys) -> Iterator[str]:

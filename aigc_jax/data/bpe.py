@@ -148,16 +148,22 @@ def pieces(texts: Iterable[str]) -> Iterator[str]:
         yield held
 
 
+def byte_signs() -> list[str]:
+    """How the 256 bytes are written in a byte-level vocabulary, in their order: as themselves where
+    they can be printed, and else as the characters from U+0100 on. Source: GPT-2's encoder.
+    """
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = iter(range(0x100, 0x200))
+    return [chr(byte if byte in printable else next(others)) for byte in range(BYTES)]
+
+
 def _bytes_of_tokens(vocabulary: dict[str, int], specials: dict[str, int]) -> list[bytes]:
     """What each token stands for. `tokenizers` writes a byte as a printable character.
 
     Raises:
       InputError: a token is not written in that alphabet, or one of the bytes is missing.
     """
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(BYTES) if byte not in printable]
-    alphabet = {chr(byte): byte for byte in printable}
-    alphabet |= {chr(0x100 + i): byte for i, byte in enumerate(others)}
+    alphabet = {sign: byte for byte, sign in enumerate(byte_signs())}
     if not vocabulary.keys() >= alphabet.keys():
         raise InputError("the tokeniser is not a byte-level BPE: it lacks some of the 256 bytes")
     if sorted(vocabulary.values()) != list(range(len(vocabulary))):

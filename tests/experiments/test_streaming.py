@@ -11,7 +11,7 @@ from experiments import lm, texts, training
 from experiments.finished import open_run
 from experiments.lm_options import PRESETS
 from experiments.options import from_flags
-from experiments.streaming import stream
+from experiments.streaming import stream, write
 
 pytestmark = pytest.mark.xdist_group("streaming")
 
@@ -44,6 +44,9 @@ def test_pieces_are_the_text_that_sampling_gives(run, prompt, length, sampling):
     expected = np.asarray(rows)[0] if prompt else np.asarray(rows)[0, len(tokens) :]
     assert "".join(pieces) == coder.decode(expected)
     assert len(pieces) > length // 8
+    written = write(run, prompt, 3, length, 3, sampling)
+    assert written[0] == coder.decode(expected)
+    assert len(written) == 3
 
 
 def test_prompts_that_cannot_be_continued_are_refused(run):
@@ -61,3 +64,8 @@ def test_the_command_writes_to_the_terminal_or_to_a_file(run, launch, tmp_path):
     assert shown.startswith("ein")
     launch("experiments.sample", folder, *how, "--out=a.txt", cwd=tmp_path)
     assert (tmp_path / "a.txt").read_text() == shown
+    launch("experiments.sample", folder, *how, "--num=2", "--out=b.txt", cwd=tmp_path)
+    first, second = (tmp_path / "b.txt").read_text().rstrip("\n").split(texts.SEPARATOR)
+    assert first == shown.removesuffix("\n")
+    assert second.startswith("ein")
+    assert second != first
