@@ -39,8 +39,9 @@ MEANINGS = {
     "is the nearest",
     "label_nll_nats": "−log p(label | image), nats per held-out image",
     # Language model
-    "nll_nats": "−log p of the next token, nats per token; held-out: every token but the first, in "
-    "windows of one context. Beside it: models that count tokens, and pairs of tokens",
+    "nll_nats": "−log p of the next token, nats per token; held-out: of a text, every token but "
+    "the first, in windows of one context, beside models that count tokens, and pairs of tokens; "
+    "of translations, every token and the end, given the source",
     "bits_per_byte": "the same, in bits per byte of UTF-8: comparable between tokenisers",
     "perplexity": "exp of the nats per token, comparable only under the same tokeniser",
     # Translation
