@@ -16,40 +16,18 @@ unprompted text does here, with a line break.
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from absl import app, flags
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
-from aigc_jax.data.bpe import byte_signs
+from aigc_jax.data.tokenizer_json import tokenizer_json
 from aigc_jax.errors import InputError
 from aigc_jax.transformer.interchange import check_new, family_of, save_folder
-from experiments import launch
+from experiments import launch, texts
 from experiments.finished import CHECKPOINTS, open_run
 from experiments.lm_options import to_config
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run to export. Required.")
 CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", CHECKPOINTS, "Which state to export.")
-
-
-def tokenizer_json(facts: dict[str, Any]) -> str:
-    """The tokeniser of a run in the JSON of `tokenizers`: the same text, the same numbers.
-
-    A character that is not in a run's alphabet is left out there, where ours is refused.
-    """
-    if facts.get("bpe"):
-        return facts["bpe"]
-    if facts["alphabet"] is None:
-        signs = byte_signs()
-        model = Tokenizer(models.BPE({sign: byte for byte, sign in enumerate(signs)}, []))
-        model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-        model.decoder = decoders.ByteLevel()
-    else:
-        alphabet = {character: i for i, character in enumerate(facts["alphabet"])}
-        model = Tokenizer(models.BPE(alphabet, []))
-        model.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
-        model.decoder = decoders.Fuse()
-    return model.to_str()
 
 
 def export(workdir: str | None, checkpoint: str, out: str) -> None:
@@ -75,7 +53,7 @@ def export(workdir: str | None, checkpoint: str, out: str) -> None:
         "clean_up_tokenization_spaces": False,
     }
     files = {
-        "tokenizer.json": tokenizer_json(run.facts),
+        "tokenizer.json": tokenizer_json(texts.tokenizer(run.facts)),
         "tokenizer_config.json": json.dumps(settings, indent=2) + "\n",
     }
     save_folder(out, config, run.state.judged, files)

@@ -1,11 +1,6 @@
 """A run goes out as a folder and comes back as the same text; what cannot is one line."""
 
 import pytest
-from tokenizers import Tokenizer
-
-from aigc_jax.data.bpe import BpeTokenizer
-from aigc_jax.data.tokenizers import ByteTokenizer, CharTokenizer
-from experiments.export_hf import tokenizer_json
 
 STORY = "It was a dark and stormy night;\n\n\tKönig  e\u0301 你好 😀 fell.\r\n"
 SMALL = ["--context=16", "--layers=1", "--heads=2", "--width=16", "--steps=4"]
@@ -19,21 +14,6 @@ def run(launch, tmp_path_factory):
     launch("experiments.lm", "--text=story.txt", "--workdir=run", *SMALL, cwd=place)
     launch("experiments.export_hf", "--workdir=run", "out", cwd=place)
     return place
-
-
-@pytest.mark.parametrize("kind", ["char", "byte", "bpe"])
-def test_tokens_have_the_same_numbers_there(kind):
-    bpe = BpeTokenizer.trained([STORY * 3], 280)
-    facts, ours = {
-        "char": ({"alphabet": CharTokenizer.of(STORY).alphabet}, CharTokenizer.of(STORY)),
-        "byte": ({"alphabet": None}, ByteTokenizer()),
-        "bpe": ({"alphabet": None, "bpe": bpe.to_json()}, bpe),
-    }[kind]
-    theirs = Tokenizer.from_str(tokenizer_json(facts))
-    tokens = theirs.encode(STORY).ids
-    assert tokens == ours.encode(STORY).tolist()
-    assert theirs.decode(tokens) == STORY
-    assert theirs.get_vocab_size() == ours.vocabulary_size
 
 
 def test_what_was_exported_continues_a_text_as_the_run_does(launch, run):
