@@ -3,21 +3,23 @@
     python -m experiments.lm                        # the default preset, on Python's documentation
     python -m experiments.lm --preset=textbook      # the blocks of the source article
     python -m experiments.lm --text=FILE --tokenizer=bpe --vocabulary=8000
+    python -m experiments.lm --text=FILE --documents        # parted by blank lines
     python -m experiments.lm --preset=char --text=FILE      # larger: llama_small, gpt2
 
 Run the same command again to continue a run that was stopped.
 """
 
-import jax
-import jax.numpy as jnp
-import numpy as np
+from functools import partial
 
 from aigc_jax import transformer
 from aigc_jax.algorithm import Algorithm
+from aigc_jax.data.documents import END, cut
 from aigc_jax.data.text import Text
 from experiments import launch, texts
 from experiments.experiment import Experiment, Task
 from experiments.lm_options import PRESETS, LmOptions, to_config
+from experiments.readings import rows_of, windows_of
+from experiments.writing import write
 
 
 def algorithm(options: LmOptions, facts: dict) -> Algorithm:
@@ -30,17 +32,22 @@ def algorithm(options: LmOptions, facts: dict) -> Algorithm:
 
 
 def task(options: LmOptions, text: Text, facts: dict, algorithm: Algorithm) -> Task:
-    """Trains on random windows; judges by the loss of every held-out token but the first."""
+    """Trains on random windows, or on rows of documents; judges by the loss of every held-out token
+    but the first, of whole documents where there are some.
+    """
     coder, networks = texts.tokenizer(facts), transformer.networks_of(to_config(options, facts))
     train, heldout = texts.tokens(options, facts, text)
     figures = texts.figures_of(heldout, text.heldout)
-    data, fetch, rows = texts.windows_of(train, options.context + 1)
-
-    def gather(data, examples):
-        return transformer.next_tokens(rows(data, examples))
+    if options.documents:
+        end = int(coder.encode(END)[0])
+        reading = rows_of(train, end, options.context)
+        nll = partial(transformer.documents_nll, documents=cut(heldout, end), networks=networks)
+    else:
+        reading = windows_of(train, options.context)
+        nll = partial(transformer.heldout_nll, tokens=heldout, networks=networks)
 
     def evaluate(state):
-        return figures(transformer.heldout_nll(state.judged, heldout, networks=networks))
+        return figures(nll(state.judged))
 
     def references():
         counting = texts.counting_nlls(train, heldout, coder.vocabulary_size)
@@ -50,16 +57,13 @@ def task(options: LmOptions, text: Text, facts: dict, algorithm: Algorithm) -> T
         drawn = sample(options, facts, algorithm, state, 3, options.seed + 1)
         return {"samples": texts.SEPARATOR.join(drawn)}
 
-    examples = len(train) - options.context
+    data, examples, gather, fetch = reading
     return Task(data, gather, examples, evaluate, references, pictures, fetch=fetch)
 
 
 def sample(options: LmOptions, facts: dict, algorithm: Algorithm, state, num: int, seed: int):
-    """`num` texts of 500 tokens."""
-    coder, draw = texts.tokenizer(facts), jax.jit(algorithm.sample, static_argnames=("n", "length"))
-    prompt = jnp.asarray(coder.encode(texts.first_token(facts)))
-    rows = draw(state, jax.random.key(seed), n=num, prompt=prompt, length=501)
-    return [coder.decode(row[1:]) for row in np.asarray(rows)]
+    """`num` texts of 500 tokens; documents of at most so many."""
+    return write(options, facts, algorithm, state, "", num, 500, seed)
 
 
 EXPERIMENT = Experiment(

@@ -67,6 +67,9 @@ class LmOptions(TransformerOptions):
     vocabulary: int | None = option(
         None, f"Tokens of --tokenizer=bpe; without it {texts.VOCABULARY}.", least=256
     )
+    documents: bool = option(
+        False, "The text is many, parted by blank lines: each is learnt and judged on its own."
+    )
     context: int = option(64, "Tokens that the model sees at once.")
     window: int | None = option(
         None, "Tokens that a layer sees at once, its own included; without it all."

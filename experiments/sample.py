@@ -26,7 +26,8 @@ from experiments.finished import CHECKPOINTS, Finished, open_run
 from experiments.images import grid
 from experiments.options import check_seed
 from experiments.output import check_out, write_out
-from experiments.streaming import stream, write
+from experiments.streaming import stream
+from experiments.writing import write
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run to sample from. Required.")
 CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", CHECKPOINTS, "Which state to sample from.")
@@ -103,10 +104,12 @@ def write_texts(run: Finished, num: int, seed: int, out: Path | None) -> None:
     if LENGTH.value < 1:
         raise InputError(f"--length must be at least 1, got {LENGTH.value}")
     how, prompt = sampling(), PROMPT.value or ""
+    model = (run.options, run.facts, run.algorithm, run.state)
     if out:
-        write_out(out, encode(write(run, prompt, num, LENGTH.value, seed, how), out.suffix))
+        written = write(*model, prompt, num, LENGTH.value, seed, how)
+        write_out(out, encode(written, out.suffix))
     elif num > 1:
-        print(texts.SEPARATOR.join(write(run, prompt, num, LENGTH.value, seed, how)))
+        print(texts.SEPARATOR.join(write(*model, prompt, num, LENGTH.value, seed, how)))
     else:
         for piece in stream(run, prompt, LENGTH.value, seed, how):
             print(piece, end="", flush=True)

@@ -5,12 +5,11 @@ import math
 import sys
 from collections.abc import Callable, Iterable
 from itertools import chain, islice
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from aigc_jax.data import documents
 from aigc_jax.data.bpe import BpeTokenizer
 from aigc_jax.data.text import Part, Text, chunks, count_bytes, load_text
 from aigc_jax.data.token_file import cache_folder, tokens_on_disk
@@ -26,7 +25,7 @@ COUNTED = 2**24  # training tokens that are counted at most, from the beginning 
 
 
 def load(options: Any) -> Text:
-    """The text that the options name.
+    """The text that the options name; with --documents as `documents.parted` gives it.
 
     Raises:
       InputError: it cannot be used, or --vocabulary does not fit the tokeniser.
@@ -35,7 +34,8 @@ def load(options: Any) -> Text:
         raise InputError(
             f"--vocabulary is of --tokenizer=bpe; --tokenizer={options.tokenizer} has its own"
         )
-    return load_text(options.dataset, options.text)
+    text = load_text(options.dataset, options.text)
+    return documents.parted(text) if options.documents else text
 
 
 def facts(options: Any, text: Text) -> dict[str, Any]:
@@ -49,7 +49,8 @@ def facts(options: Any, text: Text) -> dict[str, Any]:
         return {"alphabet": None}
     if options.tokenizer == "bpe":
         every = -(-len(text.train) // TRAINED_ON) or 1
-        trained_on = islice(chunks(text.train), 0, None, every)
+        some = islice(chunks(text.train), 0, None, every)
+        trained_on = (chunk.replace(documents.END, "\n") for chunk in some)
         coder = BpeTokenizer.trained(trained_on, options.vocabulary or VOCABULARY)
         return {"alphabet": None, "bpe": coder.to_json()}
     return {"alphabet": CharTokenizer.of(chain(chunks(text.train), chunks(text.heldout))).alphabet}
@@ -62,8 +63,12 @@ def tokenizer(facts: dict[str, Any]) -> Tokenizer:
     return ByteTokenizer() if facts["alphabet"] is None else CharTokenizer(facts["alphabet"])
 
 
-def first_token(facts: dict[str, Any]) -> str:
-    """What unprompted text begins after: a line break, or the first of an alphabet without."""
+def first_token(options: Any, facts: dict[str, Any]) -> str:
+    """What unprompted text begins after: the end of a document where there are documents, a line
+    break where there are none, and the first of an alphabet without.
+    """
+    if options.documents:
+        return documents.END
     return "\n" if facts["alphabet"] is None or "\n" in facts["alphabet"] else facts["alphabet"][0]
 
 
@@ -79,6 +84,8 @@ def tokens(options: Any, facts: dict[str, Any], text: Text) -> tuple[np.ndarray,
     coder, parts = tokenizer(facts), {"training": text.train, "held-out": text.heldout}
 
     def encode(name: str, part: Part) -> np.ndarray:
+        if options.documents:
+            return documents.encoded(coder, part)
         if isinstance(part, str):
             return coder.encode(part)
 
@@ -92,34 +99,10 @@ def tokens(options: Any, facts: dict[str, Any], text: Text) -> tuple[np.ndarray,
 
     found = {name: encode(name, part) for name, part in parts.items()}
     for name, some in found.items():
-        if len(some) <= options.context:
+        if len(some) <= options.context and not options.documents:
             message = f"the {name} part of {text.name} has {len(some)} tokens"
             raise InputError(f"{message}, too few for a context of {options.context}")
     return found["training"], found["held-out"]
-
-
-class Windows(NamedTuple):
-    """Stretches of a text by where they begin, as `Task` takes data, `fetch` and `gather`."""
-
-    data: Any
-    fetch: Callable[[np.ndarray], np.ndarray]
-    rows: Callable[[Any, jax.Array], jax.Array]  # (data, starts [B] or fetched) -> [B, length]
-
-
-def windows_of(tokens: np.ndarray, length: int) -> Windows:
-    """Windows of so many tokens: cut on the device, or on the host where they are on disk."""
-    if not isinstance(tokens, np.memmap):
-        return Windows(tokens, lambda starts: starts, lambda data, at: windows_at(data, at, length))
-
-    def fetch(starts: np.ndarray) -> np.ndarray:
-        return np.asarray(tokens[starts[..., None] + np.arange(length)], np.int32)
-
-    return Windows((), fetch, lambda _, rows: rows)
-
-
-def windows_at(tokens: jax.Array, starts: jax.Array, length: int) -> jax.Array:
-    """Row b is the `length` tokens from `starts[b]` on: int `[M]`, int `[B]` → `[B, length]`."""
-    return tokens[starts[:, None] + jnp.arange(length)[None]]
 
 
 def counting_nlls(train: np.ndarray, heldout: np.ndarray, vocabulary_size: int) -> dict[str, float]:

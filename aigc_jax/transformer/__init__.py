@@ -13,7 +13,7 @@ from aigc_jax.transformer.config import (
     tiny_mt,
 )
 from aigc_jax.transformer.decode import extender, sample
-from aigc_jax.transformer.evaluate import heldout_nll, mean_nll
+from aigc_jax.transformer.evaluate import documents_nll, heldout_nll, mean_nll
 from aigc_jax.transformer.losses import Losses, in_chunks, next_token_nll, regularised_nll
 from aigc_jax.transformer.networks import networks_of, sinusoidal_positions
 from aigc_jax.transformer.optimisers import adamw, block_matrices, muon
@@ -27,6 +27,7 @@ from aigc_jax.transformer.step import (
     State,
     init,
     next_tokens,
+    packed_documents,
     step,
     token_losses,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "adamw",
     "block_matrices",
     "char",
+    "documents_nll",
     "extender",
     "gpt2",
     "heldout_nll",
@@ -62,6 +64,7 @@ __all__ = [
     "next_token_nll",
     "next_tokens",
     "optimizer",
+    "packed_documents",
     "regularised_nll",
     "sample",
     "sinusoidal_positions",

@@ -38,6 +38,7 @@ def sample(
     *,
     networks: Networks,
     sampling: Sampling = ANCESTRAL,
+    stop: int | tuple[int, ...] = (),
 ) -> jax.Array:
     """`n` continuations of a prompt.
 
@@ -52,6 +53,8 @@ def sample(
       length: L ≥ P, tokens of a row in all.
       networks: the network.
       sampling: how the next token is chosen.
+      stop: tokens that end a row: what follows the first of them is not to be read. The work ends
+        when all rows of a window have ended.
 
     Returns:
       int32 `[n, L]`, prompt included.
@@ -70,7 +73,9 @@ def sample(
     def write(prompts: jax.Array, length: int, keys: Keys) -> jax.Array:
         cache = networks.start(state.judged, n, length)
         lengths = jnp.full((n,), prompts.shape[1], jnp.int32)
-        return generate(extend, cache, prompts, lengths, length, keys, sampling=sampling)[0]
+        return generate(
+            extend, cache, prompts, lengths, length, keys, sampling=sampling, stop=stop
+        )[0]
 
     first = write(jnp.broadcast_to(prompt, (n, given)), min(length, context), keys)
     if length <= context:

@@ -1,6 +1,6 @@
-"""The loss of a model over a whole text, or over pairs."""
+"""The loss of a model over a whole text, over documents, or over pairs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import jax
@@ -9,7 +9,8 @@ import numpy as np
 
 from aigc_jax.algorithm import Params
 from aigc_jax.data.batches import windows
-from aigc_jax.transformer.step import Batch, Networks, next_tokens, token_losses
+from aigc_jax.data.packing import pack_documents
+from aigc_jax.transformer.step import Batch, Networks, next_tokens, packed_documents, token_losses
 
 
 @partial(jax.jit, static_argnames="networks")
@@ -53,4 +54,24 @@ def heldout_nll(
     # A part at a time, since the tokens may lie on disk for being more than memory holds.
     parts = (windows(tokens, context, i, i + chunk) for i in range(0, count, chunk))
     batches = (next_tokens(jnp.asarray(rows), jnp.asarray(weights)) for rows, weights in parts)
+    return mean_nll(params, batches, networks=networks)
+
+
+def documents_nll(
+    params: Params, documents: Sequence[np.ndarray], *, networks: Networks, chunk: int = 64
+) -> float:
+    """Mean −log p of every token but each document's first, in nats per token, each counted once.
+
+    A document sees itself alone. One of more than T + 1 tokens is cut into parts that predict T
+    tokens each and do not see each other, as `pack_documents` cuts it.
+
+    Args:
+      params: of `networks`.
+      documents: int arrays `[≥ 2]`, from the token that all begin with to the one that ends them.
+      networks: the network.
+      chunk: rows in a pass.
+    """
+    packed = pack_documents(documents, networks.context)[:-1]
+    parts = (slice(i, i + chunk) for i in range(0, len(packed[0]), chunk))
+    batches = (packed_documents([jnp.asarray(x[part]) for x in packed]) for part in parts)
     return mean_nll(params, batches, networks=networks)

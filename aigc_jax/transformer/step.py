@@ -3,7 +3,7 @@
 Dimensions: B batch, T positions, S source positions, D width, V vocabulary.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -110,6 +110,12 @@ def next_tokens(tokens: jax.Array, weights: jax.Array | None = None) -> Batch:
     """
     labels = tokens[:, 1:]
     return Batch(tokens[:, :-1], labels, jnp.ones(labels.shape) if weights is None else weights)
+
+
+def packed_documents(rows: Sequence[jax.Array]) -> Batch:
+    """The batch of rows as `pack_documents` gives them, without its count."""
+    inputs, labels, weights, segments, positions = rows
+    return Batch(inputs, labels, weights, segments, positions)
 
 
 def token_losses(

@@ -1,7 +1,6 @@
 """Text for launchers: the tokeniser that a run keeps, and the same bits from text on disk."""
 
 import json
-from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -16,6 +15,7 @@ from aigc_jax.data.tokenizers import ByteTokenizer, CharTokenizer
 from aigc_jax.errors import InputError
 from experiments import lm, texts
 from experiments.options import from_flags
+from experiments.readings import rows_of, windows_of
 
 STORY = "It was a dark and stormy night. 那是一个漆黑的暴风雨之夜。\n\tif x: y()\n" * 60
 TINY = {
@@ -104,7 +104,7 @@ def test_a_run_keeps_its_byte_pairs(story):
     assert isinstance(coder, BpeTokenizer)
     assert (coder.vocabulary_size, coder.decode(coder.encode(STORY))) == (300, STORY)
     assert coder.to_json() == facts["bpe"]
-    assert len(coder.encode(texts.first_token(facts))) == 1
+    assert len(coder.encode(texts.first_token(given, facts))) == 1
 
 
 def test_byte_pairs_are_those_of_the_training_part_alone():
@@ -141,7 +141,7 @@ def test_a_vocabulary_is_of_byte_pairs(tokenizer):
 def test_a_part_shorter_than_a_context_is_named():
     short = Text("t", "abcdefghij", "abcdefgh")
     with pytest.raises(InputError, match="held-out part of t has 8 tokens, too few for a context"):
-        texts.tokens(SimpleNamespace(context=8), {"alphabet": None}, short)
+        texts.tokens(options(), {"alphabet": None}, short)
 
 
 def test_windows_of_a_mapped_text_are_those_of_one_in_memory(tmp_path):
@@ -149,15 +149,47 @@ def test_windows_of_a_mapped_text_are_those_of_one_in_memory(tmp_path):
     mapped = np.memmap(tmp_path / "tokens", np.uint16, "w+", shape=(50,))
     mapped[:] = tokens
     starts = np.array([[0, 40], [7, 3]])
-    data, fetch, rows = texts.windows_of(mapped, 10)
-    fetched = fetch(starts)
-    assert (type(fetched), fetched.dtype, data) == (np.ndarray, np.int32, ())
-    device, identity, cut = texts.windows_of(tokens.astype(np.int32), 10)
-    assert identity(starts) is starts
+    on_disk, in_memory = windows_of(mapped, 9), windows_of(tokens.astype(np.int32), 9)
+    fetched = on_disk.fetch(starts)
+    assert (type(fetched), fetched.dtype, on_disk.data) == (np.ndarray, np.int32, ())
+    assert in_memory.fetch(starts) is starts
+    assert on_disk.examples == in_memory.examples == 41
     for k in range(2):
-        on_device = np.asarray(cut(device, starts[k]))
-        np.testing.assert_array_equal(rows(data, fetched[k]), on_device)
-        np.testing.assert_array_equal(on_device, starts[k][:, None] + np.arange(10))
+        batch = in_memory.gather(in_memory.data, starts[k])
+        same = on_disk.gather(on_disk.data, fetched[k])
+        np.testing.assert_array_equal(batch.inputs, starts[k][:, None] + np.arange(9))
+        np.testing.assert_array_equal(batch.labels, batch.inputs + 1)
+        for one, other in zip(same[:3], batch[:3], strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_rows_of_documents_keep_each_to_itself():
+    tokens = np.array([0, 5, 6, 0, 7, 0, 8, 9, 9, 9, 0])  # 0 ends a document
+    data, examples, gather, _ = rows_of(tokens, 0, 5)
+    batch = gather(data, np.arange(examples))
+    assert examples == 2
+    assert batch.weights.sum() == 3 + 2 + 5
+    pairs = {
+        tuple(np.asarray(batch.labels[row][batch.segments[row] == segment]).tolist())
+        for row in range(2)
+        for segment in (1, 2)
+    }
+    assert pairs == {(5, 6, 0), (7, 0), (8, 9, 9, 9, 0), ()}
+
+
+@pytest.mark.parametrize("tokenizer", ["char", "bpe"])
+def test_documents_are_trained_on_judged_and_written_one_by_one(tmp_path, tokenizer):
+    (tmp_path / "poems.txt").write_text("\n\n".join(f"poem {i}:\nla la." for i in range(40)))
+    vocabulary = 280 if tokenizer == "bpe" else None
+    values = {"text": str(tmp_path / "poems.txt"), "tokenizer": tokenizer, "documents": True}
+    given = options(**values, vocabulary=vocabulary, context=24, steps=150, learning_rate=1e-2)
+    (state, figures), _ = trained(given)
+    facts = texts.facts(given, texts.load(given))
+    written = lm.sample(given, facts, lm.algorithm(given, facts), state, 8, 0)
+    of_pairs = figures[-1]["nll_nats"]
+    assert figures[0] < 0.8 * of_pairs
+    # 500 tokens were asked for: a text is one document, and no second one follows.
+    assert all(len(text) < 40 for text in written)
 
 
 def test_figures_of_a_worked_example():
