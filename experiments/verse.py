@@ -1,0 +1,105 @@
+"""Judges the form of the Chinese verse that a language model writes.
+
+    python -m experiments.lm --text=poems.txt --documents --context=128 --workdir=runs/poems
+    python -m experiments.verse --workdir=runs/poems --text=poems.txt
+
+The poems of the file are parted by blank lines, and each is its title, its author and its verse, on
+lines of their own. Of the held-out ones that are regulated verse the model is given title, author
+and first line, and goes on. What is counted are the poems of which every line is as long as the
+first, and among them those of four or eight lines. A few poems are shown.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import app, flags
+
+from aigc_jax import parallel, transformer
+from aigc_jax.data.documents import END, documents_of
+from aigc_jax.errors import InputError
+from aigc_jax.metrics.verse import first_line, is_regulated, shares
+from aigc_jax.transformer.generation import generate
+from aigc_jax.transformer.sampling import Sampling
+from experiments import launch, texts
+from experiments.finished import CHECKPOINTS, Finished, open_run
+from experiments.lm_options import to_config
+from experiments.options import check_seed
+from experiments.writing import begun, stop_of
+
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a run on documents. Required.")
+CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", CHECKPOINTS, "Which state to judge.")
+TEXT = flags.DEFINE_string("text", None, "Where the text lies, if not where it did.")
+NUM = flags.DEFINE_integer("num", 500, "Poems to judge at most.", lower_bound=1)
+TEMPERATURE = flags.DEFINE_float("temperature", 1.0, "1 draws from the model itself.")
+SEED = flags.DEFINE_integer("seed", 0, "Decides the poems.")
+AT_ONCE = 64  # poems
+SHOWN = 3
+
+
+def heads_and_verses(documents: list[str]) -> list[tuple[str, str]]:
+    """Title and author with their line breaks, and the verse, of those that are regulated."""
+    found = []
+    for document in documents:
+        *head, verse = document.split("\n", 2)
+        if len(head) == 2 and is_regulated(verse):
+            found.append(("".join(f"{line}\n" for line in head), verse))
+    return found
+
+
+def continued(run: Finished, prompts: list[str], sampling: Sampling, seed: int) -> list[str]:
+    """A poem for each prompt, prompt included; one that does not end fills the context."""
+    networks = transformer.networks_of(to_config(run.options, run.facts))
+    coder, stop = texts.tokenizer(run.facts), stop_of(run.options, run.facts)
+    given = [begun(run.options, run.facts, prompt) for prompt in prompts]
+    lengths = np.array([len(tokens) for tokens in given])
+    padded = np.zeros((len(given), lengths.max()), np.int32)
+    for row, tokens in zip(padded, given, strict=True):
+        row[: len(tokens)] = tokens
+
+    @jax.jit
+    def write(params, prompts, lengths, keys):
+        extend, room = transformer.extender(params, networks), networks.context
+        cache = networks.start(params, len(prompts), room)
+        return generate(extend, cache, prompts, lengths, room, keys, sampling=sampling, stop=stop)
+
+    keys, poems = parallel.example_keys(jax.random.key(seed), len(given)), []
+    for start in range(0, len(given), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        rows, ends = write(run.state.judged, padded[part], jnp.asarray(lengths[part]), keys[part])
+        pairs = zip(np.asarray(rows), np.asarray(ends), strict=True)
+        poems += [coder.decode(row[1:end]).rstrip(END) for row, end in pairs]
+    return poems
+
+
+def judge() -> None:
+    """What the flags say."""
+    if not WORKDIR.value:
+        raise InputError("--workdir is required; see --help")
+    check_seed(SEED.value)
+    try:
+        sampling = Sampling(TEMPERATURE.value)
+    except ValueError as error:
+        raise InputError(f"--{error}") from error
+    run = open_run(WORKDIR.value, CHECKPOINT.value, text=TEXT.value)
+    if run.experiment.name != "lm" or not run.options.documents:
+        raise InputError(f"the run in {WORKDIR.value} is not of documents: train lm --documents")
+    heldout = heads_and_verses(documents_of(texts.load(run.options).heldout))
+    room = run.options.context // 2  # for the rest of the poem
+    heads = [(head, head + first_line(verse)) for head, verse in heldout]
+    heads = [(head, prompt) for head, prompt in heads if len(prompt) < room][: NUM.value]
+    if not heads:
+        raise InputError("no held-out document is title, author and a regulated verse")
+    poems = continued(run, [prompt for _, prompt in heads], sampling, SEED.value)
+    verses = [poem[len(head) :] for poem, (head, _) in zip(poems, heads, strict=True)]
+    print(texts.SEPARATOR.join(poems[:SHOWN]), end="\n\n")
+    for name, share in shares(verses).items():
+        print(f"{name} {share:.4f} of {len(verses)} poems")
+
+
+def main(_: list[str]) -> None:
+    """The command."""
+    launch.report_errors(judge)
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=launch.parse)
