@@ -51,7 +51,8 @@ def task(options: VaeOptions, images: Images, facts: dict, algorithm: Algorithm)
             pictures=codes.pictures,
         )
     config = to_config(options, facts)
-    judge = Judge(images, config, options.k)
+    grey = options.likelihood == "bernoulli" and options.binarisation == "none"
+    judge = Judge(images, config, options.k, grey)
     labels = images.train_labels if config.classes else None
     return Task(
         data=train if labels is None else (train, np.int32(labels)),

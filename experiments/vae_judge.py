@@ -27,24 +27,30 @@ def binarised(images: np.ndarray, seed: int, chunk: int = 5000) -> np.ndarray:
 
 
 class Judge:
-    """Figures of a model on held-out images, which are made ready once."""
+    """Figures of a model on held-out images, which are made ready once.
 
-    def __init__(self, images: Images, config: vae.Config, k: int):
-        grey = unit_interval(images.heldout)
+    Args:
+      images: see there.
+      config: of the model.
+      k: importance samples of the likelihood.
+      grey: the model is trained on the cross-entropy of grey values, as if they were binary; its
+        bound is then shown on grey values too, its likelihood on binary ones.
+    """
+
+    def __init__(self, images: Images, config: vae.Config, k: int, grey: bool = False):
+        values = unit_interval(images.heldout)
         key, self.key = jax.random.split(jax.random.key(HELDOUT))
         self.networks, self.config, self.k = vae.networks_of(config), config, k
         self.model: dict[str, Any] = {"networks": self.networks, "likelihood": config.likelihood}
         self.labels = jnp.int32(images.heldout_labels) if config.classes else None
-        keys = example_keys(key, len(grey))
+        keys = example_keys(key, len(values))
         self.binary = config.likelihood is vae.BERNOULLI
-        self.x = jnp.asarray(grey)  # what the likelihood is of
+        self.x = jnp.asarray(values)  # what the likelihood is of
         if self.binary:
             self.x = vae.binarise(keys, self.x)
         elif config.pixels is not None:
             self.x = config.pixels(keys, self.x)
-        # Trained on grey values, the cross-entropy's bound is shown on grey values too.
-        textbook = self.binary and config.pixels is None
-        self.bounded = jnp.asarray(grey) if textbook else self.x
+        self.bounded = jnp.asarray(values) if grey else self.x
         self._train = images.train
 
     def batch(self, x: jax.Array, count: int | None = None) -> vae.Batch:

@@ -5,13 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from aigc_jax.data.documents import END
 from aigc_jax.errors import InputError
 from aigc_jax.transformer.sampling import GREEDY, Sampling
 from experiments import lm, texts, training
 from experiments.finished import open_run
 from experiments.lm_options import PRESETS
 from experiments.options import from_flags
-from experiments.streaming import stream, write
+from experiments.streaming import stream
+from experiments.writing import begun, stop_of, write
 
 pytestmark = pytest.mark.xdist_group("streaming")
 
@@ -44,7 +46,8 @@ def test_pieces_are_the_text_that_sampling_gives(run, prompt, length, sampling):
     expected = np.asarray(rows)[0] if prompt else np.asarray(rows)[0, len(tokens) :]
     assert "".join(pieces) == coder.decode(expected)
     assert len(pieces) > length // 8
-    written = write(run, prompt, 3, length, 3, sampling)
+    model = (run.options, run.facts, run.algorithm, run.state)
+    written = write(*model, prompt, 3, length, 3, sampling)
     assert written[0] == coder.decode(expected)
     assert len(written) == 3
 
@@ -69,3 +72,26 @@ def test_the_command_writes_to_the_terminal_or_to_a_file(run, launch, tmp_path):
     assert first == shown.removesuffix("\n")
     assert second.startswith("ein")
     assert second != first
+
+
+@pytest.fixture(scope="module")
+def poet(tmp_path_factory):
+    """A run on documents, so short that the end of one is likely at any place."""
+    place = tmp_path_factory.mktemp("poet")
+    (place / "poems.txt").write_text("\n\n".join(a + b for a in "abcdef" for b in "abcdef"))
+    values = {"context": 16, "layers": 1, "heads": 2, "width": 8, "steps": 2, "batch_size": 4}
+    values |= {"text": str(place / "poems.txt"), "documents": True, "eval_every": 2}
+    options = from_flags(PRESETS, {**values, "workdir": str(place / "run")})
+    training.train(lm.EXPERIMENT, options, "")
+    return open_run(str(place / "run"))
+
+
+@pytest.mark.parametrize("prompt", ["", "ab"])
+def test_a_document_ends_where_it_ends(poet, prompt):
+    model = (poet.options, poet.facts, poet.algorithm, poet.state)
+    texts_at_once = write(*model, prompt, 8, 200, 0)
+    assert "".join(stream(poet, prompt, 200, 0)) == texts_at_once[0]
+    assert all(text.startswith(prompt) and END not in text for text in texts_at_once)
+    assert len({len(text) for text in texts_at_once}) > 1
+    assert max(map(len, texts_at_once)) < 200
+    assert begun(poet.options, poet.facts, prompt)[0] == stop_of(poet.options, poet.facts)[0]

@@ -5,13 +5,15 @@ import inspect
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aigc_jax import vae
+from aigc_jax import parallel, vae
 from aigc_jax.data.images import Images
 from aigc_jax.errors import InputError
 from aigc_jax.vae import discrete
+from experiments import vae as launcher
 from experiments.options import from_flags
 from experiments.vae_judge import HELDOUT, TRAINING, Judge, binarised
 from experiments.vae_options import (
@@ -150,6 +152,26 @@ def test_static_binarisation_draws_each_pixel_once():
     np.testing.assert_array_equal(drawn, binarised(images.train, TRAINING))
     assert (drawn != binarised(images.train, HELDOUT)).any()
     assert abs(drawn.mean() - images.train.mean()) < 10
+
+
+@pytest.mark.parametrize("binarisation", ["dynamic", "static", "none"])
+def test_bounds_are_of_the_pixels_that_are_trained_on(binarisation):
+    """Of grey values, and only of them, the cross-entropy is shown of grey values."""
+    options = from_flags(PRESETS, {"binarisation": binarisation, "width": 8, "k": 3})
+    images = pictures()
+    facts = {"image_shape": [8, 8, 1], "classes": None}
+    model = launcher.algorithm(options, facts)
+    task = launcher.task(options, images, facts, model)
+    state = jax.jit(model.init)(jax.random.key(0))
+    found = task.evaluate(state)["negative_elbo_nats"]
+    key, key_elbo = jax.random.split(jax.random.key(HELDOUT))
+    x = images.heldout.astype(np.float32) / 255
+    if binarisation != "none":
+        x = vae.binarise(parallel.example_keys(key, len(x)), x)
+    config = to_config(options, facts)
+    given = {"networks": vae.networks_of(config), "likelihood": config.likelihood}
+    expected = vae.heldout_elbo(state.ema, vae.Batch(jnp.asarray(x)), key_elbo, **given)
+    assert found == pytest.approx(expected["negative_elbo_nats"], rel=1e-6)
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "logistic_mixture"])
