@@ -21,13 +21,18 @@ def batch_of(weights):
     return transformer.next_tokens(tokens, weights)
 
 
+SGD = optax.sgd(0.1)
+OPTIONS = ("networks", "tx", "objective", "microbatches", "ema_decay")
+jitted = jax.jit(transformer.step, static_argnames=OPTIONS)
+
+
 @pytest.fixture(scope="module")
 def state():
-    return transformer.init(jax.random.key(0), NETWORKS, optax.sgd(0.1))
+    return jax.jit(transformer.init, static_argnums=(1, 2))(jax.random.key(0), NETWORKS, SGD)
 
 
 def step(state, batch, networks=NETWORKS, **options):
-    return transformer.step(state, batch, networks=networks, tx=optax.sgd(0.1), **options)
+    return jitted(state, batch, networks=networks, tx=SGD, **options)
 
 
 def test_next_tokens_are_the_labels_of_those_before():
@@ -115,8 +120,8 @@ def test_dropout_is_new_at_every_step_and_for_every_example(state):
 
 
 def test_the_average_is_judged_where_one_is_kept():
-    tx = optax.sgd(0.1)
-    state = transformer.init(jax.random.key(0), NETWORKS, tx, ema_decay=0.5)
+    init = jax.jit(transformer.init, static_argnums=(1, 2, 3))
+    state = init(jax.random.key(0), NETWORKS, SGD, 0.5)
     assert state.judged is state.ema
     after, _ = step(state, batch_of(np.ones((2, 4))), ema_decay=0.5)
     ramp = 1 / 10  # of the first step
@@ -124,7 +129,7 @@ def test_the_average_is_judged_where_one_is_kept():
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), after.ema, expected
     )
-    without = transformer.init(jax.random.key(0), NETWORKS, tx)
+    without = init(jax.random.key(0), NETWORKS, SGD, 0.0)
     assert without.ema is None
     assert without.judged is without.params
 
@@ -134,7 +139,7 @@ def test_gradients_are_clipped_after_the_sum_over_devices():
     config = transformer.nano(7, context=4, layers=1, heads=1, width=4, learning_rate=1.0)
     tx = optax.chain(optax.clip_by_global_norm(1e-3), optax.sgd(1.0))
     algorithm = transformer.make(config, tx=tx)
-    state = algorithm.init(jax.random.key(0))
+    state = jax.jit(algorithm.init)(jax.random.key(0))
     batch = jax.tree.map(lambda x: x[:, None], batch_of(np.ones((4, 4))))
     after, info = jax.pmap(
         lambda s, b: algorithm.step(s, b, axis_name="d"), "d", in_axes=(None, 0)
