@@ -66,7 +66,7 @@ def article_row(task: Task) -> Row:
     # and not when it compiles the model: so it is set before each batch, as the first is no other.
     def update_discriminator(noise: np.ndarray) -> None:
         fakes = generator.predict(noise, verbose=0)
-        real = task.images[rng.integers(len(task.images), size=task.batch_size)]
+        real = task.examples[rng.integers(len(task.examples), size=task.batch_size)]
         discriminator.trainable = True
         discriminator.train_on_batch(np.concatenate([real, fakes]), labels)
 

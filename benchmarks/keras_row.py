@@ -59,11 +59,11 @@ def function_row(
       optimisers: whose iterations count.
       jit_compile: by XLA.
     """
-    images = tf.constant(task.images)
+    images = tf.constant(task.examples)
 
     @tf.function(jit_compile=jit_compile)
     def step():
-        chosen = tf.random.uniform([task.batch_size], 0, len(task.images), tf.int32)
+        chosen = tf.random.uniform([task.batch_size], 0, len(task.examples), tf.int32)
         noise = tf.random.normal([task.batch_size, task.noise_size])
         return update(tf.gather(images, chosen), noise)
 

@@ -1,6 +1,6 @@
 """The rows of this package: an algorithm as the launchers run it, and as a research script would.
 
-Dimensions: B batch, H W C image, K steps, L losses, M images.
+Dimensions: B batch, H W C image, K steps, L losses, M examples.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,10 +22,19 @@ STEPS_PER_DISPATCH = 50  # the launchers' default
 CHECKED_STEPS = 2  # the second one's losses depend on all updates of the first
 
 
-class Task(NamedTuple):
-    """What every row is given."""
+class Data(NamedTuple):
+    """What our rows train on."""
 
-    images: np.ndarray  # float32 [M, H·W·C] in [0, 1]
+    arrays: Any  # they lie on the device
+    gather: Callable[[Any, jax.Array], Any]  # (arrays, indices [B]) -> a batch
+    examples: int  # M
+    batch_size: int  # B
+
+
+class Task(NamedTuple):
+    """What the peers' rows are given."""
+
+    examples: np.ndarray  # [M, ...]: images float32 [M, H·W·C] in [0, 1], say
     batch_size: int
     noise_size: int  # Z, the standard normal numbers that each example takes
     weights: Mapping[str, Layers]  # of each network, before the first step
@@ -35,6 +44,11 @@ class Task(NamedTuple):
 def digits() -> np.ndarray:
     """The 4,500 training digits of `mnist5k`, float32 `[M, 28, 28, 1]` in [0, 1]."""
     return load_images("mnist5k").train.astype(np.float32) / np.float32(255)
+
+
+def image_data(images: np.ndarray, batch_size: int) -> Data:
+    """Images `[M, H, W, C]` as our rows take them."""
+    return Data(images, lambda arrays, indices: arrays[indices], len(images), batch_size)
 
 
 def layers(params: Params) -> Layers:
@@ -51,8 +65,7 @@ def initial_state(algorithm: Algorithm) -> State:
 
 def expected(
     algorithm: Algorithm,
-    images: np.ndarray,
-    batch_size: int,
+    data: Data,
     noise: Callable[[State], jax.Array],
     losses: Sequence[str],
 ) -> Check:
@@ -60,41 +73,44 @@ def expected(
 
     Args:
       algorithm: ours.
-      images: `[M, H, W, C]`.
-      batch_size: B.
+      data: see there.
       noise: `(state) -> [B, Z]`, what the step from this state draws.
       losses: names in the algorithm's `Info`.
     """
     state = initial_state(algorithm)
-    order = shuffled(1, len(images), batch_size)
+    order = shuffled(1, data.examples, data.batch_size)
     indices = np.stack([order(k) for k in range(CHECKED_STEPS)])
     drawn, seen = [], []
     for chosen in indices:
         drawn.append(np.asarray(noise(state)))
-        state, info = algorithm.step(state, images[chosen])
+        state, info = algorithm.step(state, data.gather(data.arrays, chosen))
         seen.append(_losses(info, losses))
     return Check(indices, np.stack(drawn), np.stack(seen))
 
 
 def scan_row(
-    algorithm: Algorithm, images: np.ndarray, batch_size: int, losses: Sequence[str]
+    algorithm: Algorithm,
+    data: Data,
+    losses: Sequence[str],
+    steps_per_dispatch: int = STEPS_PER_DISPATCH,
 ) -> Row:
-    """`make_dispatch` of `aigc_jax.loop`, fed as `train` feeds it: 50 steps are one program.
+    """`make_dispatch` of `aigc_jax.loop`, fed as `train` feeds it: many steps are one program.
 
     Args:
-      algorithm, images, batch_size, losses: as in `expected`.
+      algorithm, data, losses: as in `expected`.
+      steps_per_dispatch: how many.
     """
-    dispatch = make_dispatch(algorithm.step, _gather)
-    data, order = jax.device_put(images), shuffled(0, len(images), batch_size)
+    dispatch = make_dispatch(algorithm.step, data.gather)
+    arrays, order = jax.device_put(data.arrays), shuffled(0, data.examples, data.batch_size)
     state = initial_state(algorithm)
     done = 0
 
     def run(steps: int) -> None:
         nonlocal state, done
         pending = None
-        for start in range(done, done + steps, STEPS_PER_DISPATCH):
-            indices = np.stack([order(s) for s in range(start, start + STEPS_PER_DISPATCH)])
-            state, infos = dispatch(state, data, jax.device_put(indices))
+        for start in range(done, done + steps, steps_per_dispatch):
+            indices = np.stack([order(s) for s in range(start, start + steps_per_dispatch)])
+            state, infos = dispatch(state, arrays, jax.device_put(indices))
             if pending is not None:
                 _losses(pending, losses)  # of the dispatch before, while this one runs
             pending = infos
@@ -103,29 +119,27 @@ def scan_row(
 
     def check(indices: np.ndarray, noise: np.ndarray) -> np.ndarray:
         del noise  # a pure function of the state
-        _, infos = dispatch(initial_state(algorithm), data, jax.device_put(indices))
+        _, infos = dispatch(initial_state(algorithm), arrays, jax.device_put(indices))
         return _losses(infos, losses)
 
-    return Row(run, lambda: _counters(state), check, STEPS_PER_DISPATCH)
+    return Row(run, lambda: _counters(state), check, steps_per_dispatch)
 
 
-def step_row(
-    algorithm: Algorithm, images: np.ndarray, batch_size: int, losses: Sequence[str]
-) -> Row:
+def step_row(algorithm: Algorithm, data: Data, losses: Sequence[str]) -> Row:
     """`jax.jit` around one step, called from a Python loop.
 
     Args:
-      algorithm, images, batch_size, losses: as in `expected`.
+      algorithm, data, losses: as in `expected`.
     """
-    step = jax.jit(lambda s, data, i: algorithm.step(s, _gather(data, i)), donate_argnums=0)
-    data, order = jax.device_put(images), shuffled(0, len(images), batch_size)
+    step = jax.jit(lambda s, arrays, i: algorithm.step(s, data.gather(arrays, i)), donate_argnums=0)
+    arrays, order = jax.device_put(data.arrays), shuffled(0, data.examples, data.batch_size)
     state = initial_state(algorithm)
     done = 0
 
     def run(steps: int) -> None:
         nonlocal state, done
         for s in range(done, done + steps):
-            state, info = step(state, data, order(s))
+            state, info = step(state, arrays, order(s))
         done += steps
         jax.block_until_ready((state, info))
 
@@ -133,15 +147,11 @@ def step_row(
         del noise  # a pure function of the state
         fresh, seen = initial_state(algorithm), []
         for chosen in indices:
-            fresh, info = step(fresh, data, chosen)
+            fresh, info = step(fresh, arrays, chosen)
             seen.append(_losses(info, losses))
         return np.stack(seen)
 
     return Row(run, lambda: _counters(state), check)
-
-
-def _gather(data: jax.Array, indices: jax.Array) -> jax.Array:
-    return data[indices]
 
 
 def _losses(info: Any, names: Sequence[str]) -> np.ndarray:

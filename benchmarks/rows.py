@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-import numpy as np
-
 from aigc_jax.algorithm import Algorithm
 from benchmarks import machine, ours
 from benchmarks.turns import Row
@@ -14,7 +12,7 @@ def factories(
     names: Sequence[str],
     task: ours.Task,
     algorithm: Algorithm,
-    images: np.ndarray,
+    data: ours.Data,
     losses: Sequence[str],
     family: str,
 ) -> Mapping[str, Callable[[], Row]]:
@@ -24,7 +22,7 @@ def factories(
       names: seven, in the order below.
       task: what the peers are given.
       algorithm: ours.
-      images: `[M, H, W, C]`, for ours.
+      data: for ours.
       losses: names in the algorithm's `Info`.
       family: the peers are the modules `family`_keras and `family`_torch.
     """
@@ -41,7 +39,7 @@ def factories(
         partial(keras, "function_row", jit_compile=True),
         partial(torch, compiled=False),
         partial(torch, compiled=True),
-        partial(ours.scan_row, algorithm, images, task.batch_size, losses),
-        partial(ours.step_row, algorithm, images, task.batch_size, losses),
+        partial(ours.scan_row, algorithm, data, losses),
+        partial(ours.step_row, algorithm, data, losses),
     )
     return dict(zip(names, made, strict=True))

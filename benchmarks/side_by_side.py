@@ -21,7 +21,7 @@ from aigc_jax.errors import InputError
 from benchmarks import machine
 from benchmarks.turns import Check, Mismatch, Row, check, measure
 
-OURS = "ours (scan of 50)"
+OURS = "ours (scan)"
 QUIET = 0.1  # cores that other programs may keep busy before the table carries a warning
 
 _ROUNDS = flags.DEFINE_integer(
@@ -40,12 +40,12 @@ _ONLY = flags.DEFINE_list("only", None, "Rows to run, separated by commas. Defau
 _OUT = flags.DEFINE_string("out", None, "A .json file for all that is printed, and every turn.")
 
 
-def add_ratios(figures: dict[str, dict[str, Any]], article: str) -> list[str]:
+def add_ratios(figures: dict[str, dict[str, Any]], article: str | None) -> list[str]:
     """Adds to each row its median over that of `OURS`; the lines that sum the comparison up.
 
     Args:
       figures: as `measure` gives them; changed.
-      article: the row of the source article's own program.
+      article: the row of the source article's own program, where there is one.
     """
     if OURS not in figures:
         return []
@@ -84,13 +84,15 @@ def compare(
     title: str,
     prepare: Callable[[], tuple[Check, Mapping[str, Callable[[], Row]]]],
     names: Sequence[str],
+    article: str | None = None,
 ) -> dict[str, Any]:
     """Builds the chosen rows, checks and measures them, and prints what came of it.
 
     Args:
       title: what is compared.
       prepare: gives the check, and a factory of each row by name.
-      names: of all rows in order, the article's first.
+      names: of all rows in order.
+      article: the one that is the source article's own program.
 
     Returns:
       All that was printed and every turn, for JSON.
@@ -119,7 +121,7 @@ def compare(
     print(f"\n{title}, batch {batch_size}, float32, {_ROUNDS.value} rounds of {_SECONDS.value:g} s")
     print(f"{facts['cpu']}, {facts['cores']} cores, {facts['date']}\n{versions}\n", flush=True)
     figures, disturbance = measure(rows, _ROUNDS.value, _SECONDS.value)
-    summary = add_ratios(figures, article=names[0])
+    summary = add_ratios(figures, article)
     if disturbance is not None and disturbance > QUIET:
         summary.append(
             f"warning: other programs took {disturbance:.2f} of a core meanwhile, and threads that "
@@ -144,11 +146,12 @@ def main(
     title: str,
     prepare: Callable[[], tuple[Check, Mapping[str, Callable[[], Row]]]],
     names: Sequence[str],
+    article: str | None = None,
 ) -> None:
     """The command line around `compare`: flags, one-line errors, the JSON file.
 
     Args:
-      title, prepare, names: see `compare`.
+      title, prepare, names, article: see `compare`.
     """
 
     def command(argv: Sequence[str]) -> None:
@@ -156,7 +159,7 @@ def main(
             raise app.UsageError(f"unexpected argument {argv[1]!r}")
         machine.hold_to_cpu()
         try:
-            result = compare(title, prepare, names)
+            result = compare(title, prepare, names, article)
         except ImportError as error:
             _fail(f"{error}; pip install 'aigc_jax[bench]'", 2)
         except InputError as error:

@@ -2,7 +2,7 @@
 
     python -m benchmarks.textbook_gan
     python -m benchmarks.textbook_gan --rounds=21 --out=gan.json
-    python -m benchmarks.textbook_gan --only='pytorch eager,ours (scan of 50)'
+    python -m benchmarks.textbook_gan --only='pytorch eager,ours (scan)'
 
 G is 100 → 128 ReLU → 784 sigmoid, D is 784 → 128 ReLU → 1; batches of 128 real digits, float32,
 Adam at 1e-3 for both, on the CPU with all its cores. A step of every row but the first:
@@ -17,11 +17,11 @@ Adam at 1e-3 for both, on the CPU with all its cores. A step of every row but th
   keras tf.function + XLA  the same with jit_compile=True
   pytorch eager            the step above, line by line
   pytorch compiled         with G and both losses, and so their gradients, under torch.compile
-  ours (scan of 50)        50 steps in one program, through aigc_jax.loop.make_dispatch
+  ours (scan)              50 steps in one program, through aigc_jax.loop.make_dispatch
   ours (jit per step)      one step in one program, called from Python
 
 All but the first are checked to compute the same losses before they are timed. Figures are in ms
-per step; "/ ours" is a row's median over that of ours (scan of 50). The peers come with
+per step; "/ ours" is a row's median over that of ours (scan). The peers come with
 pip install 'aigc_jax[bench]'. It takes about two minutes on 2 cores.
 """
 
@@ -42,7 +42,7 @@ ROWS = (
     "keras tf.function + XLA",
     "pytorch eager",
     "pytorch compiled",
-    "ours (scan of 50)",
+    "ours (scan)",
     "ours (jit per step)",
 )
 
@@ -56,19 +56,20 @@ def latents(state: gan.State) -> jax.Array:
 def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     """What every row must compute, and a factory of each, which imports the row's framework."""
     algorithm, images = gan.make(gan.TEXTBOOK), ours.digits()
-    check = ours.expected(algorithm, images, BATCH_SIZE, latents, LOSSES)
+    data = ours.image_data(images, BATCH_SIZE)
+    check = ours.expected(algorithm, data, latents, LOSSES)
     state = ours.initial_state(algorithm)
     task = ours.Task(
-        images=images.reshape(len(images), -1),
+        examples=images.reshape(len(images), -1),
         batch_size=BATCH_SIZE,
         noise_size=gan.TEXTBOOK.latent_size,
         weights={"g": ours.layers(state.params_g), "d": ours.layers(state.params_d)},
         threads=machine.threads(),
     )
-    named = rows.factories(ROWS, task, algorithm, images, LOSSES, family="gan")
+    named = rows.factories(ROWS, task, algorithm, data, LOSSES, family="gan")
     return check, named
 
 
 if __name__ == "__main__":
     flags.adopt_module_key_flags(side_by_side)  # for --help
-    side_by_side.main("Textbook GAN 100-128-784, 784-128-1", prepare, ROWS)
+    side_by_side.main("Textbook GAN 100-128-784, 784-128-1", prepare, ROWS, article=ROWS[0])

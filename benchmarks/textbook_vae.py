@@ -2,7 +2,7 @@
 
     python -m benchmarks.textbook_vae
     python -m benchmarks.textbook_vae --rounds=21 --out=vae.json
-    python -m benchmarks.textbook_vae --only='pytorch eager,ours (scan of 50)'
+    python -m benchmarks.textbook_vae --only='pytorch eager,ours (scan)'
 
 The encoder is 784 → 128 ReLU → μ and log σ² of 2 latents, the decoder 2 → 128 ReLU → 784 logits;
 batches of 128 real digits as grey values, float32, Adam at 1e-3, on the CPU with all its cores.
@@ -16,11 +16,11 @@ A step of every row:
   keras tf.function + XLA  the same with jit_compile=True
   pytorch eager            the step above, line by line
   pytorch compiled         with the loss, and so its gradient, under torch.compile
-  ours (scan of 50)        50 steps in one program, through aigc_jax.loop.make_dispatch
+  ours (scan)              50 steps in one program, through aigc_jax.loop.make_dispatch
   ours (jit per step)      one step in one program, called from Python
 
 All are checked to compute the same losses before they are timed. Figures are in ms per step;
-"/ ours" is a row's median over that of ours (scan of 50). The peers come with
+"/ ours" is a row's median over that of ours (scan). The peers come with
 pip install 'aigc_jax[bench]'. It takes about two minutes on 2 cores.
 """
 
@@ -42,7 +42,7 @@ ROWS = (
     "keras tf.function + XLA",
     "pytorch eager",
     "pytorch compiled",
-    "ours (scan of 50)",
+    "ours (scan)",
     "ours (jit per step)",
 )
 
@@ -57,19 +57,20 @@ def noise(state: vae.State) -> jax.Array:
 def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     """What every row must compute, and a factory of each, which imports the row's framework."""
     algorithm, images = vae.make(vae.TEXTBOOK), ours.digits()
-    check = ours.expected(algorithm, images, BATCH_SIZE, noise, LOSSES)
+    data = ours.image_data(images, BATCH_SIZE)
+    check = ours.expected(algorithm, data, noise, LOSSES)
     params = ours.initial_state(algorithm).params
     task = ours.Task(
-        images=images.reshape(len(images), -1),
+        examples=images.reshape(len(images), -1),
         batch_size=BATCH_SIZE,
         noise_size=vae.TEXTBOOK.latent_size,
         weights={name: ours.layers(params[name]) for name in ("encoder", "decoder")},
         threads=machine.threads(),
     )
-    named = rows.factories(ROWS, task, algorithm, images, LOSSES, family="vae")
+    named = rows.factories(ROWS, task, algorithm, data, LOSSES, family="vae")
     return check, named
 
 
 if __name__ == "__main__":
     flags.adopt_module_key_flags(side_by_side)  # for --help
-    side_by_side.main("Textbook VAE 784-128-2-128-784", prepare, ROWS)
+    side_by_side.main("Textbook VAE 784-128-2-128-784", prepare, ROWS, article=ROWS[0])

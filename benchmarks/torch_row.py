@@ -47,7 +47,7 @@ def training_row(
     """
     torch.set_num_threads(task.threads)
     torch.manual_seed(0)
-    images = torch.from_numpy(task.images)
+    images = torch.from_numpy(task.examples)
     noise_shape = (task.batch_size, task.noise_size)
 
     def run(steps: int) -> None:

@@ -60,11 +60,11 @@ def article_row(task: Task) -> Row:
 
     def run(steps: int) -> None:
         for _ in range(steps):
-            chosen = rng.integers(len(task.images), size=task.batch_size)
-            vae.train_on_batch(task.images[chosen])  # returns numbers, so it waits for them
+            chosen = rng.integers(len(task.examples), size=task.batch_size)
+            vae.train_on_batch(task.examples[chosen])  # returns numbers, so it waits for them
 
     def losses(indices: np.ndarray, noise: np.ndarray) -> np.ndarray:
         steps = zip(indices, noise, strict=True)
-        return np.array([keras_row.read(given_step(task.images[i], z)) for i, z in steps])
+        return np.array([keras_row.read(given_step(task.examples[i], z)) for i, z in steps])
 
     return Row(run, lambda: [int(vae.optimizer.iterations)], losses)

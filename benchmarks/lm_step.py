@@ -1,0 +1,82 @@
+"""A language model's step, side by side with PyTorch.
+
+    python -m benchmarks.lm_step                    # nano: 4 layers of 128, 12 windows of 64
+    python -m benchmarks.lm_step --preset=char      # 6 layers of 384, 8 windows of 256
+
+A GPT with learned positions, LayerNorm before each layer, GELU and one table for embedding and
+output, without dropout; characters of Python's documentation; AdamW at 1e-3 with decay of matrices,
+gradients clipped to a norm of 1; float32, on the CPU with all its cores.
+
+  pytorch eager        attention by scaled_dot_product_attention, a fused AdamW
+  pytorch compiled     the same with the loss, and so its gradient, under torch.compile
+  ours (scan)          20 steps (char: 10) in one program, through aigc_jax.loop.make_dispatch
+  ours (jit per step)  one step in one program, called from Python
+
+All are checked to compute the same losses before they are timed.
+"""
+
+from collections.abc import Callable, Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+
+from aigc_jax import transformer
+from aigc_jax.data.text import load_text
+from aigc_jax.data.tokenizers import CharTokenizer
+from benchmarks import machine, ours, side_by_side
+from benchmarks.turns import Check, Row
+
+PRESET = flags.DEFINE_enum("preset", "nano", ("nano", "char"), "Which sizes.")
+LOSSES = ("nll_nats",)
+ROWS = ("pytorch eager", "pytorch compiled", side_by_side.OURS, "ours (jit per step)")
+RECIPE = {"optimiser": transformer.adamw, "learning_rate": 1e-3, "decay_steps": None}
+
+
+def config_of(preset: str, vocabulary_size: int) -> tuple[transformer.Config, int, int]:
+    """The model, the batch size, and the steps in a program."""
+    make, batch_size, steps = {
+        "nano": (transformer.nano, 12, 20),
+        "char": (transformer.char, 8, 10),
+    }[preset]
+    return make(vocabulary_size, **RECIPE, dropout=0.0), batch_size, steps
+
+
+def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
+    """What every row must compute, and a factory of each, which imports the row's framework."""
+    text = str(load_text("python_docs").train)
+    coder = CharTokenizer.of(text)
+    tokens = coder.encode(text)
+    config, batch_size, steps = config_of(PRESET.value, coder.vocabulary_size)
+    algorithm, length = transformer.make(config), config.context + 1
+
+    def gather(tokens: jax.Array, starts: jax.Array) -> transformer.Batch:
+        windows = tokens[starts[:, None] + np.arange(length)[None]]
+        return transformer.next_tokens(windows)
+
+    data = ours.Data(jnp.asarray(tokens), gather, len(tokens) - length + 1, batch_size)
+    check = ours.expected(algorithm, data, lambda state: jnp.zeros((batch_size, 0)), LOSSES)
+    task = ours.Task(
+        examples=np.lib.stride_tricks.sliding_window_view(tokens, length, writeable=True),
+        batch_size=batch_size,
+        noise_size=0,
+        weights=ours.initial_state(algorithm).params,
+        threads=machine.threads(),
+    )
+
+    def torch(compiled: bool) -> Row:
+        return machine.import_peer("lm_torch").row(task, config, compiled)
+
+    made = (
+        lambda: torch(False),
+        lambda: torch(True),
+        lambda: ours.scan_row(algorithm, data, LOSSES, steps),
+        lambda: ours.step_row(algorithm, data, LOSSES),
+    )
+    return check, dict(zip(ROWS, made, strict=True))
+
+
+if __name__ == "__main__":
+    flags.adopt_module_key_flags(side_by_side)  # for --help
+    side_by_side.main("Language model, characters", prepare, ROWS)
