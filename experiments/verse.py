@@ -6,7 +6,8 @@
 The poems of the file are parted by blank lines, and each is its title, its author and its verse, on
 lines of their own. Of the held-out ones that are regulated verse the model is given title, author
 and first line, and goes on. What is counted are the poems of which every line is as long as the
-first, and among them those of four or eight lines. A few poems are shown.
+first, and among them those of four or eight lines. A poem that is longer than the model's context
+is judged without the line that this cuts. A few poems are shown.
 """
 
 import jax
@@ -17,7 +18,7 @@ from absl import app, flags
 from aigc_jax import parallel, transformer
 from aigc_jax.data.documents import END, documents_of
 from aigc_jax.errors import InputError
-from aigc_jax.metrics.verse import first_line, is_regulated, shares
+from aigc_jax.metrics.verse import first_line, is_regulated, shares, up_to_last_line
 from aigc_jax.transformer.generation import generate
 from aigc_jax.transformer.sampling import Sampling
 from experiments import launch, texts
@@ -47,7 +48,7 @@ def heads_and_verses(documents: list[str]) -> list[tuple[str, str]]:
 
 
 def continued(run: Finished, prompts: list[str], sampling: Sampling, seed: int) -> list[str]:
-    """A poem for each prompt, prompt included; one that does not end fills the context."""
+    """A poem for each prompt, that included; one without `END` at its end fills the context."""
     networks = transformer.networks_of(to_config(run.options, run.facts))
     coder, stop = texts.tokenizer(run.facts), stop_of(run.options, run.facts)
     given = [begun(run.options, run.facts, prompt) for prompt in prompts]
@@ -67,8 +68,14 @@ def continued(run: Finished, prompts: list[str], sampling: Sampling, seed: int) 
         part = slice(start, start + AT_ONCE)
         rows, ends = write(run.state.judged, padded[part], jnp.asarray(lengths[part]), keys[part])
         pairs = zip(np.asarray(rows), np.asarray(ends), strict=True)
-        poems += [coder.decode(row[1:end]).rstrip(END) for row, end in pairs]
+        poems += [coder.decode(row[1:end]) for row, end in pairs]
     return poems
+
+
+def whole_lines(verse: str) -> str:
+    """A verse that has ended, or up to the last line that the context left whole."""
+    ended = verse.removesuffix(END)
+    return ended if ended != verse else up_to_last_line(verse)
 
 
 def judge() -> None:
@@ -90,8 +97,8 @@ def judge() -> None:
     if not heads:
         raise InputError("no held-out document is title, author and a regulated verse")
     poems = continued(run, [prompt for _, prompt in heads], sampling, SEED.value)
-    verses = [poem[len(head) :] for poem, (head, _) in zip(poems, heads, strict=True)]
-    print(texts.SEPARATOR.join(poems[:SHOWN]), end="\n\n")
+    verses = [whole_lines(poem[len(head) :]) for poem, (head, _) in zip(poems, heads, strict=True)]
+    print(texts.SEPARATOR.join(poem.rstrip(END) for poem in poems[:SHOWN]), end="\n\n")
     for name, share in shares(verses).items():
         print(f"{name} {share:.4f} of {len(verses)} poems")
 

@@ -32,6 +32,11 @@ def first_line(verse: str) -> str:
     return verse[: found.end()] if found else verse
 
 
+def up_to_last_line(verse: str) -> str:
+    """A verse without what follows its last punctuation: a line that may be cut short."""
+    return verse[: max((found.end() for found in _BETWEEN.finditer(verse)), default=0)]
+
+
 def shares(verses: Sequence[str]) -> dict[str, float]:
     """How many of N ≥ 1 verses keep the form, each in [0, 1].
 

@@ -2,7 +2,14 @@
 
 import pytest
 
-from aigc_jax.metrics.verse import first_line, has_equal_lines, is_regulated, lines_of, shares
+from aigc_jax.metrics.verse import (
+    first_line,
+    has_equal_lines,
+    is_regulated,
+    lines_of,
+    shares,
+    up_to_last_line,
+)
 
 QUIET_NIGHT = "牀前看月光，疑是地上霜。\n舉頭望山月，低頭思故鄉。"
 SPRING_VIEW = (
@@ -37,6 +44,12 @@ def test_the_form(verse, equal, regulated):
 def test_the_first_line_keeps_its_punctuation():
     assert first_line(QUIET_NIGHT) == "牀前看月光，"
     assert first_line("蜀道") == "蜀道"
+
+
+def test_a_line_that_was_cut_is_left_out():
+    assert up_to_last_line(QUIET_NIGHT + "噫吁") == QUIET_NIGHT
+    assert up_to_last_line(QUIET_NIGHT) == QUIET_NIGHT
+    assert up_to_last_line("噫吁") == ""
 
 
 def test_shares_of_a_worked_example():
