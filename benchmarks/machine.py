@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-PEERS = ("jax", "flax", "optax", "tensorflow", "keras", "torch")
+PEERS = ("jax", "flax", "optax", "tensorflow", "keras", "torch", "transformers")
 
 
 def hold_to_cpu() -> None:
@@ -63,6 +63,15 @@ def import_peer(module: str) -> Any:
       ImportError: the framework is not installed.
     """
     return importlib.import_module(f"benchmarks.{module}")
+
+
+def import_package(name: str) -> Any:
+    """A framework that the package itself does not need.
+
+    Raises:
+      ImportError: it is not installed.
+    """
+    return importlib.import_module(name)
 
 
 def _cpu_model() -> str:
