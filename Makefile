@@ -21,8 +21,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed-bench
-	$(BIN)/python -m benchmarks.textbook_gan
-	$(BIN)/python -m benchmarks.textbook_vae
+	$(BIN)/python -m benchmarks.run
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("aigc_jax needs Python 3.11 or newer, found " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'

@@ -40,15 +40,21 @@ _ONLY = flags.DEFINE_list("only", None, "Rows to run, separated by commas. Defau
 _OUT = flags.DEFINE_string("out", None, "A .json file for all that is printed, and every turn.")
 
 
-def add_ratios(figures: dict[str, dict[str, Any]], article: str | None) -> list[str]:
-    """Adds to each row its median over that of `OURS`; the lines that sum the comparison up.
+def add_ratios(
+    figures: dict[str, dict[str, Any]], article: str | None
+) -> tuple[dict[str, str], list[str]]:
+    """Adds to each row its median over that of `OURS`.
 
     Args:
       figures: as `measure` gives them; changed.
       article: the row of the source article's own program, where there is one.
+
+    Returns:
+      Which row is the `article`'s and which is the `best` of all others, where there are such; and
+      the lines that sum the comparison up.
     """
     if OURS not in figures:
-        return []
+        return {}, []
     ours = figures[OURS]["median_ms"]
     for row in figures.values():
         row["ratio_to_ours"] = row["median_ms"] / ours
@@ -58,12 +64,13 @@ def add_ratios(figures: dict[str, dict[str, Any]], article: str | None) -> list[
         against = f"median {ours:.3g} against {figures[name]['median_ms']:.3g} ms per step"
         return f"{OURS} is {times:.3g} times as fast as {role}: {against}"
 
-    others = [name for name in figures if not name.startswith("ours")]
-    lines = [line(article, f"the article's loop ({article})")] if article in figures else []
-    if others:
-        best = min(others, key=lambda name: figures[name]["median_ms"])
-        lines.append(line(best, f"the best of the others ({best})"))
-    return lines
+    peers: dict[str, str] = {}
+    if article in figures:
+        peers["article"] = str(article)
+    if others := [name for name in figures if not name.startswith("ours")]:
+        peers["best"] = min(others, key=lambda name: figures[name]["median_ms"])
+    roles = {"article": "the article's loop", "best": "the best of the others"}
+    return peers, [line(name, f"{roles[role]} ({name})") for role, name in peers.items()]
 
 
 def table(figures: Mapping[str, Mapping[str, Any]]) -> str:
@@ -121,7 +128,7 @@ def compare(
     print(f"\n{title}, batch {batch_size}, float32, {_ROUNDS.value} rounds of {_SECONDS.value:g} s")
     print(f"{facts['cpu']}, {facts['cores']} cores, {facts['date']}\n{versions}\n", flush=True)
     figures, disturbance = measure(rows, _ROUNDS.value, _SECONDS.value)
-    summary = add_ratios(figures, article)
+    peers, summary = add_ratios(figures, article)
     if disturbance is not None and disturbance > QUIET:
         summary.append(
             f"warning: other programs took {disturbance:.2f} of a core meanwhile, and threads that "
@@ -138,6 +145,7 @@ def compare(
         "seconds_per_turn": _SECONDS.value,
         "cores_busy_elsewhere": disturbance,
         "rows": figures,
+        "peers": peers,
         "summary": summary,
     }
 

@@ -141,9 +141,8 @@ def test_gradients_are_clipped_after_the_sum_over_devices():
     algorithm = transformer.make(config, tx=tx)
     state = jax.jit(algorithm.init)(jax.random.key(0))
     batch = jax.tree.map(lambda x: x[:, None], batch_of(np.ones((4, 4))))
-    after, info = jax.pmap(
-        lambda s, b: algorithm.step(s, b, axis_name="d"), "d", in_axes=(None, 0)
-    )(state, batch)
+    step = jax.pmap(lambda s, b: algorithm.step(s, b, axis_name="d"), "d", in_axes=(None, 0))
+    after, info = jax.block_until_ready(step(state, batch))
     assert float(info.gradient_norm[0]) > 1e-3
     moved = jax.tree.map(lambda a, b: a[0] - b, after.params, state.params)
     assert float(optax.tree.norm(moved)) == pytest.approx(1e-3, rel=1e-3)

@@ -189,7 +189,7 @@ def test_four_devices_equal_one(rng, assert_close, assert_identical):
         return codebook.update(book, features, codes, key, "d", revive_below=0.2)
 
     shards = [a.reshape(DEVICES, -1, *a.shape[1:]) for a in (features, codes)]
-    found = jax.pmap(update, "d")(*shards)
+    found = jax.block_until_ready(jax.pmap(update, "d")(*shards))
     for device in range(DEVICES):
         mine = jax.tree.map(lambda a, i=device: a[i], found)
         assert_close(mine, expected, rtol=1e-6, atol=1e-6)
