@@ -22,6 +22,17 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.fixture(scope="module", autouse=True)
+def programs_of_one_file():
+    """Lets go of compiled programs after each file.
+
+    Each takes some memory mappings, of which Linux grants a process 65,530: a worker that kept those
+    of thousands of tests grew to 5 GB and ended in a segmentation fault of the compiler.
+    """
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def rng():
     """NumPy randomness that is the same in every run."""
