@@ -26,8 +26,8 @@ ROOT = Path(__file__).parent.parent
 def programs_of_one_file():
     """Lets go of compiled programs after each file.
 
-    Each takes some memory mappings, of which Linux grants a process 65,530: a worker that kept those
-    of thousands of tests grew to 5 GB and ended in a segmentation fault of the compiler.
+    Each takes some memory mappings, of which Linux grants a process 65,530. A worker that kept
+    those of thousands of tests grew to 5 GB, and the compiler ended in a segmentation fault.
     """
     yield
     jax.clear_caches()
