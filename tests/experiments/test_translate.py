@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from aigc_jax.errors import InputError
-from experiments import sample, training, translate, translation
+from experiments import training, translate, translation
 from experiments.finished import open_run
 from experiments.options import from_flags
 from experiments.translation import END, Translator, encode
@@ -153,7 +153,7 @@ def test_pairs_that_all_exceed_the_context_are_refused(run, tmp_path):
 
 def test_a_translator_has_nothing_to_sample(run):
     with pytest.raises(InputError, match="needs something to translate"):
-        sample.draw(run, 1, 0)
+        run.experiment.sample(run.options, run.facts, run.algorithm, run.state, 1, 0)
 
 
 def test_the_command_translates_and_needs_a_run_to_do_so(run, launch, tmp_path):
