@@ -13,10 +13,7 @@ prompt of 8 tokens; float32, on the CPU with all its cores. The unit is the whol
 Both are checked to write the same tokens before they are timed.
 """
 
-import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,45 +21,13 @@ import numpy as np
 from absl import flags
 
 from aigc_jax import transformer
-from aigc_jax.transformer.interchange import save_folder
 from aigc_jax.transformer.sampling import GREEDY
 from benchmarks import machine, side_by_side
-from benchmarks.turns import Check, Row
+from benchmarks.turns import Check, Row, counted
 
 TEXTS = flags.DEFINE_integer("texts", 1, "Texts that are written at once.", lower_bound=1)
 PROMPT, WRITTEN, VOCABULARY = 8, 256, 65
 ROWS = ("transformers", side_by_side.OURS)
-
-
-def counted(write: Callable[[], np.ndarray]) -> Row:
-    """A row whose step is one call, and whose "losses" are the tokens, from 1."""
-    calls = [0]
-
-    def run(steps: int) -> None:
-        for _ in range(steps):
-            write()
-            calls[0] += 1
-
-    return Row(run, lambda: list(calls), lambda *_: write() + 1.0)
-
-
-def theirs(config: transformer.Config, params: Any, prompts: np.ndarray) -> Row:
-    """`generate` of `transformers`, on the model that our export writes."""
-    torch, transformers = (machine.import_package(name) for name in ("torch", "transformers"))
-    torch.set_num_threads(machine.threads())
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "model"
-        save_folder(folder, config, params)
-        model = transformers.GPT2LMHeadModel.from_pretrained(folder).eval()
-    inputs = torch.from_numpy(prompts).long()
-    how = {"do_sample": False, "use_cache": True, "eos_token_id": None, "pad_token_id": 0}
-    options = {"max_new_tokens": WRITTEN, "min_new_tokens": WRITTEN, **how}
-
-    def write() -> np.ndarray:
-        with torch.inference_mode():
-            return model.generate(inputs, attention_mask=torch.ones_like(inputs), **options).numpy()
-
-    return counted(write)
 
 
 def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
@@ -99,7 +64,7 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     )
     prompts = np.repeat(prompt[None], TEXTS.value, axis=0)
     made = (
-        lambda: theirs(config, params, prompts),
+        lambda: machine.import_peer("generation_torch").row(config, params, prompts, WRITTEN),
         lambda: counted(lambda: np.asarray(draw(params, jax.random.key(0)))),
     )
     return Check(nothing, nothing, expected), dict(zip(ROWS, made, strict=True))

@@ -17,16 +17,16 @@ All are checked to compute the same losses before they are timed.
 
 from collections.abc import Callable, Mapping
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 from absl import flags
+from numpy.lib.stride_tricks import sliding_window_view
 
 from aigc_jax import transformer
 from aigc_jax.data.text import load_text
 from aigc_jax.data.tokenizers import CharTokenizer
 from benchmarks import machine, ours, side_by_side
 from benchmarks.turns import Check, Row
+from experiments.readings import windows_of
 
 PRESET = flags.DEFINE_enum("preset", "nano", ("nano", "char"), "Which sizes.")
 LOSSES = ("nll_nats",)
@@ -49,16 +49,11 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     coder = CharTokenizer.of(text)
     tokens = coder.encode(text)
     config, batch_size, steps = config_of(PRESET.value, coder.vocabulary_size)
-    algorithm, length = transformer.make(config), config.context + 1
-
-    def gather(tokens: jax.Array, starts: jax.Array) -> transformer.Batch:
-        windows = tokens[starts[:, None] + np.arange(length)[None]]
-        return transformer.next_tokens(windows)
-
-    data = ours.Data(jnp.asarray(tokens), gather, len(tokens) - length + 1, batch_size)
+    algorithm, reading = transformer.make(config), windows_of(tokens, config.context)
+    data = ours.Data(jnp.asarray(tokens), reading.gather, reading.examples, batch_size)
     check = ours.expected(algorithm, data, lambda state: jnp.zeros((batch_size, 0)), LOSSES)
     task = ours.Task(
-        examples=np.lib.stride_tricks.sliding_window_view(tokens, length, writeable=True),
+        examples=sliding_window_view(tokens, config.context + 1, writeable=True),
         batch_size=batch_size,
         noise_size=0,
         weights=ours.initial_state(algorithm).params,

@@ -65,15 +65,6 @@ def import_peer(module: str) -> Any:
     return importlib.import_module(f"benchmarks.{module}")
 
 
-def import_package(name: str) -> Any:
-    """A framework that the package itself does not need.
-
-    Raises:
-      ImportError: it is not installed.
-    """
-    return importlib.import_module(name)
-
-
 def _cpu_model() -> str:
     file = Path("/proc/cpuinfo")
     found = re.search(r"model name\s*:\s*(.+)", file.read_text()) if file.is_file() else None

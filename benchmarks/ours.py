@@ -3,7 +3,7 @@
 Dimensions: B batch, H W C image, K steps, L losses, M examples.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -37,7 +37,7 @@ class Task(NamedTuple):
     examples: np.ndarray  # [M, ...]: images float32 [M, H·W·C] in [0, 1], say
     batch_size: int
     noise_size: int  # Z, the standard normal numbers that each example takes
-    weights: Mapping[str, Layers]  # of each network, before the first step
+    weights: Any  # before the first step: `Layers` by network, or our parameters as they are
     threads: int
 
 

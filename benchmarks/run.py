@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 from absl import app, flags
 
-from aigc_jax.errors import InputError
+from benchmarks.turns import choose
+from experiments import launch
 from experiments.output import check_out, write_out
 
 
@@ -68,25 +69,16 @@ def lines_of(name: str, result: dict[str, Any] | None) -> list[str]:
     return lines
 
 
-def main(_: list[str]) -> None:
-    """The command."""
-    unknown = set(_ONLY.value or ()) - set(COMPARISONS)
-    try:
-        if unknown:
-            raise InputError(
-                f"--only: unknown {', '.join(sorted(unknown))}; choose of {', '.join(COMPARISONS)}"
-            )
-        out = check_out(_OUT.value) if _OUT.value else None
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    chosen = [name for name in COMPARISONS if name in (_ONLY.value or COMPARISONS)]
+def run() -> None:
+    """What the flags say."""
+    chosen = choose(_ONLY.value, list(COMPARISONS))
+    out = check_out(_OUT.value) if _OUT.value else None
     results = {}
     for name in chosen:
         print(f"\n── {name}", flush=True)
         results[name] = measured(COMPARISONS[name], _ROUNDS.value)
         if out:
-            write_out(out, (json.dumps(results, indent=1) + "\n").encode())
+            write_out(out, json.dumps(results, indent=1) + "\n")
     print("\n| comparison | peer | its time / ours | goal, 2 CPU cores |\n|---|---|---:|---:|")
     for name, result in results.items():
         print(*lines_of(name, result), sep="\n")
@@ -95,4 +87,4 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(lambda _: launch.report_errors(run), flags_parser=launch.parse)

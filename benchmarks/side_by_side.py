@@ -12,14 +12,15 @@ is credited with.
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from absl import app, flags
 
 from aigc_jax.errors import InputError
 from benchmarks import machine
-from benchmarks.turns import Check, Mismatch, Row, check, measure
+from benchmarks.turns import Check, Mismatch, Row, check, choose, measure
+from experiments import launch
+from experiments.output import check_out, write_out
 
 OURS = "ours (scan)"
 QUIET = 0.1  # cores that other programs may keep busy before the table carries a warning
@@ -105,16 +106,10 @@ def compare(
       All that was printed and every turn, for JSON.
 
     Raises:
-      InputError: an unknown row, or an --out that cannot be written.
+      InputError: an unknown row.
       Mismatch: see `check` and `turn`.
     """
-    chosen = [name for name in names if name in (_ONLY.value or names)]
-    if unknown := set(_ONLY.value or ()) - set(names):
-        raise InputError(
-            f"unknown row {', '.join(sorted(unknown))}; --only takes {', '.join(names)}"
-        )
-    if _OUT.value is not None and not Path(_OUT.value).absolute().parent.is_dir():
-        raise InputError(f"--out={_OUT.value}: no such folder")
+    chosen = choose(_ONLY.value, names)
     expected, factories = prepare()
     rows, checked = {}, {}
     for name in chosen:
@@ -162,24 +157,17 @@ def main(
       title, prepare, names, article: see `compare`.
     """
 
-    def command(argv: Sequence[str]) -> None:
-        if len(argv) > 1:
-            raise app.UsageError(f"unexpected argument {argv[1]!r}")
+    def command() -> None:
+        out = check_out(_OUT.value) if _OUT.value else None
         machine.hold_to_cpu()
         try:
             result = compare(title, prepare, names, article)
         except ImportError as error:
-            _fail(f"{error}; pip install 'aigc_jax[bench]'", 2)
-        except InputError as error:
-            _fail(str(error), 2)
+            raise InputError(f"{error}; pip install 'aigc_jax[bench]'") from error
         except Mismatch as error:
-            _fail(str(error), 1)
-        if _OUT.value is not None:
-            Path(_OUT.value).write_text(json.dumps(result, indent=1) + "\n")
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
+        if out:
+            write_out(out, json.dumps(result, indent=1) + "\n")
 
-    app.run(command)
-
-
-def _fail(message: str, status: int) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(status)
+    app.run(lambda _: launch.report_errors(command), flags_parser=launch.parse)

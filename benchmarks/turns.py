@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from aigc_jax.errors import InputError
 from benchmarks import machine
 
 TOLERANCE = 1e-4  # relative, on each loss: float32 summed in another order stays well below
@@ -40,6 +41,31 @@ class Check(NamedTuple):
     indices: np.ndarray  # int32 [K, B]
     noise: np.ndarray  # float32 [K, B, Z]
     losses: np.ndarray  # [K, L]
+
+
+def counted(write: Callable[[], np.ndarray]) -> Row:
+    """A program that writes tokens: a step is one call, and its "losses" are the tokens, from 1."""
+    calls = [0]
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            write()
+            calls[0] += 1
+
+    return Row(run, lambda: list(calls), lambda *_: write() + 1.0)
+
+
+def choose(only: Sequence[str] | None, names: Sequence[str]) -> list[str]:
+    """The names that --only gives, in their own order; all where it gives none.
+
+    Raises:
+      InputError: one of them does not exist.
+    """
+    if unknown := set(only or ()) - set(names):
+        raise InputError(
+            f"--only: unknown {', '.join(sorted(unknown))}; it takes {', '.join(names)}"
+        )
+    return [name for name in names if name in (only or names)]
 
 
 class Mismatch(RuntimeError):

@@ -10,7 +10,7 @@ queries and keys are normalised. What these do not have is refused by name: a wi
 post-norm of --preset=textbook.
 
 Characters and bytes are tokens of the same numbers there. The text in transformers should begin as
-unprompted text does here, with a line break.
+unprompted text does here, with a line break; of a run on documents with U+001E, which ends one too.
 """
 
 import json

@@ -104,16 +104,17 @@ def write_texts(run: Finished, num: int, seed: int, out: Path | None) -> None:
     if LENGTH.value < 1:
         raise InputError(f"--length must be at least 1, got {LENGTH.value}")
     how, prompt = sampling(), PROMPT.value or ""
-    model = (run.options, run.facts, run.algorithm, run.state)
-    if out:
-        written = write(*model, prompt, num, LENGTH.value, seed, how)
-        write_out(out, encode(written, out.suffix))
-    elif num > 1:
-        print(texts.SEPARATOR.join(write(*model, prompt, num, LENGTH.value, seed, how)))
-    else:
+    if num == 1 and not out:
         for piece in stream(run, prompt, LENGTH.value, seed, how):
             print(piece, end="", flush=True)
         print()
+        return
+    model = (run.options, run.facts, run.algorithm, run.state)
+    written = write(*model, prompt, num, LENGTH.value, seed, how)
+    if out:
+        write_out(out, encode(written, out.suffix))
+    else:
+        print(texts.SEPARATOR.join(written))
 
 
 def main(_: list[str]) -> None:

@@ -3,6 +3,8 @@
 Dimensions: n rows, P prompt, L length in tokens, T the network's context, V vocabulary.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -78,8 +80,14 @@ def sample(
         )[0]
 
     first = write(jnp.broadcast_to(prompt, (n, given)), min(length, context), keys)
-    if length <= context:
-        return first
+    return first if length <= context else _in_windows(write, first, length, keys)
+
+
+def _in_windows(
+    write: Callable[[jax.Array, int, Keys], jax.Array], first: jax.Array, length: int, keys: Keys
+) -> jax.Array:
+    """Rows that go on beyond a full first window, int `[n, L]`; see `sample`."""
+    rows, context = first.shape
     overlap = max(context // 2, 1)
     hop = context - overlap
     if hop == 0:
@@ -93,5 +101,5 @@ def sample(
     # Not the numbers of positions, which are folded into the keys as well.
     numbers = context + jnp.arange(-(-(length - context) // hop))
     _, more = jax.lax.scan(move_on, first, numbers)
-    more = more.swapaxes(0, 1).reshape(n, -1)
+    more = more.swapaxes(0, 1).reshape(rows, -1)
     return jnp.concatenate([first, more], axis=1)[:, :length]

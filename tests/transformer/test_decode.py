@@ -64,7 +64,7 @@ def greedily(model, prompt, length):
 
 
 @pytest.mark.parametrize("prompt", [[0], [0, 0, 3], [5, 1, 2, 3, 4, 0, 7, 7]])
-@pytest.mark.parametrize("length", [8, 9, 21])
+@pytest.mark.parametrize("length", [8, 9, 12, 21])
 def test_greedy_texts_are_those_of_whole_passes_also_beyond_the_context(model, prompt, length):
     rows = draw(model, 2, prompt, length, sampling=GREEDY)
     np.testing.assert_array_equal(rows, [greedily(model, prompt, length)] * 2)
