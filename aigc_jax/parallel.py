@@ -129,7 +129,8 @@ def split_if_even(array: Any, mesh: Mesh, axis: int) -> jax.Array:
 def pmap_step(step: Callable) -> Callable:
     """`step` under pmap: `(state, batch) -> (state, info)` with a leading device axis on the batch.
 
-    The state enters unreplicated and leaves replicated, as does `info`; index [0] reads one copy.
+    The state enters unreplicated and leaves replicated, as does `info`. An index `[0]` reads one
+    copy, by a program over all devices; `x.addressable_shards[0].data` reads it without.
     """
     return jax.pmap(partial(step, axis_name=BATCH_AXIS), BATCH_AXIS, in_axes=(None, 0))
 

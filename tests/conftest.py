@@ -79,6 +79,20 @@ def arrays(tree):
 
 
 @pytest.fixture(scope="session")
+def replica():
+    """`replica(tree, d)`: what a pmap has left on device d, taken from that device's own memory.
+
+    An index would be a program over all devices for each leaf, and XLA:CPU may wait for ever where
+    more than 32 of these are under way: each holds a place that another device's share needs.
+    """
+
+    def read(tree, device):
+        return jax.tree.map(lambda x: x.addressable_shards[device].data[0], tree)
+
+    return read
+
+
+@pytest.fixture(scope="session")
 def assert_close():
     """Compares two trees leaf by leaf."""
 

@@ -178,7 +178,7 @@ def test_features_are_taken_at_different_positions_of_the_whole_batch(codes):
     assert set(np.concatenate(taken)) == set(range(32))
 
 
-def test_four_devices_equal_one(rng, assert_close, assert_identical):
+def test_four_devices_equal_one(rng, replica, assert_close, assert_identical):
     book, features, codes = drawn(rng)
     book = book._replace(counts=book.counts.at[3:].set(0.2))
     key = jax.random.key(3)
@@ -189,11 +189,10 @@ def test_four_devices_equal_one(rng, assert_close, assert_identical):
         return codebook.update(book, features, codes, key, "d", revive_below=0.2)
 
     shards = [a.reshape(DEVICES, -1, *a.shape[1:]) for a in (features, codes)]
-    found = jax.block_until_ready(jax.pmap(update, "d")(*shards))
+    found = jax.pmap(update, "d")(*shards)
     for device in range(DEVICES):
-        mine = jax.tree.map(lambda a, i=device: a[i], found)
-        assert_close(mine, expected, rtol=1e-6, atol=1e-6)
-        assert_identical(mine, jax.tree.map(lambda a: a[0], found))
+        assert_close(replica(found, device), expected, rtol=1e-6, atol=1e-6)
+        assert_identical(replica(found, device), replica(found, 0))
 
 
 @pytest.mark.parametrize(("codes", "features"), [(1, 4), (8, 0)])
