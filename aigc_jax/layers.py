@@ -26,7 +26,7 @@ from aigc_jax.algorithm import Keys
 _FEW_ROWS = 256
 
 
-def _fence(x: jax.Array) -> jax.Array:
+def fence(x: jax.Array) -> jax.Array:
     """The identity, across which XLA:CPU fuses neither forwards nor backwards."""
     return lax.platform_dependent(x, cpu=lax.optimization_barrier, default=lambda y: y)
 
@@ -48,10 +48,10 @@ def linear(x: jax.Array, kernel: jax.Array) -> jax.Array:
     if inputs > outputs:
         # The gradient of a fenced transpose is computed as gᵀx and then transposed: the smaller
         # copy of the two.
-        y = lax.dot_general(rows, _fence(kernel.T), (((1,), (1,)), ((), ())))
+        y = lax.dot_general(rows, fence(kernel.T), (((1,), (1,)), ((), ())))
     else:
         y = rows @ kernel
-    return _fence(y).reshape(*x.shape[:-1], outputs)
+    return fence(y).reshape(*x.shape[:-1], outputs)
 
 
 @jax.checkpoint

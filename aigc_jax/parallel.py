@@ -45,7 +45,10 @@ def first_index(size: int, axis_name: str | None = None) -> jax.Array | int:
 
 
 def mean_and_grad(
-    loss_fn: Callable[..., tuple], axis_name: str | None = None, microbatches: int = 1
+    loss_fn: Callable[..., tuple],
+    axis_name: str | None = None,
+    microbatches: int = 1,
+    pullback: Callable[[Any], tuple] | None = None,
 ) -> Callable[..., tuple]:
     """The weighted mean of a loss over the whole batch, and its gradient.
 
@@ -62,6 +65,9 @@ def mean_and_grad(
       microbatches: m, parts that the rows of all `args` are cut into, to be gone through one after
         another. The sums are over all of them, so m changes memory and time alone. Above 1 there
         can be no `stats`.
+      pullback: where `loss_fn` takes this device's share of something computed from the parameters
+        instead of them: from the gradient with respect to that to the one of the parameters, as
+        `jax.vjp` gives it.
 
     Returns:
       `(params, *args) -> (mean, aux / Σw, gradient, *stats)`, equal on all devices.
@@ -89,6 +95,8 @@ def mean_and_grad(
     def whole_mean(params, *args):
         gradient = gradient_of_sum if microbatches == 1 else sum_of_parts
         (total, (count, aux, stats)), grads = gradient(params, *args)
+        if pullback is not None:
+            (grads,) = pullback(grads)
         total, count, aux, grads = psum((total, count, aux, grads), axis_name)
         count = jnp.maximum(count, 1.0)
         return total / count, *jax.tree.map(lambda x: x / count, (aux, grads)), *stats

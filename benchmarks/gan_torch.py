@@ -1,4 +1,4 @@
-"""The textbook's GAN in PyTorch, eager and compiled."""
+"""GANs in PyTorch, eager and compiled: the textbook's, and the step of any."""
 
 import torch
 from torch import Tensor, nn
@@ -10,23 +10,42 @@ from benchmarks.turns import Row
 
 
 def row(task: Task, compiled: bool) -> Row:
+    """The textbook's networks; see `training`."""
+    generate = network(task.weights["g"], nn.Sigmoid())
+    discriminate = network(task.weights["d"], nn.Flatten(0))
+    adams = (adam(list(module.parameters())) for module in (generate, discriminate))
+    return training(task, generate, discriminate, *adams, saturating=True, compiled=compiled)
+
+
+def training(
+    task: Task,
+    generate: nn.Module,
+    discriminate: nn.Module,
+    adam_g: torch.optim.Optimizer,
+    adam_d: torch.optim.Optimizer,
+    *,
+    saturating: bool,
+    compiled: bool,
+) -> Row:
     """D's step on real and fake, then G's on the same fakes through the new D.
 
     Args:
       task: see there.
+      generate: `[B, Z] -> images`.
+      discriminate: `images -> [B]` logits.
+      adam_g, adam_d: their optimisers.
+      saturating: G descends −s(D(x̃)), of the value function; else s(−D(x̃)).
       compiled: put the generator and both losses, and so their gradients, under torch.compile.
         The optimisers are fused already, and no faster when compiled.
     """
-    generate = network(task.weights["g"], nn.Sigmoid())
-    discriminate = network(task.weights["d"], nn.Flatten(0))
-    params_g, params_d = list(generate.parameters()), list(discriminate.parameters())
-    adam_g, adam_d = adam(params_g), adam(params_d)
+    params_g = list(generate.parameters())
 
     def mean_loss_d(real: Tensor, fakes: Tensor) -> Tensor:
         return (softplus(-discriminate(real)) + softplus(discriminate(fakes))).mean()
 
     def mean_loss_g(fakes: Tensor) -> Tensor:
-        return -softplus(discriminate(fakes)).mean()
+        logits = discriminate(fakes)
+        return (-softplus(logits) if saturating else softplus(-logits)).mean()
 
     if compiled:
         generate = torch.compile(generate)

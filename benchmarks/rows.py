@@ -1,5 +1,7 @@
 """The seven rows that every benchmark of a textbook model has, by name."""
 
+import contextlib
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -28,6 +30,9 @@ def factories(
     """
 
     def keras(row: str, **options: bool) -> Row:
+        with contextlib.suppress(ImportError):
+            # Before TensorFlow: after it, PyTorch's compiler ends in a segmentation fault.
+            importlib.import_module("torch._dynamo")
         return getattr(machine.import_peer(f"{family}_keras"), row)(task, **options)
 
     def torch(compiled: bool) -> Row:

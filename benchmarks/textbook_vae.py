@@ -47,10 +47,10 @@ ROWS = (
 )
 
 
-def noise(state: vae.State) -> jax.Array:
+def noise(state: vae.State, latent_size: int = vae.TEXTBOOK.latent_size) -> jax.Array:
     """The ε `[B, Z]` that `vae.step` draws from this state."""
     _, key_z = jax.random.split(jax.random.fold_in(state.key, state.step))
-    zeros = jnp.zeros((BATCH_SIZE, vae.TEXTBOOK.latent_size))
+    zeros = jnp.zeros((BATCH_SIZE, latent_size))
     return vae.reparameterise(parallel.example_keys(key_z, BATCH_SIZE), zeros, zeros)
 
 

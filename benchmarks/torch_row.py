@@ -25,12 +25,14 @@ def network(layers: Layers, last: nn.Module) -> nn.Sequential:
     return nn.Sequential(*modules)
 
 
-def adam(params: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-    """Adam at 1e-3 and PyTorch's other defaults, which are ours, in its fastest form here.
+def adam(
+    params: Sequence[nn.Parameter], rate: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999)
+) -> torch.optim.Optimizer:
+    """Adam, with an ε of 1e-8 as ours, in its fastest form here.
 
     Per eager step of the GAN, on two cores: 2.08 ms fused, 2.27 by default, 2.29 with foreach.
     """
-    return torch.optim.Adam(params, lr=1e-3, fused=True)
+    return torch.optim.Adam(params, rate, betas, fused=True)
 
 
 def training_row(
@@ -42,7 +44,7 @@ def training_row(
 
     Args:
       task: see there.
-      update: `(x [B, 784], noise [B, Z]) -> losses, each []`; changes the networks.
+      update: `(x [B, ...], noise [B, Z]) -> losses, each []`; changes the networks.
       optimisers: whose steps count.
     """
     torch.set_num_threads(task.threads)

@@ -14,6 +14,7 @@ import numpy as np
 from aigc_jax.errors import InputError
 from benchmarks import machine
 
+REST = 0.5  # seconds before each turn
 TOLERANCE = 1e-4  # relative, on each loss: float32 summed in another order stays well below
 
 
@@ -97,7 +98,8 @@ def turn(name: str, row: Row, steps: int) -> float:
       Mismatch: one of its counters did not advance by exactly that many.
     """
     before = row.counters()
-    gc.collect()  # no row pays for the garbage of the one before
+    gc.collect()  # no row pays for the garbage of the one before,
+    time.sleep(REST)  # nor for its threads, which spin for a while after their last work
     start = time.perf_counter()
     row.run(steps)
     seconds = time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""The textbook's VAE in PyTorch, eager and compiled."""
+"""VAEs in PyTorch, eager and compiled: the textbook's, and the step of any."""
 
 import torch
 from torch import Tensor, nn
@@ -10,15 +10,29 @@ from benchmarks.turns import Row
 
 
 def row(task: Task, compiled: bool) -> Row:
+    """The textbook's networks; see `training`."""
+    encode = network(task.weights["encoder"], nn.Identity())
+    decode = network(task.weights["decoder"], nn.Identity())
+    optimiser = adam([*encode.parameters(), *decode.parameters()])
+    return training(task, encode, decode, optimiser, compiled)
+
+
+def training(
+    task: Task,
+    encode: nn.Module,
+    decode: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    compiled: bool,
+) -> Row:
     """One step down the gradient of the mean negative ELBO.
 
     Args:
       task: see there.
+      encode: `images -> [B, 2Z]`, μ and log σ².
+      decode: `[B, Z] -> logits` of pixels, in the images' shape.
+      optimiser: of the parameters of both.
       compiled: put the loss, and with it its gradient, under torch.compile.
     """
-    encode = network(task.weights["encoder"], nn.Identity())
-    decode = network(task.weights["decoder"], nn.Identity())
-    optimiser = adam([*encode.parameters(), *decode.parameters()])
 
     def losses(x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         mean, log_variance = encode(x).chunk(2, dim=1)

@@ -29,6 +29,20 @@ def test_unevenly_weighted_shards_weigh_as_their_examples_do():
         np.testing.assert_allclose(a, np.broadcast_to(b, 2), rtol=1e-6)
 
 
+def test_a_pullback_leads_from_what_was_computed_to_the_parameters():
+    """Σ w (a x)² / Σ w over both devices, where each has computed its a x beforehand."""
+    x, w = jnp.array([[1.0, 2.0], [4.0, 3.0]]), jnp.array([[1.0, 0.0], [2.0, 1.0]])
+
+    def mean_and_grad(x, w):
+        scaled, pullback = jax.vjp(lambda a: a * x, jnp.float32(2.0))
+        square = parallel.mean_and_grad(lambda y: (y**2, w, ()), "d", pullback=pullback)
+        return square(scaled)[::2]
+
+    mean, grad = jax.pmap(mean_and_grad, "d")(x, w)
+    np.testing.assert_allclose(mean, np.full(2, 4 * (1 + 32 + 9) / 4))
+    np.testing.assert_allclose(grad, np.full(2, 4 * (1 + 32 + 9) / 4))
+
+
 @pytest.mark.parametrize("microbatches", [1, 2, 3, 6])
 def test_microbatches_that_are_unevenly_weighted_weigh_as_their_examples_do(microbatches):
     """A mean of the parts' means would give another number for each of these cuts."""

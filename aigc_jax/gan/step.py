@@ -16,7 +16,7 @@ from aigc_jax.gan.augment import Augmentation
 from aigc_jax.gan.losses import Objective
 from aigc_jax.gan.penalties import Penalty, due
 from aigc_jax.gan.state import Batch, Info, Networks, State, Variables, as_batch
-from aigc_jax.gan.updates import Part, update_d, update_g
+from aigc_jax.gan.updates import part_of, update_d, update_g
 from aigc_jax.gan.view import draw, see
 
 
@@ -81,7 +81,7 @@ def step(
         draws = draw(jax.random.fold_in(key, j), size, networks.latent_size, packing, axis_name)
         # Bound now: G's update sees the images as D's last did.
         view = partial(see, draws.augment, state.controller.probability, transforms, packing)
-        part = Part(batch_j, draws, view)
+        part = part_of(state, batch_j, draws, view, networks=networks, axis_name=axis_name)
         state, figures = update_d(
             state,
             part,

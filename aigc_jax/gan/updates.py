@@ -4,13 +4,14 @@ Dimensions: B batch, Z latent, H W C image.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from aigc_jax import optim, parallel
+from aigc_jax.algorithm import Params
 from aigc_jax.gan.augment import Augmentation, update_controller
 from aigc_jax.gan.losses import Objective
 from aigc_jax.gan.penalties import LeCam, lecam
@@ -21,11 +22,39 @@ LECAM_DECAY = 0.99
 
 
 class Part(NamedTuple):
-    """What an update of D works on, and the update of G that reuses its fakes."""
+    """What an update of D works on, and the update of G that reuses its fakes.
+
+    Attributes:
+      fakes: G(z) `[B, H, W, C]`.
+      pullback: of that, from a gradient with respect to the fakes to one of G's parameters. Both
+        updates share one pass through G so; left to XLA, they would share little of it.
+      stats_g: G's statistics after that pass.
+    """
 
     batch: Batch
     draws: Draws
     view: View
+    fakes: jax.Array
+    pullback: Callable[[jax.Array], tuple[Params]]
+    stats_g: Any
+
+
+def part_of(
+    state: State,
+    batch: Batch,
+    draws: Draws,
+    view: View,
+    *,
+    networks: Networks,
+    axis_name: str | None,
+) -> Part:
+    """Generates the fakes of an update."""
+
+    def generate(params_g):
+        g = Variables(params_g, state.stats_g)
+        return networks.generate(g, draws.z, batch.labels, True, axis_name)
+
+    return Part(batch, draws, view, *jax.vjp(generate, state.params_g, has_aux=True))
 
 
 def update_d(
@@ -45,10 +74,8 @@ def update_d(
     Returns:
       The state, and the figures of `Info` that D's update computes.
     """
-    batch, draws, view = part
-    g = Variables(state.params_g, state.stats_g)
-    fakes, _ = networks.generate(g, draws.z, batch.labels, True, axis_name)
-    seen_real, seen_fake = view(batch.images), view(fakes)
+    batch, draws, view = part.batch, part.draws, part.view
+    seen_real, seen_fake = view(batch.images), view(part.fakes)
 
     def loss(params_d):
         def discriminate(images):
@@ -103,22 +130,17 @@ def update_g(
     Returns:
       The state, and the mean loss.
     """
-    batch, draws, view = part
-    d = Variables(state.params_d, state.stats_d)
+    batch, d = part.batch, Variables(state.params_d, state.stats_d)
 
-    def loss(params_g):
-        # The same fakes as D's, of which XLA shares what it can with this pass: nearly all of a
-        # network without batch normalisation, somewhat less than half of one with it.
-        g = Variables(params_g, state.stats_g)
-        fakes, stats_g = networks.generate(g, draws.z, batch.labels, True, axis_name)
+    def loss(fakes):
         # Only a relativistic loss looks at the real logits; XLA drops them where none does.
         real, fake = (
-            networks.discriminate(d, view(x), batch.labels, True, axis_name)[0]
+            networks.discriminate(d, part.view(x), batch.labels, True, axis_name)[0]
             for x in (batch.images, fakes)
         )
-        return objective.generator(real, fake), jnp.ones_like(fake), (), stats_g
+        return objective.generator(real, fake), jnp.ones_like(fake), ()
 
-    mean, _, grads, stats_g = parallel.mean_and_grad(loss, axis_name)(state.params_g)
+    mean, _, grads = parallel.mean_and_grad(loss, axis_name, pullback=part.pullback)(part.fakes)
     updates, opt_state_g = tx.update(grads, state.opt_state_g, state.params_g)
     params_g = optax.apply_updates(state.params_g, updates)
-    return state._replace(params_g=params_g, stats_g=stats_g, opt_state_g=opt_state_g), mean
+    return state._replace(params_g=params_g, stats_g=part.stats_g, opt_state_g=opt_state_g), mean

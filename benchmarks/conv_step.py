@@ -1,0 +1,101 @@
+"""The step of a convolutional model, side by side with PyTorch.
+
+    python -m benchmarks.conv_step                      # a DCGAN of 28×28 pixels
+    python -m benchmarks.conv_step --preset=conv_vae    # a VAE with residual blocks, 40 latents
+
+The DCGAN is 100 → 7×7×128 → 14×14×64 → 28×28 and back to one logit, by 4×4 convolutions of stride 2
+with batch normalisation, non-saturating. The VAE halves twice, to 7×7×64, with a residual block on
+the grid each way. Batches of 128 real digits as grey values, float32, Adam, no averages of
+parameters, on the CPU with all its cores.
+
+  pytorch eager          the same networks and step, line by line
+  pytorch channels-last  with the memory laid out as ours is
+  pytorch compiled       channels last, with the losses, and so their gradients, under torch.compile
+  ours (scan)            10 steps in one program, through aigc_jax.loop.make_dispatch
+  ours (jit per step)    one step in one program, called from Python
+
+All are checked to compute the same losses before they are timed.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import jax.numpy as jnp
+from absl import flags
+
+from aigc_jax import gan, vae
+from aigc_jax.algorithm import Key
+from benchmarks import machine, ours, side_by_side, textbook_gan, textbook_vae
+from benchmarks.turns import Check, Row
+
+PRESET = flags.DEFINE_enum("preset", "dcgan", ("dcgan", "conv_vae"), "Which model.")
+BATCH_SIZE = 128
+STEPS_PER_DISPATCH = 10
+ROWS = (
+    "pytorch eager",
+    "pytorch channels-last",
+    "pytorch compiled",
+    side_by_side.OURS,
+    "ours (jit per step)",
+)
+
+
+def off_the_kink(init: Callable[[Key], gan.State], key: Key) -> gan.State:
+    """A first state in which D's first biases are 0.01.
+
+    Under a bias of 0, what D's first layer makes of an empty piece of an image is exactly 0, where
+    the leaky ReLU has no derivative: JAX takes 1 there and PyTorch 0.2, and both are right.
+    """
+    state = init(key)
+    first = state.params_d["Convolution_0"]
+    first = {**first, "bias": jnp.full_like(first["bias"], 0.01)}
+    return state._replace(params_d={**state.params_d, "Convolution_0": first})
+
+
+def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
+    """What every row must compute, and a factory of each, which imports the row's framework."""
+    if PRESET.value == "dcgan":
+        gan_config = dataclasses.replace(gan.DCGAN, ema_half_life=0.0)
+        algorithm = gan.make(gan_config)
+        algorithm = algorithm._replace(init=partial(off_the_kink, algorithm.init))
+        noise, noise_size = textbook_gan.latents, gan_config.latent_size
+        losses: tuple[str, ...] = textbook_gan.LOSSES
+        state = ours.initial_state(algorithm)
+        weights = {"g": state.params_g, "d": state.params_d}
+        rates = gan_config.learning_rate_g, (gan_config.adam_b1, gan_config.adam_b2)
+    else:
+        vae_config = dataclasses.replace(vae.CONV, pixels=None, ema_decay=0.0)
+        algorithm, losses = vae.make(vae_config), textbook_vae.LOSSES
+        noise_size = vae_config.latent_size
+        noise = partial(textbook_vae.noise, latent_size=noise_size)
+        weights = ours.initial_state(algorithm).params
+        rates = vae_config.learning_rate, (0.9, 0.999)
+    images = ours.digits()
+    data = ours.image_data(images, BATCH_SIZE)
+    check = ours.expected(algorithm, data, noise, losses)
+    task = ours.Task(
+        examples=images.transpose(0, 3, 1, 2),  # [M, C, H, W], which is how PyTorch counts
+        batch_size=BATCH_SIZE,
+        noise_size=noise_size,
+        weights=weights,
+        threads=machine.threads(),
+    )
+
+    def torch(channels_last: bool, compiled: bool) -> Row:
+        row = getattr(machine.import_peer("conv_torch"), f"{PRESET.value}_row")
+        return row(task, *rates, channels_last, compiled)
+
+    made = (
+        lambda: torch(False, False),
+        lambda: torch(True, False),
+        lambda: torch(True, True),
+        lambda: ours.scan_row(algorithm, data, losses, STEPS_PER_DISPATCH),
+        lambda: ours.step_row(algorithm, data, losses),
+    )
+    return check, dict(zip(ROWS, made, strict=True))
+
+
+if __name__ == "__main__":
+    flags.adopt_module_key_flags(side_by_side)  # for --help
+    side_by_side.main("Convolutional model", prepare, ROWS)
