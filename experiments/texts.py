@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from aigc_jax.cache_folder import cache_folder
 from aigc_jax.data import documents
 from aigc_jax.data.bpe import BpeTokenizer
 from aigc_jax.data.text import Part, Text, chunks, count_bytes, load_text
-from aigc_jax.data.token_file import cache_folder, tokens_on_disk
+from aigc_jax.data.token_file import tokens_on_disk
 from aigc_jax.data.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer
 from aigc_jax.errors import InputError
 from aigc_jax.metrics.ngrams import bigram_nll, unigram_nll
@@ -93,7 +94,7 @@ def tokens(options: Any, facts: dict[str, Any], text: Text) -> tuple[np.ndarray,
             print(f"tokens of the {name} part of {part.path} go to {folder}", file=sys.stderr)
             return coder.encode_chunks(chunks(part))
 
-        folder, decided = cache_folder(), [text.fingerprint(), name, facts]
+        folder, decided = cache_folder("tokens"), [text.fingerprint(), name, facts]
         identity = json.dumps(decided, sort_keys=True)
         return tokens_on_disk(identity, coder.vocabulary_size, announced, folder)
 

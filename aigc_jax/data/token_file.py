@@ -5,7 +5,7 @@ followed by the 32 bytes of their SHA-256. It is written under another name and 
 is there as a whole or not at all; and it is read through and checked before each use, so that one
 that was damaged since is made again.
 
-It lies in $XDG_CACHE_HOME/aigc_jax, or ~/.cache/aigc_jax, since all runs on a text share it. It may
+It lies in `cache_folder`, since all runs on a text share it. It may
 be deleted whenever no run is training on it.
 """
 
@@ -18,16 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
+from aigc_jax.cache_folder import cache_folder
 from aigc_jax.errors import InputError
 
 _DIGEST_BYTES = 32
 _BLOCK = 2**20  # bytes that are hashed at once
-
-
-def cache_folder() -> Path:
-    """Where token files are kept."""
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "aigc_jax" / "tokens"
 
 
 def tokens_on_disk(
@@ -44,7 +39,7 @@ def tokens_on_disk(
       identity: what decides the tokens: equal for the same text under the same tokeniser only.
       vocabulary_size: V; tokens lie in [0, V).
       encode: gives the tokens, `[T]` some at a time; called only when they must be made.
-      folder: where the file is; default: `cache_folder()`.
+      folder: where the file is; default: `cache_folder("tokens")`.
 
     Returns:
       Unsigned `[M]`, mapped into memory and read-only: what is looked at is read, nothing else.
@@ -52,7 +47,7 @@ def tokens_on_disk(
     Raises:
       InputError: the folder cannot be written to, or is full.
     """
-    folder = cache_folder() if folder is None else folder
+    folder = cache_folder("tokens") if folder is None else folder
     path = folder / f"{hashlib.sha256(identity.encode()).hexdigest()}.tokens"
     dtype = np.dtype("<u2" if vocabulary_size <= 2**16 else "<u4")
     try:

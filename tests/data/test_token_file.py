@@ -11,10 +11,11 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from aigc_jax.cache_folder import cache_folder
 from aigc_jax.data import text, token_file
 from aigc_jax.data.bpe import BpeTokenizer
 from aigc_jax.data.text import chunks, load_text
-from aigc_jax.data.token_file import cache_folder, tokens_on_disk
+from aigc_jax.data.token_file import tokens_on_disk
 from aigc_jax.data.tokenizers import ByteTokenizer, CharTokenizer
 from aigc_jax.errors import InputError
 
@@ -194,11 +195,11 @@ def test_a_folder_that_cannot_be_is_named(tmp_path):
 def test_the_cache_is_where_the_environment_says(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     tokens_on_disk("a", 1000, Encode())
-    assert cache_folder() == tmp_path / "aigc_jax" / "tokens"
-    assert len(files(cache_folder())) == 1
+    assert cache_folder("tokens") == tmp_path / "aigc_jax" / "tokens"
+    assert len(files(cache_folder("tokens"))) == 1
     monkeypatch.setenv("XDG_CACHE_HOME", "")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert cache_folder() == tmp_path / "home" / ".cache" / "aigc_jax" / "tokens"
+    assert cache_folder("tokens") == tmp_path / "home" / ".cache" / "aigc_jax" / "tokens"
 
 
 def test_a_text_is_never_in_memory_as_a_whole(tmp_path, monkeypatch):
