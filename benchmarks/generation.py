@@ -65,7 +65,7 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     prompts = np.repeat(prompt[None], TEXTS.value, axis=0)
     made = (
         lambda: machine.import_peer("generation_torch").row(config, params, prompts, WRITTEN),
-        lambda: counted(lambda: np.asarray(draw(params, jax.random.key(0)))),
+        lambda: counted(lambda: np.asarray(draw(params, jax.random.key(0))) + 1.0),
     )
     return Check(nothing, nothing, expected), dict(zip(ROWS, made, strict=True))
 

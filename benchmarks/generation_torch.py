@@ -22,6 +22,9 @@ def row(config: Architecture, params: Any, prompts: np.ndarray, written: int) ->
       params: of it.
       prompts: int `[n, P]`.
       written: tokens to add to each.
+
+    Returns:
+      A row that computes the tokens, each one higher: see `counted`.
     """
     torch.set_num_threads(machine.threads())
     with tempfile.TemporaryDirectory() as place:
@@ -34,6 +37,7 @@ def row(config: Architecture, params: Any, prompts: np.ndarray, written: int) ->
 
     def write() -> np.ndarray:
         with torch.inference_mode():
-            return model.generate(inputs, attention_mask=torch.ones_like(inputs), **options).numpy()
+            tokens = model.generate(inputs, attention_mask=torch.ones_like(inputs), **options)
+        return tokens.numpy() + 1.0
 
     return counted(write)

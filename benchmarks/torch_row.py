@@ -13,10 +13,13 @@ from benchmarks.ours import Layers, Task
 from benchmarks.turns import Row
 
 
-def network(layers: Layers, last: nn.Module) -> nn.Sequential:
-    """A two-layer perceptron, ReLU and then `last`, that starts from our weights."""
+def network(
+    layers: Layers, last: nn.Module, hidden: Callable[[], nn.Module] = nn.ReLU
+) -> nn.Sequential:
+    """A perceptron, `hidden` after each layer but the last, that starts from our weights."""
     modules: list[nn.Module] = []
-    for (kernel, bias), activation in zip(layers, (nn.ReLU(), last), strict=True):
+    activations = [*(hidden() for _ in layers[1:]), last]
+    for (kernel, bias), activation in zip(layers, activations, strict=True):
         linear = nn.Linear(*kernel.shape)
         with torch.no_grad():
             linear.weight.copy_(torch.from_numpy(kernel.T))

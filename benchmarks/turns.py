@@ -44,16 +44,20 @@ class Check(NamedTuple):
     losses: np.ndarray  # [K, L]
 
 
-def counted(write: Callable[[], np.ndarray]) -> Row:
-    """A program that writes tokens: a step is one call, and its "losses" are the tokens, from 1."""
+def counted(compute: Callable[[], np.ndarray]) -> Row:
+    """A program that does not train: a step is one call, and its "losses" are what it computes.
+
+    Args:
+      compute: gives numbers above 0.
+    """
     calls = [0]
 
     def run(steps: int) -> None:
         for _ in range(steps):
-            write()
+            compute()
             calls[0] += 1
 
-    return Row(run, lambda: list(calls), lambda *_: write() + 1.0)
+    return Row(run, lambda: list(calls), lambda *_: compute())
 
 
 def choose(only: Sequence[str] | None, names: Sequence[str]) -> list[str]:
@@ -114,6 +118,8 @@ def steps_per_turn(name: str, row: Row, seconds: float) -> int:
     row.run(row.unit)
     steps = row.unit
     taken = turn(name, row, steps)
+    if taken >= seconds:
+        return row.unit
     while taken < seconds / 4:
         steps *= 2
         taken = turn(name, row, steps)
