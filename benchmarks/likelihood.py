@@ -18,6 +18,7 @@ timed.
 from collections.abc import Callable, Mapping
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
@@ -35,7 +36,7 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     params = vae.make(vae.IWAE).init(jax.random.key(0)).params
     # Random weights of full size would say so much of z that 5,000 draws do not settle the mean.
     params = {**params, "decoder": jax.tree.map(lambda p: 0.5 * p, params["decoder"])}
-    images = (ours.digits()[:IMAGES] > 0.5).astype(np.float32)
+    images = jnp.asarray(ours.digits()[:IMAGES] > 0.5, jnp.float32)
 
     def mean_nll(seed: int) -> np.ndarray:
         key = jax.random.key(seed)
@@ -45,7 +46,7 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     check = Check(nothing, nothing, mean_nll(0)[None, None])
     weights = {name: ours.layers(params[name]) for name in ("encoder", "decoder")}
     made = (
-        lambda: machine.import_peer("likelihood_torch").row(weights, images, SAMPLES),
+        lambda: machine.import_peer("likelihood_torch").row(weights, np.array(images), SAMPLES),
         lambda: counted(lambda: mean_nll(next(calls))),
     )
     return check, dict(zip(ROWS, made, strict=True))

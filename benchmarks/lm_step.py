@@ -16,12 +16,15 @@ All are checked to compute the same losses before they are timed.
 """
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from absl import flags
 from numpy.lib.stride_tricks import sliding_window_view
 
 from aigc_jax import transformer
+from aigc_jax.algorithm import Algorithm, State
 from aigc_jax.data.text import load_text
 from aigc_jax.data.tokenizers import CharTokenizer
 from benchmarks import machine, ours, side_by_side
@@ -43,15 +46,23 @@ def config_of(preset: str, vocabulary_size: int) -> tuple[transformer.Config, in
     return make(vocabulary_size, **RECIPE, dropout=0.0), batch_size, steps
 
 
-def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
-    """What every row must compute, and a factory of each, which imports the row's framework."""
+class Setting(NamedTuple):
+    """What the rows train."""
+
+    config: transformer.Config
+    algorithm: Algorithm
+    data: ours.Data  # for ours
+    task: ours.Task  # for the peers
+    steps: int  # in a program of ours
+
+
+def setting_of(preset: str) -> Setting:
+    """The model of a preset, on characters of Python's documentation."""
     text = str(load_text("python_docs").train)
     coder = CharTokenizer.of(text)
     tokens = coder.encode(text)
-    config, batch_size, steps = config_of(PRESET.value, coder.vocabulary_size)
+    config, batch_size, steps = config_of(preset, coder.vocabulary_size)
     algorithm, reading = transformer.make(config), windows_of(tokens, config.context)
-    data = ours.Data(jnp.asarray(tokens), reading.gather, reading.examples, batch_size)
-    check = ours.expected(algorithm, data, lambda state: jnp.zeros((batch_size, 0)), LOSSES)
     task = ours.Task(
         examples=sliding_window_view(tokens, config.context + 1, writeable=True),
         batch_size=batch_size,
@@ -59,6 +70,19 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
         weights=ours.initial_state(algorithm).params,
         threads=machine.threads(),
     )
+    data = ours.Data(jnp.asarray(tokens), reading.gather, reading.examples, batch_size)
+    return Setting(config, algorithm, data, task, steps)
+
+
+def no_noise(task: ours.Task) -> Callable[[State], jax.Array]:
+    """A step draws nothing."""
+    return lambda state: jnp.zeros((task.batch_size, 0))
+
+
+def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
+    """What every row must compute, and a factory of each, which imports the row's framework."""
+    config, algorithm, data, task, steps = setting_of(PRESET.value)
+    check = ours.expected(algorithm, data, no_noise(task), LOSSES)
 
     def torch(compiled: bool) -> Row:
         return machine.import_peer("lm_torch").row(task, config, compiled)

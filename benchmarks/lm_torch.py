@@ -3,17 +3,21 @@
 Dimensions: B batch, T positions, D width, V vocabulary.
 """
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, gelu, scaled_dot_product_attention
 
-from aigc_jax.transformer import Architecture
-from benchmarks.ours import Task
 from benchmarks.torch_row import training_row
 from benchmarks.turns import Row
+
+if TYPE_CHECKING:  # benchmarks.memory runs this without JAX
+    from aigc_jax.transformer import Architecture
+    from benchmarks.ours import Task
 
 
 class Block(nn.Module):

@@ -18,11 +18,12 @@ from absl import app, flags
 
 from aigc_jax.errors import InputError
 from benchmarks import machine
+from benchmarks.ratios import OURS as OURS
+from benchmarks.ratios import add_ratios, table
 from benchmarks.turns import Check, Mismatch, Row, check, choose, measure
 from experiments import launch
 from experiments.output import check_out, write_out
 
-OURS = "ours (scan)"
 QUIET = 0.1  # cores that other programs may keep busy before the table carries a warning
 
 _ROUNDS = flags.DEFINE_integer(
@@ -38,54 +39,7 @@ _SECONDS = flags.DEFINE_float(
     lower_bound=0.01,
 )
 _ONLY = flags.DEFINE_list("only", None, "Rows to run, separated by commas. Default: all of them.")
-_OUT = flags.DEFINE_string("out", None, "A .json file for all that is printed, and every turn.")
-
-
-def add_ratios(
-    figures: dict[str, dict[str, Any]], article: str | None
-) -> tuple[dict[str, str], list[str]]:
-    """Adds to each row its median over that of `OURS`.
-
-    Args:
-      figures: as `measure` gives them; changed.
-      article: the row of the source article's own program, where there is one.
-
-    Returns:
-      Which row is the `article`'s and which is the `best` of all others, where there are such; and
-      the lines that sum the comparison up.
-    """
-    if OURS not in figures:
-        return {}, []
-    ours = figures[OURS]["median_ms"]
-    for row in figures.values():
-        row["ratio_to_ours"] = row["median_ms"] / ours
-
-    def line(name: str, role: str) -> str:
-        times = figures[name]["ratio_to_ours"]
-        against = f"median {ours:.3g} against {figures[name]['median_ms']:.3g} ms per step"
-        return f"{OURS} is {times:.3g} times as fast as {role}: {against}"
-
-    peers: dict[str, str] = {}
-    if article in figures:
-        peers["article"] = str(article)
-    if others := [name for name in figures if not name.startswith("ours")]:
-        peers["best"] = min(others, key=lambda name: figures[name]["median_ms"])
-    roles = {"article": "the article's loop", "best": "the best of the others"}
-    return peers, [line(name, f"{roles[role]} ({name})") for role, name in peers.items()]
-
-
-def table(figures: Mapping[str, Mapping[str, Any]]) -> str:
-    """The figures as a Markdown table."""
-    width = max(map(len, figures))
-    lines = [
-        f"| {'ms per step':{width}} |  median |     min |     max | / ours | steps per turn |",
-        f"|{'-' * (width + 2)}|--------:|--------:|--------:|-------:|---------------:|",
-    ]
-    for name, row in figures.items():
-        cells = " | ".join(f"{row[column]:7.3f}" for column in ("median_ms", "min_ms", "max_ms"))
-        ratio = f"{row['ratio_to_ours']:6.2f}" if "ratio_to_ours" in row else "     -"
-        lines.append(f"| {name:{width}} | {cells} | {ratio} | {row['steps_per_turn']:14d} |")
-    return "\n".join(lines)
+OUT = flags.DEFINE_string("out", None, "A .json file for all that is printed, and every turn.")
 
 
 def compare(
@@ -145,6 +99,21 @@ def compare(
     }
 
 
+def guarded(work: Callable[[], Any]) -> Any:
+    """What `work` returns; a row that does other work than ours ends the program in one line.
+
+    Raises:
+      InputError: a framework is missing.
+    """
+    try:
+        return work()
+    except ImportError as error:
+        raise InputError(f"{error}; pip install 'aigc_jax[bench]'") from error
+    except Mismatch as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
 def main(
     title: str,
     prepare: Callable[[], tuple[Check, Mapping[str, Callable[[], Row]]]],
@@ -158,15 +127,9 @@ def main(
     """
 
     def command() -> None:
-        out = check_out(_OUT.value) if _OUT.value else None
+        out = check_out(OUT.value) if OUT.value else None
         machine.hold_to_cpu()
-        try:
-            result = compare(title, prepare, names, article)
-        except ImportError as error:
-            raise InputError(f"{error}; pip install 'aigc_jax[bench]'") from error
-        except Mismatch as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(1)
+        result = guarded(lambda: compare(title, prepare, names, article))
         if out:
             write_out(out, json.dumps(result, indent=1) + "\n")
 

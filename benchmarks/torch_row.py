@@ -3,14 +3,19 @@
 Dimensions: B batch, Z noise, K steps.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.ours import Layers, Task
 from benchmarks.turns import Row
+
+if TYPE_CHECKING:  # benchmarks.memory runs this without JAX
+    from benchmarks.ours import Layers, Task
 
 
 def network(

@@ -1,0 +1,92 @@
+"""The peak memory of training a language model, beside PyTorch's.
+
+    python -m benchmarks.memory
+
+The char model of benchmarks.lm_step (6 layers of 384, 8 windows of 256), 30 steps on the CPU with
+all its cores. Each row is a process of its own, which imports no framework but its own; its figure
+is the most that the process ever held, imports and compilation included.
+
+  pytorch eager  attention by scaled_dot_product_attention, a fused AdamW
+  ours (scan)    10 steps in one program
+
+Both are checked to compute the same losses.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import app, flags
+from flax import traverse_util
+
+from benchmarks import lm_step, machine, memory_row, side_by_side
+from benchmarks.turns import TOLERANCE, Mismatch
+from experiments import launch
+from experiments.output import check_out, write_out
+
+ROWS = {"pytorch eager": "torch", side_by_side.OURS: "ours"}
+
+
+def prepare(folder: Path) -> None:
+    """Writes what the rows start from: the tokens, the model's sizes and its first weights."""
+    config, _, data, task, _ = lm_step.setting_of("char")
+    np.save(folder / "tokens.npy", np.asarray(data.arrays))
+    weights = traverse_util.flatten_dict(task.weights, sep="/")
+    arrays: dict[str, Any] = {name: np.array(x) for name, x in weights.items()}
+    np.savez(folder / "weights.npz", **arrays)
+    sizes = {name: getattr(config, name) for name in memory_row.SIZES}
+    facts = {"batch_size": task.batch_size, "threads": task.threads}
+    (folder / "setting.json").write_text(json.dumps({"sizes": sizes, **facts}))
+
+
+def peak_of(row: str, folder: Path) -> dict[str, Any]:
+    """What a row's process says of itself.
+
+    Raises:
+      Mismatch: it ended with an error.
+    """
+    command = [sys.executable, "-m", "benchmarks.memory_row", row, str(folder)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise Mismatch(f"{row}: its process ended with code {done.returncode}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def compare() -> dict[str, Any]:
+    """All rows, in a form like that of `side_by_side.compare`.
+
+    Raises:
+      Mismatch: they do not compute the same losses.
+    """
+    with tempfile.TemporaryDirectory() as place:
+        prepare(Path(place))
+        rows = {name: peak_of(row, Path(place)) for name, row in ROWS.items()}
+    theirs, mine = (np.array(row["losses"]) for row in rows.values())
+    if not (difference := np.max(np.abs(theirs / mine - 1))) <= TOLERANCE:
+        raise Mismatch(f"losses differ by {difference:.1e}, above {TOLERANCE:.0e} relative")
+    for row in rows.values():
+        row["ratio_to_ours"] = row["peak_mb"] / rows[side_by_side.OURS]["peak_mb"]
+    title = f"Peak memory of {memory_row.STEPS} steps of char"
+    return {"title": title, **machine.facts(), "rows": rows, "peers": {"best": next(iter(ROWS))}}
+
+
+def main() -> None:
+    """What the flags say."""
+    out = check_out(side_by_side.OUT.value) if side_by_side.OUT.value else None
+    machine.hold_to_cpu()
+    result = side_by_side.guarded(compare)
+    print(f"{result['title']}\n{result['cpu']}, {result['cores']} cores, {result['date']}\n")
+    print("| MB, the whole process | peak | / ours |\n|---|---:|---:|")
+    for name, row in result["rows"].items():
+        print(f"| {name} | {row['peak_mb']:.0f} | {row['ratio_to_ours']:.2f} |")
+    if out:
+        write_out(out, json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    flags.adopt_module_key_flags(side_by_side)  # for --help
+    app.run(lambda _: launch.report_errors(main), flags_parser=launch.parse)

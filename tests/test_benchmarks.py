@@ -1,0 +1,113 @@
+"""What makes the benchmarks' figures worth something: their checks, turns and ratios."""
+
+import jax
+import numpy as np
+import pytest
+
+from aigc_jax import gan
+from aigc_jax.errors import InputError
+from benchmarks import ours, ratios, turns
+from benchmarks.turns import Check, Mismatch, Row
+
+CHECK = Check(np.zeros((1, 2), np.int32), np.zeros((1, 2, 0)), np.array([[2.0, 4.0]]))
+
+
+def row(losses=((2.0, 4.0),), advances=1, log=None, name=""):
+    """A program that says it has done `advances` steps for each one asked for."""
+    done = [0]
+
+    def work(steps):
+        done[0] += advances * steps
+        if log is not None:
+            log.append(name)
+
+    return Row(work, lambda: list(done), lambda *_: np.array(losses))
+
+
+def test_a_row_of_the_same_losses_passes():
+    assert turns.check("a", row(((2.0, 4.0 * (1 + 5e-5)),)), CHECK) == pytest.approx(5e-5)
+
+
+@pytest.mark.parametrize("losses", [((2.0, 4.001),), ((2.0, np.nan),), ((np.inf, 4.0),)])
+def test_a_row_of_other_losses_is_refused(losses):
+    with pytest.raises(Mismatch, match="losses differ"):
+        turns.check("a", row(losses), CHECK)
+
+
+@pytest.mark.parametrize("advances", [0, 2])
+def test_a_row_that_does_not_do_its_steps_is_refused(advances, monkeypatch):
+    monkeypatch.setattr(turns, "REST", 0.0)
+    with pytest.raises(Mismatch, match=rf"advanced by \[{3 * advances}\] in 3 steps"):
+        turns.turn("a", row(advances=advances), 3)
+
+
+def test_rows_take_turns_and_every_other_round_is_reversed(monkeypatch):
+    monkeypatch.setattr(turns, "REST", 0.0)
+    monkeypatch.setattr(turns, "steps_per_turn", lambda *_: 1)
+    log = []
+    rows = {name: row(log=log, name=name) for name in "abc"}
+    figures, _ = turns.measure(rows, 3, 0.01)
+    assert "".join(log) == "abccbaabc"
+    assert all(len(figures[name]["turns_ms"]) == 3 for name in "abc")
+
+
+def test_unknown_rows_are_named():
+    with pytest.raises(InputError, match="unknown x; it takes a, b"):
+        turns.choose(["x"], ["a", "b"])
+    assert turns.choose(["b", "a"], ["a", "b"]) == ["a", "b"]
+    assert turns.choose(None, ["a", "b"]) == ["a", "b"]
+
+
+def test_ratios_are_of_medians_and_the_best_peer_is_the_fastest():
+    medians = {"article": 90.0, "slow": 8.0, "fast": 6.0, ratios.OURS: 3.0, "ours (jit)": 4.0}
+    figures = {name: {"median_ms": ms} for name, ms in medians.items()}
+    peers, lines = ratios.add_ratios(figures, "article")
+    assert peers == {"article": "article", "best": "fast"}
+    assert [figures[name]["ratio_to_ours"] for name in medians] == pytest.approx(
+        [30, 8 / 3, 2, 1, 4 / 3]
+    )
+    assert "2 times as fast" in lines[1]
+
+
+def test_the_table_sets_ratios_beside_their_goals():
+    result = {
+        "rows": {"keras": {"ratio_to_ours": 42.5}, "torch": {"ratio_to_ours": 1.5}},
+        "peers": {"best": "torch", "article": "keras"},
+    }
+    assert ratios.lines_of("textbook_gan", result) == [
+        "| textbook_gan | torch | 1.50 | ≥ 1.8 |",
+        "| textbook_gan | keras | 42.50 | ≥ 30 |",
+    ]
+    assert ratios.lines_of("memory", None) == ["| memory | failed | | ≥ 0.833 |"]
+
+
+BATCH_SIZE, LOSSES = 64, ("loss_d", "loss_g")
+
+
+def latents(state):
+    key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), 0)
+    return gan.draw(key, BATCH_SIZE, gan.TEXTBOOK.latent_size).z
+
+
+@pytest.mark.parametrize("make", [ours.scan_row, ours.step_row])
+def test_our_rows_compute_what_the_free_functions_do(make, monkeypatch):
+    monkeypatch.setattr(turns, "REST", 0.0)
+    algorithm = gan.make(gan.TEXTBOOK)
+    images = np.random.default_rng(0).random((300, 28, 28, 1), np.float32)
+    data = ours.image_data(images, BATCH_SIZE)
+    expected = ours.expected(algorithm, data, latents, LOSSES)
+    made = make(algorithm, data, LOSSES)
+    assert turns.check("ours", made, expected) < 1e-5
+    assert turns.turn("ours", made, 2 * made.unit) > 0
+    # The noise that peers are given is what our step has drawn.
+    state = ours.initial_state(algorithm)
+    fakes, _ = gan.networks_of(gan.TEXTBOOK).generate(
+        gan.Variables(state.params_g, state.stats_g), expected.noise[0], None, True, None
+    )
+    real = images[expected.indices[0]]
+    d = gan.Variables(state.params_d, state.stats_d)
+    logits = [
+        gan.networks_of(gan.TEXTBOOK).discriminate(d, x, None, True, None)[0] for x in (real, fakes)
+    ]
+    loss = np.mean(jax.nn.softplus(-logits[0]) + jax.nn.softplus(logits[1]))
+    assert loss == pytest.approx(expected.losses[0, 0], rel=1e-5)
