@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Of two workers, one might read a program that the other has not written to its end.
+jax.config.update("jax_enable_compilation_cache", False)
 
 ROOT = Path(__file__).parent.parent
 

@@ -333,7 +333,8 @@ def test_the_command_lines(launch, place):
         (["a", "b", "c"], "unexpected argument 'c'"),
     ],
 )
-def test_names_of_files_are_two(given, message, capsys):
+def test_names_of_files_are_two(given, message, capsys, monkeypatch):
+    monkeypatch.setattr(program.compiled, "keep_programs", lambda: None)  # not of this process
     with pytest.raises(SystemExit) as ended:
         program.parse(["compress", *given], names=("INPUT", "OUTPUT"))
     assert ended.value.code == 2
