@@ -18,13 +18,12 @@ All are checked to compute the same losses before they are timed.
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from absl import flags
 from numpy.lib.stride_tricks import sliding_window_view
 
 from aigc_jax import transformer
-from aigc_jax.algorithm import Algorithm, State
+from aigc_jax.algorithm import Algorithm
 from aigc_jax.data.text import load_text
 from aigc_jax.data.tokenizers import CharTokenizer
 from benchmarks import machine, ours, side_by_side
@@ -74,15 +73,10 @@ def setting_of(preset: str) -> Setting:
     return Setting(config, algorithm, data, task, steps)
 
 
-def no_noise(task: ours.Task) -> Callable[[State], jax.Array]:
-    """A step draws nothing."""
-    return lambda state: jnp.zeros((task.batch_size, 0))
-
-
 def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     """What every row must compute, and a factory of each, which imports the row's framework."""
     config, algorithm, data, task, steps = setting_of(PRESET.value)
-    check = ours.expected(algorithm, data, no_noise(task), LOSSES)
+    check = ours.expected(algorithm, data, lambda _: jnp.zeros((task.batch_size, 0)), LOSSES)
 
     def torch(compiled: bool) -> Row:
         return machine.import_peer("lm_torch").row(task, config, compiled)

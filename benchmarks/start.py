@@ -63,14 +63,15 @@ def first_loss(experiment: str, cache: Path) -> float:
 
 def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     """The loss that every start must come to, and a factory of each row."""
-    cache = Path(tempfile.mkdtemp(prefix="aigc_jax_start_"))
+    place = tempfile.TemporaryDirectory()  # deleted with the rows that use it
+    cache = Path(place.name)
 
     def cold() -> np.ndarray:
         shutil.rmtree(cache / "cold", ignore_errors=True)
         return np.array(first_loss(EXPERIMENT.value, cache / "cold"))
 
     def warm() -> np.ndarray:
-        return np.array(first_loss(EXPERIMENT.value, cache / "warm"))
+        return np.array(first_loss(EXPERIMENT.value, Path(place.name) / "warm"))
 
     nothing = np.zeros((1, 1))
     check = Check(nothing, nothing, warm()[None, None])

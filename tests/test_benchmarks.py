@@ -78,6 +78,10 @@ def test_the_table_sets_ratios_beside_their_goals():
         "| textbook_gan | torch | 1.50 | ≥ 1.8 |",
         "| textbook_gan | keras | 42.50 | ≥ 30 |",
     ]
+    convolutions = {**result, "peers": {"best": "torch"}}
+    for version, goal in (("0.10.2", "0.8"), ("0.12.0", "1.2")):
+        found = ratios.lines_of("dcgan", {**convolutions, "versions": {"jax": version}})
+        assert found == [f"| dcgan | torch | 1.50 | ≥ {goal} |"]
     assert ratios.lines_of("memory", None) == ["| memory | failed | | ≥ 0.833 |"]
 
 

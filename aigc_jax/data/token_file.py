@@ -5,8 +5,8 @@ followed by the 32 bytes of their SHA-256. It is written under another name and 
 is there as a whole or not at all; and it is read through and checked before each use, so that one
 that was damaged since is made again.
 
-It lies in `cache_folder`, since all runs on a text share it. It may
-be deleted whenever no run is training on it.
+It lies in `cache_folder`, since all runs on a text share it. It may be deleted whenever no run is
+training on it.
 """
 
 import contextlib
