@@ -39,10 +39,43 @@ def scaled_dot_product_attention(
     Ainslie et al. 2023, https://arxiv.org/abs/2305.13245; the cap: Gemma Team 2024,
     https://arxiv.org/abs/2408.00118.
     """
+    return _attend(query, key, value, "bskh", mask, softcap, drop)
+
+
+def attention_to_kept(
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    mask: jax.Array | None = None,
+    *,
+    softcap: float | None = None,
+) -> jax.Array:
+    """The same function of keys and values that are kept by head, as a cache for decoding does.
+
+    What one query needs of a head then lies in one piece. By slot, XLA:CPU moves the whole cache
+    into this order for each token: 64 rows of 264 slots, 4 heads of 32, took 6.3 ms for one layer
+    where these take 0.5.
+
+    Arguments and result are those of `scaled_dot_product_attention`, except that `key` and `value`
+    are `[B, K, S, H]`.
+    """
+    return _attend(query, key, value, "bksh", mask, softcap, None)
+
+
+def _attend(
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    order: str,
+    mask: jax.Array | None,
+    softcap: float | None,
+    drop: Callable[[jax.Array], jax.Array] | None,
+) -> jax.Array:
+    """The formula; `order` names the dimensions of keys and values: b, k, s and h."""
     batch, length, heads, size = query.shape
-    keys, groups = key.shape[1:3]
+    groups, keys = (key.shape[order.index(axis)] for axis in "ks")
     grouped = query.reshape(batch, length, groups, heads // groups, size)
-    scores = jnp.einsum("btkgh,bskh->bkgts", grouped, key, preferred_element_type=jnp.float32)
+    scores = jnp.einsum(f"btkgh,{order}->bkgts", grouped, key, preferred_element_type=jnp.float32)
     scores = scores.reshape(batch, heads, length, keys) / math.sqrt(size)
     if softcap is not None:
         scores = soft_cap(scores, softcap)
@@ -52,7 +85,7 @@ def scaled_dot_product_attention(
     if drop is not None:
         weights = drop(weights)
     weights = weights.astype(value.dtype).reshape(batch, groups, -1, length, keys)
-    mixed = jnp.einsum("bkgts,bskh->btkgh", weights, value)
+    mixed = jnp.einsum(f"bkgts,{order}->btkgh", weights, value)
     return mixed.reshape(query.shape).astype(query.dtype)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from aigc_jax.attention import (
     attention,
+    attention_to_kept,
     causal_mask,
     padding_mask,
     scaled_dot_product_attention,
@@ -48,6 +49,20 @@ def test_equals_the_formula(function, mask, inputs):
     expected = formula(*inputs, MASKS[mask])
     actual = function(*inputs, MASKS[mask])
     np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("softcap", [None, 0.5])
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_keys_kept_by_head_give_what_keys_by_slot_give(groups, softcap, rng):
+    query = rng.normal(size=(B, T, 4, H)).astype(np.float32)
+    key, value = rng.normal(size=(2, B, S, groups, H)).astype(np.float32)
+    kept = (np.swapaxes(a, 1, 2) for a in (key, value))
+    np.testing.assert_allclose(
+        attention_to_kept(query, *kept, MASKS["both"], softcap=softcap),
+        scaled_dot_product_attention(query, key, value, MASKS["both"], softcap=softcap),
+        rtol=1e-6,
+        atol=1e-7,
+    )
 
 
 @pytest.mark.parametrize("mask", MASKS)

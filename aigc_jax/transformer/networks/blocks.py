@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from aigc_jax.algorithm import Keys
-from aigc_jax.attention import attention, rotate
+from aigc_jax.attention import attention, attention_to_kept, rotate
 from aigc_jax.layers import Dense, RMSNorm, dropout
 from aigc_jax.transformer.architecture import Architecture, Positions
 
@@ -40,8 +40,8 @@ class Memory(NamedTuple):
 class Kept(NamedTuple):
     """Keys and values of one layer, or of all with a layer axis after B."""
 
-    key: jax.Array  # [B, S, K, H]
-    value: jax.Array  # [B, S, K, H]
+    key: jax.Array  # [B, K, S, H], by head: see `attention_to_kept`
+    value: jax.Array  # [B, K, S, H]
     memory_key: jax.Array | None = None  # of the source, likewise
     memory_value: jax.Array | None = None
 
@@ -52,9 +52,10 @@ def fold(keys: Keys | None, number: int | jax.Array) -> Keys | None:
 
 
 def _write(slots: jax.Array, new: jax.Array, positions: jax.Array) -> jax.Array:
-    """`new` [B, T, ...] at the slots `positions` [B, T] of each row of [B, S, ...]."""
+    """`new` [B, T, K, H] at the slots `positions` [B, T] of each row of [B, K, S, H]."""
     positions = jnp.broadcast_to(positions, new.shape[:2])
-    return jax.vmap(lambda row, at, x: row.at[at].set(x))(slots, positions, new)
+    new = new.astype(slots.dtype).swapaxes(1, 2)
+    return jax.vmap(lambda row, at, x: row.at[:, at].set(x))(slots, positions, new)
 
 
 class Attention(nn.Module):
@@ -87,8 +88,8 @@ class Attention(nn.Module):
             query, key, value = self._project(x, heads, "qkv")
             query, key = self._placed(query, key, sight)
             if kept is not None:
-                key = _write(kept.key, key.astype(kept.key.dtype), sight.positions)
-                value = _write(kept.value, value.astype(kept.value.dtype), sight.positions)
+                key = _write(kept.key, key, sight.positions)
+                value = _write(kept.value, value, sight.positions)
                 kept = kept._replace(key=key, value=value)
             mask = sight.mask
         else:
@@ -101,18 +102,33 @@ class Attention(nn.Module):
             else:
                 key, value = self._project(memory.states, (c.groups, c.groups), "memory")
                 if kept is not None:
+                    key, value = key.swapaxes(1, 2), value.swapaxes(1, 2)
                     kept = kept._replace(memory_key=key, memory_value=value)
             mask = memory.mask
-        drop = None
+        if kept is None:
+            mixed = self._mixed(query, key, value, mask, keys)
+        else:
+            mixed = attention_to_kept(query, key, value, mask, softcap=c.score_cap)
+        y = Dense(c.width, c.bias, self.out_init, name="out")(mixed.reshape(*x.shape[:2], -1))
+        return dropout(y, fold(keys, 1), c.dropout), kept
+
+    def _mixed(
+        self,
+        query: jax.Array,
+        key: jax.Array,
+        value: jax.Array,
+        mask: jax.Array | None,
+        keys: Keys | None,
+    ) -> jax.Array:
+        """Attention of a whole pass, in training with dropout."""
+        c, drop = self.config, None
         if keys is not None and c.dropout:
             own = fold(keys, 0)
 
             def drop(weights):
                 return dropout(weights, own, c.dropout)
 
-        mixed = attention(query, key, value, mask, softcap=c.score_cap, drop=drop)
-        y = Dense(c.width, c.bias, self.out_init, name="out")(mixed.reshape(*x.shape[:2], -1))
-        return dropout(y, fold(keys, 1), c.dropout), kept
+        return attention(query, key, value, mask, softcap=c.score_cap, drop=drop)
 
     def _placed(
         self, query: jax.Array, key: jax.Array, sight: Sight
@@ -202,7 +218,8 @@ class Block(nn.Module):
 class Stack(nn.Module):
     """Blocks one after another, and a last normalisation where they do not end with one.
 
-    `kept` has a leaf `[B, S, ...]` for each layer, or with `scan` one of `[B, L, S, ...]`.
+    `kept` has leaves `[B, K, S, H]` for each layer, or with `scan` those of all as
+    `[B, L, K, S, H]`.
     """
 
     config: Architecture

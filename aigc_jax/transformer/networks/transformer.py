@@ -101,7 +101,7 @@ class Transformer(nn.Module):
     ) -> tuple[jax.Array, Cache]:
         """States of further tokens `[B, T, D]`, seeing those kept, which they join."""
         c, kept = self.config, cache.layers
-        slots = (kept if c.scan else kept[0]).key.shape[2 if c.scan else 1]
+        slots = (kept if c.scan else kept[0]).key.shape[-2]
         seen = visibility(positions, jnp.arange(slots)[None], window=c.window, prefix=prefix)
         memory = None if cache.source is None else Memory(states, cache.source)
         x = self._embed(tokens, positions, "positions", None)
@@ -202,7 +202,7 @@ def _empty(config: Architecture, rows: int, length: int, source: int) -> Cache:
 
     def slots(count: int) -> Any:
         layers = (config.layers,) if config.scan else ()
-        shape = (rows, *layers, count, config.groups, config.head_size)
+        shape = (rows, *layers, config.groups, count, config.head_size)
         return jnp.zeros(shape, config.dtype)
 
     def layer() -> Kept:
