@@ -8,7 +8,7 @@ prompt of 8 tokens; float32, on the CPU with all its cores. The unit is the whol
 256 tokens of each text.
 
   transformers  GPT2LMHeadModel.generate with its cache, of the same weights through our export
-  ours (scan)   aigc_jax.transformer.sample, one program
+  ours (scan)   aigc_jax.transformer.sample, one program, 8 texts at a time
 
 Both are checked to write the same tokens before they are timed.
 """
@@ -60,6 +60,7 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
             PROMPT + WRITTEN,
             networks=networks,
             sampling=GREEDY,
+            rows_at_once=8,
         )
     )
     prompts = np.repeat(prompt[None], TEXTS.value, axis=0)

@@ -1,6 +1,7 @@
-"""Texts from a language model, all at once; `streaming` gives one as it is written."""
+"""Texts from a language model, many at a time; `streaming` gives one as it is written."""
 
-from functools import partial
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -13,6 +14,8 @@ from aigc_jax.errors import InputError
 from aigc_jax.transformer.sampling import ANCESTRAL, Sampling
 from experiments import texts
 from experiments.lm_options import LmOptions
+
+ROWS_AT_ONCE = 8  # on a CPU; see `transformer.sample`
 
 
 def begun(options: LmOptions, facts: dict[str, Any], prompt: str) -> np.ndarray:
@@ -41,6 +44,14 @@ def stop_of(options: LmOptions, facts: dict[str, Any]) -> tuple[int, ...]:
     return (int(texts.tokenizer(facts).encode(END)[0]),) if options.documents else ()
 
 
+@lru_cache(maxsize=4)
+def _drawing(sample: Callable, sampling: Sampling, stop: tuple[int, ...]) -> Callable:
+    """`sample` compiled, the same one each time, so that evaluations in training compile once."""
+    at_once = ROWS_AT_ONCE if jax.default_backend() == "cpu" else None
+    how = partial(sample, sampling=sampling, stop=stop, rows_at_once=at_once)
+    return jax.jit(how, static_argnums=(2, 4))
+
+
 def write(
     options: LmOptions,
     facts: dict[str, Any],
@@ -52,7 +63,7 @@ def write(
     seed: int,
     sampling: Sampling = ANCESTRAL,
 ) -> list[str]:
-    """`num` continuations of a prompt, all at once; the first is that of `streaming.stream`.
+    """`num` continuations of a prompt; the first is that of `streaming.stream`.
 
     Args:
       options, facts, algorithm, state: of a run.
@@ -66,8 +77,7 @@ def write(
       InputError: see `begun`.
     """
     tokens, coder = begun(options, facts, prompt), texts.tokenizer(facts)
-    how = {"sampling": sampling, "stop": stop_of(options, facts)}
-    draw = jax.jit(partial(algorithm.sample, **how), static_argnums=(2, 4))
+    draw = _drawing(algorithm.sample, sampling, stop_of(options, facts))
     key, total = jax.random.key(seed), len(tokens) + length
     rows = np.asarray(draw(state, key, num, jnp.asarray(tokens), total))
     return ["".join(until_end([prompt, coder.decode(row[len(tokens) :])])) for row in rows]

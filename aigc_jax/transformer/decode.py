@@ -4,15 +4,21 @@ Dimensions: n rows, P prompt, L length in tokens, T the network's context, V voc
 """
 
 from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
 
 from aigc_jax import parallel
 from aigc_jax.algorithm import Key, Keys, Params
-from aigc_jax.transformer.generation import Extend, generate
+from aigc_jax.transformer.generation import Extend, advance, begin
 from aigc_jax.transformer.sampling import ANCESTRAL, Sampling
 from aigc_jax.transformer.step import Networks, State
+
+# A text is written in so many loops, each compiled for a cache of its own size.
+STAGES = 2
+SHORTEST_STAGE = 64  # tokens
 
 
 def extender(params: Params, networks: Networks, prefix: jax.Array | None = None) -> Extend:
@@ -41,6 +47,7 @@ def sample(
     networks: Networks,
     sampling: Sampling = ANCESTRAL,
     stop: int | tuple[int, ...] = (),
+    rows_at_once: int | None = None,
 ) -> jax.Array:
     """`n` continuations of a prompt.
 
@@ -57,12 +64,17 @@ def sample(
       sampling: how the next token is chosen.
       stop: tokens that end a row: what follows the first of them is not to be read. The work ends
         when all rows of a window have ended.
+      rows_at_once: how many rows are written before the next ones begin; None: all at once. It
+        bounds the memory of the cache, and on a CPU 8 are faster where 8 rows of keys and values
+        fit its caches: 64 texts of 256 tokens by `nano` on 2 cores took 0.58 s where all at once
+        took 1.02.
 
     Returns:
       int32 `[n, L]`, prompt included.
 
     Raises:
-      ValueError: the prompt is empty, or longer than `length` or the context.
+      ValueError: the prompt is empty, or longer than `length` or the context; `rows_at_once` is
+        below 1.
     """
     given, context = prompt.shape[0], networks.context
     if not 1 <= given <= min(length, context):
@@ -70,17 +82,47 @@ def sample(
             f"a prompt of {given} tokens does not fit a length of {length} and a context of "
             f"{context}"
         )
-    extend, keys = extender(state.judged, networks), parallel.example_keys(key, n)
+    if rows_at_once is not None and rows_at_once < 1:
+        raise ValueError(f"rows_at_once must be at least 1, got {rows_at_once}")
+    write = partial(_write, state.judged, networks, sampling=sampling, stop=stop)
 
-    def write(prompts: jax.Array, length: int, keys: Keys) -> jax.Array:
-        cache = networks.start(state.judged, n, length)
-        lengths = jnp.full((n,), prompts.shape[1], jnp.int32)
-        return generate(
-            extend, cache, prompts, lengths, length, keys, sampling=sampling, stop=stop
-        )[0]
+    def rows(keys: Keys) -> jax.Array:
+        first = write(jnp.broadcast_to(prompt, (len(keys), given)), min(length, context), keys)
+        return first if length <= context else _in_windows(write, first, length, keys)
 
-    first = write(jnp.broadcast_to(prompt, (n, given)), min(length, context), keys)
-    return first if length <= context else _in_windows(write, first, length, keys)
+    if rows_at_once is None or rows_at_once >= n:
+        return rows(parallel.example_keys(key, n))
+    groups = -(-n // rows_at_once)
+    keys = parallel.example_keys(key, groups * rows_at_once).reshape(groups, rows_at_once)
+    return jax.lax.map(rows, keys).reshape(-1, length)[:n]
+
+
+def _write(
+    params: Params,
+    networks: Networks,
+    prompts: jax.Array,
+    length: int,
+    keys: Keys,
+    *,
+    sampling: Sampling,
+    stop: int | tuple[int, ...],
+) -> jax.Array:
+    """Rows from prompts `[B, P]` of one length, int `[B, L]`, L within the context."""
+    rows, given = prompts.shape
+    rooms = _rooms(given, length)
+    extend, cache = extender(params, networks), networks.start(params, rows, rooms[0])
+    decoding = begin(extend, cache, prompts, jnp.full((rows,), given), length, keys)
+    for before, room in pairwise([given, *rooms]):
+        decoding = decoding._replace(cache=networks.grow(decoding.cache, room))
+        decoding = advance(extend, decoding, room - before, sampling=sampling, stop=stop)
+    return decoding.tokens
+
+
+def _rooms(given: int, length: int) -> list[int]:
+    """How many slots the cache has in each stage of a text: all of them are read for each token."""
+    new = length - given
+    stages = min(max(new // SHORTEST_STAGE, 1), STAGES)
+    return [given + new * stage // stages for stage in range(1, stages + 1)]
 
 
 def _in_windows(

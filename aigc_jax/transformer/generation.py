@@ -51,7 +51,7 @@ def prefill(
 
     Args:
       extend: the network.
-      cache: with room for L tokens.
+      cache: with room for the tokens that are to be read before it grows, at most L.
       prompts: int `[B, P]`; what follows a row's own tokens is ignored.
       lengths: int `[B]`, how many are its own, from 1 to P.
       length: L.

@@ -52,6 +52,7 @@ class Networks(NamedTuple):
         up to t, and on the source. `keys` are dropout's: None drops nothing.
       logits: `(params, states [..., D]) -> float32 [..., V]`.
       start: `(params, rows, length, source or None) -> cache` of so many slots in each row.
+      grow: `(cache, length) -> cache`, with so many slots in each row, those that were there first.
       extend: `(params, cache, tokens [B, T], positions [B, T], prefix [B] or None) -> (states,
         cache)`: the states of further tokens, which see the slots up to their own.
       vocabulary_size: V.
@@ -62,6 +63,7 @@ class Networks(NamedTuple):
     hidden: Callable[..., jax.Array]
     logits: Callable[[Params, jax.Array], jax.Array]
     start: Callable[..., Cache]
+    grow: Callable[[Cache, int], Cache]
     extend: Callable[..., tuple[jax.Array, Cache]]
     vocabulary_size: int
     context: int

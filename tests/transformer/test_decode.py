@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aigc_jax import transformer
-from aigc_jax.transformer import Architecture, Batch
+from aigc_jax import parallel, transformer
+from aigc_jax.transformer import Architecture, Batch, decode
 from aigc_jax.transformer.generation import generate
 from aigc_jax.transformer.sampling import GREEDY, Sampling
 
@@ -26,7 +26,9 @@ def model():
 
 
 jitted = jax.jit(
-    transformer.sample, static_argnums=(2, 4), static_argnames=("networks", "sampling", "stop")
+    transformer.sample,
+    static_argnums=(2, 4),
+    static_argnames=("networks", "sampling", "stop", "rows_at_once"),
 )
 
 
@@ -75,6 +77,54 @@ def test_rows_differ_and_do_not_depend_on_how_many_are_drawn(model):
     few, many = (draw(model, n, [0], 40, sampling=flat) for n in (2, 6))
     np.testing.assert_array_equal(few, many[:2])
     assert len({tuple(row) for row in many}) == 6
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 2, 4, 5, 9])
+@pytest.mark.parametrize("length", [8, 21])
+def test_rows_do_not_depend_on_how_many_are_written_at_once(model, length, rows_at_once):
+    flat = Sampling(temperature=50.0)
+    rows = draw(model, 5, [0, 2], length, sampling=flat, rows_at_once=rows_at_once)
+    np.testing.assert_array_equal(rows, draw(model, 5, [0, 2], length, sampling=flat))
+
+
+def test_no_rows_at_once_are_refused(model):
+    with pytest.raises(ValueError, match="rows_at_once must be at least 1, got 0"):
+        draw(model, 5, [0], 8, rows_at_once=0)
+
+
+@pytest.mark.parametrize("given", [1, 60, 199, 200])
+def test_a_text_whose_cache_grows_is_that_of_a_cache_of_full_size(given):
+    networks = transformer.networks_of(Architecture(V, 200, layers=1, heads=2, width=8, scan=True))
+    params = networks.init(jax.random.key(0))
+    params = jax.tree.map(lambda p: 10 * p, params)
+    state = transformer.State(jnp.int32(0), jax.random.key(0), params, ())
+    prompt = np.random.default_rng(0).integers(0, V, given)
+    cache = networks.start(params, 2, 200)
+    keys, extend = (
+        parallel.example_keys(jax.random.key(0), 2),
+        transformer.extender(params, networks),
+    )
+    prompts, lengths = jnp.asarray(np.stack([prompt] * 2)), jnp.full((2,), given)
+    expected, _ = jax.jit(partial(generate, extend), static_argnums=3)(
+        cache, prompts, lengths, 200, keys
+    )
+    actual = draw((networks, state), 2, prompt, 200)
+    np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "length", "rooms"),
+    [
+        (8, 264, [136, 264]),
+        (5, 9, [9]),
+        (5, 70, [70]),
+        (5, 134, [69, 134]),
+        (7, 7, [7]),
+        (1, 1024, [512, 1024]),
+    ],
+)
+def test_the_cache_grows_in_stages_none_of_which_is_short(given, length, rooms):
+    assert decode._rooms(given, length) == rooms
 
 
 def test_windows_have_randomness_of_their_own(model):

@@ -87,6 +87,7 @@ def bigram_network(table):
         hidden=lambda _, batch, keys: batch.inputs,
         logits=lambda _, states: table[states],
         start=None,
+        grow=None,
         extend=None,
         vocabulary_size=len(table),
         context=4,

@@ -194,7 +194,8 @@ def networks_of(config: Architecture) -> Networks:
     ) -> tuple[jax.Array, Cache]:
         return apply(params, tokens, positions, cache, prefix, method="extend")
 
-    return Networks(init, hidden, logits, start, extend, config.vocabulary_size, config.context)
+    sizes = (config.vocabulary_size, config.context)
+    return Networks(init, hidden, logits, start, _grow, extend, *sizes)
 
 
 def _empty(config: Architecture, rows: int, length: int, source: int) -> Cache:
@@ -212,3 +213,18 @@ def _empty(config: Architecture, rows: int, length: int, source: int) -> Cache:
         return kept
 
     return Cache(layer() if config.scan else tuple(layer() for _ in range(config.layers)))
+
+
+def _grow(cache: Cache, length: int) -> Cache:
+    """Empty slots behind those that are there, `length` in all."""
+
+    def longer(slots: jax.Array) -> jax.Array:
+        more = [(0, 0)] * slots.ndim
+        more[-2] = (0, length - slots.shape[-2])
+        return jnp.pad(slots, more)
+
+    def grown(kept: Kept) -> Kept:
+        return kept._replace(key=longer(kept.key), value=longer(kept.value))
+
+    layers = jax.tree.map(grown, cache.layers, is_leaf=lambda x: isinstance(x, Kept))
+    return cache._replace(layers=layers)
