@@ -139,8 +139,9 @@ def train(
     step = start
     while step < cadence.steps:
         end = cadence.next_boundary(step)
-        examples = fetch(np.stack([order(s) for s in range(step, end)]))
-        split = jax.tree.map(lambda x: parallel.split_if_even(x, mesh, axis=1), examples)
+        with jax.profiler.TraceAnnotation("fetch"):
+            examples = fetch(np.stack([order(s) for s in range(step, end)]))
+            split = jax.tree.map(lambda x: parallel.split_if_even(x, mesh, axis=1), examples)
         state, infos = dispatch(state, data, split)
         read_pending()  # of the dispatch before, while this one runs
         pending = (step, end, infos)

@@ -13,7 +13,7 @@ from flax import traverse_util
 from aigc_jax.algorithm import Algorithm, Params, State
 from aigc_jax.data.batches import shuffled
 from aigc_jax.data.images import load_images
-from aigc_jax.loop import make_dispatch
+from aigc_jax.loop import Fetch, make_dispatch
 from benchmarks.turns import Check, Row
 
 Layers = list[tuple[np.ndarray, np.ndarray]]  # kernel [inputs, outputs] and bias [outputs] of each
@@ -29,6 +29,7 @@ class Data(NamedTuple):
     gather: Callable[[Any, jax.Array], Any]  # (arrays, indices [B]) -> a batch
     examples: int  # M
     batch_size: int  # B
+    fetch: Fetch = lambda indices: indices  # on the host: see `loop.train`
 
 
 class Task(NamedTuple):
@@ -110,7 +111,7 @@ def scan_row(
         pending = None
         for start in range(done, done + steps, steps_per_dispatch):
             indices = np.stack([order(s) for s in range(start, start + steps_per_dispatch)])
-            state, infos = dispatch(state, arrays, jax.device_put(indices))
+            state, infos = dispatch(state, arrays, jax.device_put(data.fetch(indices)))
             if pending is not None:
                 _losses(pending, losses)  # of the dispatch before, while this one runs
             pending = infos
@@ -119,7 +120,8 @@ def scan_row(
 
     def check(indices: np.ndarray, noise: np.ndarray) -> np.ndarray:
         del noise  # a pure function of the state
-        _, infos = dispatch(initial_state(algorithm), arrays, jax.device_put(indices))
+        examples = jax.device_put(data.fetch(indices))
+        _, infos = dispatch(initial_state(algorithm), arrays, examples)
         return _losses(infos, losses)
 
     return Row(run, lambda: _counters(state), check, steps_per_dispatch)

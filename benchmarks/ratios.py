@@ -30,6 +30,7 @@ COMPARISONS = {
     "write_64": Comparison("generation", ("--texts=64", "--seconds=2"), 3.0),
     "seeds": Comparison("seeds", (), 1.3),
     "likelihood": Comparison("likelihood", (), 5.0),
+    "fetching": Comparison("fetching", ("--seconds=3",), 0.95),
     "start": Comparison("start", (), 2.0),
     "memory": Comparison("memory", (), 1 / 1.2),
 }

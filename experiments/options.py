@@ -71,7 +71,7 @@ class Options:
         50, "Steps that the device does in one program before it reports.", changeable=True
     )
     profile: bool = option(
-        False, "Trace the third dispatch with jax.profiler into WORKDIR/profile.", changeable=True
+        False, "Trace dispatches 3 to 5 with jax.profiler into WORKDIR/profile.", changeable=True
     )
     tensorboard: bool = option(
         False, "Also write TensorBoard files into WORKDIR/tensorboard.", changeable=True

@@ -1,6 +1,7 @@
 """What is written beside a run for those who ask: TensorBoard files and a profile."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import jax
 from aigc_jax.algorithm import State
 from aigc_jax.errors import InputError
 from aigc_jax.loop import Dispatch
+
+FIRST_TRACED, LAST_TRACED = 3, 5  # dispatches of a run, counted from 1
 
 
 def tensorboard_writer() -> Any:
@@ -25,24 +28,43 @@ def tensorboard_writer() -> Any:
     return SummaryWriter
 
 
-def profiled(dispatch: Dispatch, path: Path, note: Callable[[str], None]) -> Dispatch:
-    """Traces the third dispatch: the first compiles, the second may still wait for data.
+@contextmanager
+def profiled(
+    dispatch: Dispatch, path: Path, note: Callable[[str], None]
+) -> Generator[Dispatch, None, None]:
+    """Traces the third dispatch and the next two, so that one sees whether the device ever waits.
+
+    The first dispatch compiles, and the second may still wait for data. A training that ends
+    earlier ends the trace.
 
     Args:
       dispatch: what to trace.
       path: the folder of the trace.
       note: is told where it is.
     """
-    calls = 0
+    calls, tracing = 0, False
 
-    def traced(state: State, data: Any, indices: jax.Array) -> Any:
-        nonlocal calls
+    def stop() -> None:
+        nonlocal tracing
+        if tracing:
+            tracing = False
+            jax.profiler.stop_trace()
+            note(f"profile in {path}: open it with TensorBoard's profiler or Perfetto")
+
+    def traced(state: State, data: Any, examples: Any) -> Any:
+        nonlocal calls, tracing
         calls += 1
-        if calls != 3:
-            return dispatch(state, data, indices)
-        with jax.profiler.trace(str(path)):
-            result = jax.block_until_ready(dispatch(state, data, indices))
-        note(f"profile in {path}: open it with TensorBoard's profiler or Perfetto")
+        if calls == FIRST_TRACED:
+            jax.block_until_ready(state)  # of the one before
+            jax.profiler.start_trace(str(path), create_perfetto_trace=True)
+            tracing = True
+        result = dispatch(state, data, examples)
+        if tracing and calls == LAST_TRACED:
+            jax.block_until_ready(result)
+            stop()
         return result
 
-    return traced
+    try:
+        yield traced
+    finally:
+        stop()

@@ -4,6 +4,7 @@ import dataclasses
 import re
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import jax
@@ -170,12 +171,14 @@ class _Run:
             lambda: received() is not None,
         )
         dispatch = loop.make_dispatch(algorithm.step, self.task.gather)
+        profile: AbstractContextManager[loop.Dispatch] = nullcontext(dispatch)
         if self.options.profile:
-            dispatch = profiled(dispatch, self.folder.path / "profile", self.progress.note)
+            profile = profiled(dispatch, self.folder.path / "profile", self.progress.note)
         try:
-            step, _ = loop.train(
-                dispatch, state, self.task.data, order, start, cadence, hooks, self.task.fetch
-            )
+            with profile as dispatch:
+                step, _ = loop.train(
+                    dispatch, state, self.task.data, order, start, cadence, hooks, self.task.fetch
+                )
         except Diverged as error:
             self._wait()
             kept = self.checkpoints.steps()
