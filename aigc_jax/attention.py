@@ -39,7 +39,9 @@ def scaled_dot_product_attention(
     Ainslie et al. 2023, https://arxiv.org/abs/2305.13245; the cap: Gemma Team 2024,
     https://arxiv.org/abs/2408.00118.
     """
-    return _attend(query, key, value, "bskh", mask, softcap, drop)
+    return attention_to_kept(
+        query, key.swapaxes(1, 2), value.swapaxes(1, 2), mask, softcap=softcap, drop=drop
+    )
 
 
 def attention_to_kept(
@@ -49,6 +51,7 @@ def attention_to_kept(
     mask: jax.Array | None = None,
     *,
     softcap: float | None = None,
+    drop: Callable[[jax.Array], jax.Array] | None = None,
 ) -> jax.Array:
     """The same function of keys and values that are kept by head, as a cache for decoding does.
 
@@ -59,23 +62,11 @@ def attention_to_kept(
     Arguments and result are those of `scaled_dot_product_attention`, except that `key` and `value`
     are `[B, K, S, H]`.
     """
-    return _attend(query, key, value, "bksh", mask, softcap, None)
-
-
-def _attend(
-    query: jax.Array,
-    key: jax.Array,
-    value: jax.Array,
-    order: str,
-    mask: jax.Array | None,
-    softcap: float | None,
-    drop: Callable[[jax.Array], jax.Array] | None,
-) -> jax.Array:
-    """The formula; `order` names the dimensions of keys and values: b, k, s and h."""
     batch, length, heads, size = query.shape
-    groups, keys = (key.shape[order.index(axis)] for axis in "ks")
-    grouped = query.reshape(batch, length, groups, heads // groups, size)
-    scores = jnp.einsum(f"btkgh,{order}->bkgts", grouped, key, preferred_element_type=jnp.float32)
+    groups, keys = key.shape[1:3]
+    # The queries that share a head of keys are rows of one product.
+    query_by_head = query.swapaxes(1, 2).reshape(batch, groups, -1, size)
+    scores = jnp.einsum("bkqh,bksh->bkqs", query_by_head, key, preferred_element_type=jnp.float32)
     scores = scores.reshape(batch, heads, length, keys) / math.sqrt(size)
     if softcap is not None:
         scores = soft_cap(scores, softcap)
@@ -84,9 +75,9 @@ def _attend(
     weights = jax.nn.softmax(scores, axis=-1)
     if drop is not None:
         weights = drop(weights)
-    weights = weights.astype(value.dtype).reshape(batch, groups, -1, length, keys)
-    mixed = jnp.einsum(f"bkgts,{order}->btkgh", weights, value)
-    return mixed.reshape(query.shape).astype(query.dtype)
+    weights = weights.astype(value.dtype).reshape(batch, groups, -1, keys)
+    mixed = jnp.einsum("bkqs,bksh->bkqh", weights, value)
+    return mixed.reshape(batch, heads, length, size).swapaxes(1, 2).astype(query.dtype)
 
 
 def attention(
@@ -95,17 +86,55 @@ def attention(
     value: jax.Array,
     mask: jax.Array | None = None,
     *,
+    causal: bool = False,
     softcap: float | None = None,
     drop: Callable[[jax.Array], jax.Array] | None = None,
 ) -> jax.Array:
-    """The same function by `jax.nn.dot_product_attention`, which XLA may replace by a fused kernel.
+    """The same function in the form that is fast on each backend.
+
+    On a CPU that is the formula and, where `causal`, without a quarter of its products: gradient
+    and value of a layer, 8 rows of 256 and 6 heads of 64 on 2 cores, took 46 ms by
+    `jax.nn.dot_product_attention`, 36 by the formula and 25 without that quarter (jax 0.10.2; 30,
+    27 and 20 on 0.12.0). Elsewhere it is that function, which XLA may replace by a fused kernel;
+    with a cap or dropout, which that lacks, the formula.
 
     Arguments and result are those of `scaled_dot_product_attention`, except that `mask` must have
-    four dimensions. With a cap or dropout, which that kernel lacks, it is the formula.
+    four dimensions.
+
+    Args:
+      causal: whether `mask`, `[B or 1, 1, T, T]`, hides all keys behind a query from it.
     """
-    if softcap is None and drop is None:
+
+    def formula(query, key, value, mask):
+        if causal and drop is None:  # one key for both halves would drop alike in either
+            return _in_halves(query, key, value, mask, softcap)
+        return scaled_dot_product_attention(query, key, value, mask, softcap=softcap, drop=drop)
+
+    def fused(query, key, value, mask):
         return jax.nn.dot_product_attention(query, key, value, mask=mask)
-    return scaled_dot_product_attention(query, key, value, mask, softcap=softcap, drop=drop)
+
+    if softcap is not None or drop is not None:
+        return formula(query, key, value, mask)
+    return jax.lax.platform_dependent(query, key, value, mask, cpu=formula, default=fused)
+
+
+def _in_halves(
+    query: jax.Array, key: jax.Array, value: jax.Array, mask: jax.Array, softcap: float | None
+) -> jax.Array:
+    """The formula where the first half of the queries sees the first half of the keys alone."""
+    half = query.shape[1] // 2
+    parts = (
+        scaled_dot_product_attention(
+            query[:, begin:end],
+            key[:, :end],
+            value[:, :end],
+            mask[..., begin:end, :end],
+            softcap=softcap,
+        )
+        for begin, end in ((0, half), (half, query.shape[1]))
+        if end > begin
+    )
+    return jnp.concatenate(list(parts), axis=1)
 
 
 def soft_cap(x: jax.Array, cap: float) -> jax.Array:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from benchmarks import gan_torch, vae_torch
 from benchmarks.ours import Task
-from benchmarks.torch_row import adam
+from benchmarks.torch_row import adam, device
 from benchmarks.turns import Row
 
 SIDE = 7  # of the grid
@@ -182,4 +182,5 @@ def conv_vae_row(
 
 
 def _laid_out(module: nn.Module, channels_last: bool) -> nn.Module:
-    return module.to(memory_format=torch.channels_last) if channels_last else module
+    layout = torch.channels_last if channels_last else torch.preserve_format
+    return module.to(device(), memory_format=layout)

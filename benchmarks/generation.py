@@ -2,18 +2,23 @@
 
     python -m benchmarks.generation
     python -m benchmarks.generation --texts=64
+    python -m benchmarks.generation --preset=gpt2 --device=gpu --bandwidth_gb=3350    # an H100
 
-The nano model (4 layers of 128) with room for 264 tokens and random weights, greedily, from a
-prompt of 8 tokens; float32, on the CPU with all its cores. The unit is the whole of it: a "step" is
-256 tokens of each text.
+The nano model (4 layers of 128), or GPT-2's 124M parameters, with room for 264 tokens and random
+weights, greedily, from a prompt of 8 tokens; float32, on the CPU with all its cores. The unit is
+the whole of it: a "step" is 256 tokens of each text.
 
   transformers  GPT2LMHeadModel.generate with its cache, of the same weights through our export
-  ours (scan)   aigc_jax.transformer.sample, one program, 8 texts at a time
+  ours (scan)   aigc_jax.transformer.sample, one program; on the CPU 8 texts at a time
 
-Both are checked to write the same tokens before they are timed.
+Both are checked to write the same tokens before they are timed. Below the table stand tokens per
+second, and with --bandwidth_gb what the device's memory allows: for a token of each text all
+parameters are read once, and the keys and values so far.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,21 +29,35 @@ from aigc_jax import transformer
 from aigc_jax.transformer.sampling import GREEDY
 from benchmarks import machine, side_by_side
 from benchmarks.turns import Check, Row, counted
+from benchmarks.utilisation import bytes_per_step
 
 TEXTS = flags.DEFINE_integer("texts", 1, "Texts that are written at once.", lower_bound=1)
-PROMPT, WRITTEN, VOCABULARY = 8, 256, 65
+PRESET = flags.DEFINE_enum("preset", "nano", ("nano", "gpt2"), "Which sizes.")
+_BANDWIDTH = flags.DEFINE_float(
+    "bandwidth_gb", None, "What the device's memory gives at most, in GB/s.", lower_bound=0.0
+)
+PROMPT, WRITTEN = 8, 256
+SIZES = {
+    "nano": partial(transformer.nano, 65),
+    "gpt2": partial(transformer.gpt2, dtype=jnp.float32),
+}
 ROWS = ("transformers", side_by_side.OURS)
+
+
+def config_of() -> transformer.Config:
+    """The model."""
+    return SIZES[PRESET.value](context=PROMPT + WRITTEN)
 
 
 def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     """The tokens, by whole passes without a cache, and a factory of each row."""
-    config = transformer.nano(VOCABULARY, context=PROMPT + WRITTEN)
+    config = config_of()
     networks = transformer.networks_of(config)
     state = transformer.make(config).init(jax.random.key(0))
     # Weights so large that what is most probable depends on the text.
     params = jax.tree.map(lambda p: 4 * p if p.ndim > 1 else p, state.params)
     state = state._replace(params=params)
-    prompt = np.random.default_rng(0).integers(0, VOCABULARY, PROMPT)
+    prompt = np.random.default_rng(0).integers(0, config.vocabulary_size, PROMPT)
 
     @jax.jit
     def most_probable(tokens: jax.Array, length: int) -> jax.Array:
@@ -60,7 +79,7 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
             PROMPT + WRITTEN,
             networks=networks,
             sampling=GREEDY,
-            rows_at_once=8,
+            rows_at_once=8 if jax.default_backend() == "cpu" else None,
         )
     )
     prompts = np.repeat(prompt[None], TEXTS.value, axis=0)
@@ -71,6 +90,24 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     return Check(nothing, nothing, expected), dict(zip(ROWS, made, strict=True))
 
 
+def throughput(figures: dict[str, dict[str, Any]]) -> list[str]:
+    """Adds tokens per second to each row, and their share of what the memory allows."""
+    config, lines = config_of(), []
+    params = jax.eval_shape(transformer.networks_of(config).init, jax.random.key(0))
+    size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(params))
+    read = bytes_per_step(config, size, TEXTS.value, PROMPT + WRITTEN / 2, 4)
+    for name, row in figures.items():
+        row["tokens_per_second"] = rate = 1e3 * TEXTS.value * WRITTEN / row["median_ms"]
+        lines.append(f"{name}: {rate:,.0f} tokens/s")
+        if _BANDWIDTH.value:
+            bound = TEXTS.value * 1e9 * _BANDWIDTH.value / read
+            row["share_of_bandwidth"] = rate / bound
+            lines[-1] += (
+                f", {rate / bound:.1%} of the {bound:,.0f} that {_BANDWIDTH.value:g} GB/s allow"
+            )
+    return lines
+
+
 if __name__ == "__main__":
     flags.adopt_module_key_flags(side_by_side)  # for --help
-    side_by_side.main("256 tokens of a language model", prepare, ROWS)
+    side_by_side.main("256 tokens of a language model", prepare, ROWS, remarks=throughput)

@@ -11,6 +11,7 @@ import transformers
 from aigc_jax.transformer import Architecture
 from aigc_jax.transformer.interchange import save_folder
 from benchmarks import machine
+from benchmarks.torch_row import device
 from benchmarks.turns import Row, counted
 
 
@@ -30,14 +31,14 @@ def row(config: Architecture, params: Any, prompts: np.ndarray, written: int) ->
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "model"
         save_folder(folder, config, params)
-        model = transformers.GPT2LMHeadModel.from_pretrained(folder).eval()
-    inputs = torch.from_numpy(prompts).long()
+        model = transformers.GPT2LMHeadModel.from_pretrained(folder).eval().to(device())
+    inputs = torch.from_numpy(prompts).long().to(device())
     how = {"do_sample": False, "use_cache": True, "eos_token_id": None, "pad_token_id": 0}
     options = {"max_new_tokens": written, "min_new_tokens": written, **how}
 
     def write() -> np.ndarray:
         with torch.inference_mode():
             tokens = model.generate(inputs, attention_mask=torch.ones_like(inputs), **options)
-        return tokens.numpy() + 1.0
+        return tokens.cpu().numpy() + 1.0
 
     return counted(write)

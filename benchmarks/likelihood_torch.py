@@ -14,7 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from benchmarks import machine
 from benchmarks.ours import Layers
-from benchmarks.torch_row import network
+from benchmarks.torch_row import device, network
 from benchmarks.turns import Row, counted
 
 
@@ -29,7 +29,7 @@ def row(weights: Mapping[str, Layers], images: np.ndarray, samples: int) -> Row:
     torch.set_num_threads(machine.threads())
     torch.manual_seed(0)
     encode, decode = (network(weights[n], nn.Identity(), nn.Tanh) for n in ("encoder", "decoder"))
-    rows, standard = torch.from_numpy(images).flatten(1), Normal(0.0, 1.0)
+    rows, standard = torch.from_numpy(images).to(device()).flatten(1), Normal(0.0, 1.0)
 
     def nll(x: Tensor) -> float:
         mean, log_variance = encode(x).chunk(2)

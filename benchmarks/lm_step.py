@@ -2,22 +2,28 @@
 
     python -m benchmarks.lm_step                    # nano: 4 layers of 128, 12 windows of 64
     python -m benchmarks.lm_step --preset=char      # 6 layers of 384, 8 windows of 256
+    python -m benchmarks.lm_step --preset=gpt2 --device=gpu --peak_tflops=989     # an H100
 
 A GPT with learned positions, LayerNorm before each layer, GELU and one table for embedding and
 output, without dropout; characters of Python's documentation; AdamW at 1e-3 with decay of matrices,
-gradients clipped to a norm of 1; float32, on the CPU with all its cores.
+gradients clipped to a norm of 1; float32, on the CPU with all its cores. gpt2 is the model of 124M
+parameters, 16 windows of 1024, with GELU by tanh, in bfloat16 over float32 parameters.
 
-  pytorch eager        attention by scaled_dot_product_attention, a fused AdamW
+  pytorch eager        attention by scaled_dot_product_attention, a fused AdamW; gpt2: autocast
   pytorch compiled     the same with the loss, and so its gradient, under torch.compile
-  ours (scan)          20 steps (char: 10) in one program, through aigc_jax.loop.make_dispatch
+  ours (scan)          20 steps (char: 10, gpt2: 5) in one program, through loop.make_dispatch
   ours (jit per step)  one step in one program, called from Python
 
-All are checked to compute the same losses before they are timed.
+All are checked to compute the same losses before they are timed. Below the table stand tokens per
+second, and with --peak_tflops the share of the device's peak (MFU), where a token takes 6 N + 12 L
+D T operations.
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from absl import flags
 from numpy.lib.stride_tricks import sliding_window_view
@@ -26,18 +32,32 @@ from aigc_jax import transformer
 from aigc_jax.algorithm import Algorithm
 from aigc_jax.data.text import load_text
 from aigc_jax.data.tokenizers import CharTokenizer
+from aigc_jax.layers import gelu_tanh
 from benchmarks import machine, ours, side_by_side
-from benchmarks.turns import Check, Row
+from benchmarks.turns import COARSE, Check, Row
+from benchmarks.utilisation import add_throughput, flops_per_token
 from experiments.readings import windows_of
 
-PRESET = flags.DEFINE_enum("preset", "nano", ("nano", "char"), "Which sizes.")
+PRESET = flags.DEFINE_enum("preset", "nano", ("nano", "char", "gpt2"), "Which sizes.")
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", None, "Windows of a step. Default: the preset's.", lower_bound=1
+)
+_PEAK = flags.DEFINE_float(
+    "peak_tflops", None, "What the device can do at most, in TFLOP/s.", lower_bound=0.0
+)
 LOSSES = ("nll_nats",)
 ROWS = ("pytorch eager", "pytorch compiled", side_by_side.OURS, "ours (jit per step)")
-RECIPE = {"optimiser": transformer.adamw, "learning_rate": 1e-3, "decay_steps": None}
+RECIPE: dict[str, Any] = {
+    "optimiser": transformer.adamw,
+    "learning_rate": 1e-3,
+    "decay_steps": None,
+}
 
 
 def config_of(preset: str, vocabulary_size: int) -> tuple[transformer.Config, int, int]:
     """The model, the batch size, and the steps in a program."""
+    if preset == "gpt2":  # with its own vocabulary, of which the text uses little
+        return transformer.gpt2(**RECIPE), 16, 5
     make, batch_size, steps = {
         "nano": (transformer.nano, 12, 20),
         "char": (transformer.char, 8, 10),
@@ -55,12 +75,14 @@ class Setting(NamedTuple):
     steps: int  # in a program of ours
 
 
-def setting_of(preset: str) -> Setting:
+@lru_cache(maxsize=1)
+def setting_of(preset: str, batch_size: int | None = None) -> Setting:
     """The model of a preset, on characters of Python's documentation."""
     text = str(load_text("python_docs").train)
     coder = CharTokenizer.of(text)
     tokens = coder.encode(text)
-    config, batch_size, steps = config_of(preset, coder.vocabulary_size)
+    config, usual, steps = config_of(preset, coder.vocabulary_size)
+    batch_size = batch_size or usual
     algorithm, reading = transformer.make(config), windows_of(tokens, config.context)
     task = ours.Task(
         examples=sliding_window_view(tokens, config.context + 1, writeable=True),
@@ -75,11 +97,15 @@ def setting_of(preset: str) -> Setting:
 
 def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     """What every row must compute, and a factory of each, which imports the row's framework."""
-    config, algorithm, data, task, steps = setting_of(PRESET.value)
+    config, algorithm, data, task, steps = setting_of(PRESET.value, _BATCH_SIZE.value)
     check = ours.expected(algorithm, data, lambda _: jnp.zeros((task.batch_size, 0)), LOSSES)
+    half = config.dtype == jnp.bfloat16
+    if half:
+        check = check._replace(precision="bfloat16", tolerance=COARSE)
 
     def torch(compiled: bool) -> Row:
-        return machine.import_peer("lm_torch").row(task, config, compiled)
+        approximate = "tanh" if config.activation is gelu_tanh else "none"
+        return machine.import_peer("lm_torch").row(task, config, compiled, approximate, half)
 
     made = (
         lambda: torch(False),
@@ -90,6 +116,14 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     return check, dict(zip(ROWS, made, strict=True))
 
 
+def throughput(figures: dict[str, dict[str, Any]]) -> list[str]:
+    """See `add_throughput`."""
+    config, _, _, task, _ = setting_of(PRESET.value, _BATCH_SIZE.value)
+    parameters = sum(x.size for x in jax.tree.leaves(task.weights))
+    flops = flops_per_token(config, parameters - config.context * config.width)
+    return add_throughput(figures, task.batch_size * config.context, flops, _PEAK.value)
+
+
 if __name__ == "__main__":
     flags.adopt_module_key_flags(side_by_side)  # for --help
-    side_by_side.main("Language model, characters", prepare, ROWS)
+    side_by_side.main("Language model, characters", prepare, ROWS, remarks=throughput)

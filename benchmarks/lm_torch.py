@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, gelu, scaled_dot_product_attention
 
-from benchmarks.torch_row import training_row
+from benchmarks.torch_row import device, training_row
 from benchmarks.turns import Row
 
 if TYPE_CHECKING:  # benchmarks.memory runs this without JAX
@@ -23,9 +23,10 @@ if TYPE_CHECKING:  # benchmarks.memory runs this without JAX
 class Block(nn.Module):
     """x + attention(norm(x)), then x + feed-forward(norm(x)), with PyTorch's fused attention."""
 
-    def __init__(self, config: Architecture):
+    def __init__(self, config: Architecture, approximate: str):
         super().__init__()
         width, bias, self.heads = config.width, config.bias, config.heads
+        self.approximate = approximate
         self.attention_norm, self.feed_forward_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * width, bias=bias)
         self.out = nn.Linear(width, width, bias=bias)
@@ -38,17 +39,17 @@ class Block(nn.Module):
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
         mixed = scaled_dot_product_attention(query, key, value, is_causal=True)
         x = x + self.out(mixed.transpose(1, 2).flatten(2))
-        return x + self.down(gelu(self.up(self.feed_forward_norm(x))))
+        return x + self.down(gelu(self.up(self.feed_forward_norm(x)), approximate=self.approximate))
 
 
 class Gpt(nn.Module):
     """Tokens `[B, T]` to logits `[B, T, V]`, with one table for embedding and output."""
 
-    def __init__(self, config: Architecture):
+    def __init__(self, config: Architecture, approximate: str):
         super().__init__()
         self.embedding = nn.Embedding(config.vocabulary_size, config.width)
         self.positions = nn.Embedding(config.context, config.width)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(Block(config, approximate) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -59,9 +60,9 @@ class Gpt(nn.Module):
         return self.norm(x) @ self.embedding.weight.T
 
 
-def gpt(config: Architecture, params: Any) -> Gpt:
+def gpt(config: Architecture, params: Any, approximate: str) -> Gpt:
     """The network with our parameters."""
-    model, ours = Gpt(config), params["params"]
+    model, ours = Gpt(config, approximate), params["params"]
 
     def fill(module: nn.Module, arrays: Any) -> None:
         weight = arrays.get("kernel", arrays.get("scale"))
@@ -83,18 +84,22 @@ def gpt(config: Architecture, params: Any) -> Gpt:
         fill(block.up, layers["feed_forward"]["in"])
         fill(block.down, layers["feed_forward"]["out"])
     fill(model.norm, decoder["norm"])
-    return model
+    return model.to(device())
 
 
-def row(task: Task, config: Any, compiled: bool) -> Row:
+def row(
+    task: Task, config: Any, compiled: bool, approximate: str = "none", half: bool = False
+) -> Row:
     """One step of AdamW down the gradient of the mean loss of a token, clipped to a global norm.
 
     Args:
       task: its examples are windows, int `[M, T + 1]`.
       config: a `transformer.Config` of learned positions and LayerNorm before each layer.
       compiled: put the loss, and with it its gradient, under torch.compile.
+      approximate: of GELU, `none` or `tanh`.
+      half: products in bfloat16, by autocast.
     """
-    model = gpt(config, task.weights)
+    model = gpt(config, task.weights, approximate)
     # As ours: linear layers' matrices decay, embeddings do not.
     linear = {m.weight for m in model.modules() if isinstance(m, nn.Linear)}
     rest = [p for p in model.parameters() if p not in linear]
@@ -105,8 +110,9 @@ def row(task: Task, config: Any, compiled: bool) -> Row:
     adam = torch.optim.AdamW(groups, config.learning_rate, (0.9, config.b2), fused=True)
 
     def loss(windows: Tensor) -> Tensor:
-        logits = model(windows[:, :-1])
-        return cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
+        with torch.autocast(device(), torch.bfloat16, enabled=half):
+            logits = model(windows[:, :-1])
+            return cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
 
     if compiled:
         loss = torch.compile(loss)

@@ -9,17 +9,35 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from aigc_jax.errors import InputError
+
 PEERS = ("jax", "flax", "optax", "tensorflow", "keras", "torch", "transformers")
 
 
-def hold_to_cpu() -> None:
-    """Keeps all frameworks on the CPU and Keras on TensorFlow. Call it before any is used."""
+def hold_to(device: str) -> None:
+    """Keeps all frameworks on the `cpu`, or JAX and PyTorch on the `gpu`; Keras on TensorFlow.
+
+    Call it before any is used.
+
+    Raises:
+      InputError: there is no GPU.
+    """
     import jax
 
-    jax.config.update("jax_platforms", "cpu")
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if device == "cpu":
+        jax.config.update("jax_platforms", "cpu")
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        return
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # PyTorch needs its share
+    if jax.default_backend() != "gpu":
+        raise InputError(f"--device=gpu: JAX sees no GPU here, only {jax.default_backend()}")
+
+
+def held_to_cpu() -> bool:
+    """What `hold_to` was told, in this process or in the one that started it."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES") == ""
 
 
 def threads() -> int:
@@ -30,12 +48,14 @@ def threads() -> int:
 
 
 def facts() -> dict[str, Any]:
-    """Processor, cores, system, date, and the versions of those frameworks that are loaded."""
+    """Processor, cores, device, system, date, and the versions of what frameworks are loaded."""
+    jax = sys.modules.get("jax")
     loaded = {name: sys.modules[name].__version__ for name in PEERS if name in sys.modules}
     return {
         "date": datetime.date.today().isoformat(),
         "cpu": _cpu_model(),
         "cores": threads(),
+        "device": "cpu" if held_to_cpu() or not jax else jax.devices()[0].device_kind,
         "system": f"{platform.system()} {platform.machine()}",
         "versions": {"python": platform.python_version(), **loaded},
     }
@@ -66,6 +86,14 @@ def import_peer(module: str) -> Any:
 
 
 def _cpu_model() -> str:
+    """Its name, and numbers that tell generations apart where a hypervisor cuts it short."""
     file = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*:\s*(.+)", file.read_text()) if file.is_file() else None
-    return found[1].strip() if found else platform.processor() or "unknown"
+    text = file.read_text() if file.is_file() else ""
+    name, family, model = (
+        re.search(rf"^{key}\s*: (.+)$", text, re.MULTILINE)
+        for key in ("model name", "cpu family", "model")
+    )
+    if not name:
+        return platform.processor() or "unknown"
+    numbers = f" (family {family[1]}, model {model[1]})" if family and model else ""
+    return name[1].strip() + numbers

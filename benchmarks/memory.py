@@ -77,7 +77,7 @@ def compare() -> dict[str, Any]:
 def main() -> None:
     """What the flags say."""
     out = check_out(side_by_side.OUT.value) if side_by_side.OUT.value else None
-    machine.hold_to_cpu()
+    machine.hold_to("cpu")
     result = side_by_side.guarded(compare)
     print(f"{result['title']}\n{result['cpu']}, {result['cores']} cores, {result['date']}\n")
     print("| MB, the whole process | peak | / ours |\n|---|---:|---:|")

@@ -1,14 +1,16 @@
-"""Eight seeds of the textbook's GAN in one program, beside the same eight one after another.
+"""Several seeds of the textbook's GAN in one program, beside the same seeds one after another.
 
     python -m benchmarks.seeds
+    python -m benchmarks.seeds --seeds=64 --device=gpu
 
 Each seed has parameters and noise of its own; the examples are the same. A step is one step of all
-eight seeds; batches of 128 real digits, float32, Adam, on the CPU with all its cores.
+seeds; batches of 128 real digits, float32, Adam, on the CPU with all its cores.
 
   one after another  for each seed, 50 steps in one program
   ours (scan)        `vmap` over the seeds, 50 steps in one program
+  ours, one seed     the first seed alone: what the others cost beside it
 
-Both are checked to compute the same losses of every seed before they are timed.
+The first two are checked to compute the same losses of every seed before they are timed.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,13 +26,16 @@ from benchmarks import ours, side_by_side
 from benchmarks.textbook_gan import BATCH_SIZE, LOSSES
 from benchmarks.turns import Check, Row
 
-SEEDS = 8
-ROWS = ("one after another", side_by_side.OURS)
+SEEDS = flags.DEFINE_integer("seeds", 8, "How many.", lower_bound=1)
+ROWS = ("one after another", side_by_side.OURS, "ours, one seed")
 Init = Callable[[], list[State]]
 
 
 def seeds_row(
-    dispatch: Callable, init: Init, images: np.ndarray, losses_of: Callable[[list], np.ndarray]
+    dispatch: Callable,
+    init: Init,
+    images: np.ndarray,
+    losses_of: Callable[[list], np.ndarray] | None,
 ) -> Row:
     """Programs that do 50 steps, each of some of the seeds.
 
@@ -38,7 +43,7 @@ def seeds_row(
       dispatch: `(state, images, indices [50, B]) -> (state, info)`.
       init: gives the states, one for each program.
       images: `[M, H, W, C]`.
-      losses_of: the infos of all programs, as losses `[K, seeds · L]`.
+      losses_of: the infos of all programs, as losses `[K, seeds · L]`; None: not checked.
     """
     data, order = jax.device_put(images), shuffled(0, len(images), BATCH_SIZE)
     states, done, per = init(), 0, ours.STEPS_PER_DISPATCH
@@ -54,18 +59,19 @@ def seeds_row(
 
     def losses(indices: np.ndarray, noise: np.ndarray) -> np.ndarray:
         del noise  # a pure function of the state
+        assert losses_of is not None
         return losses_of([dispatch(state, data, indices)[1] for state in init()])
 
     def counters() -> list[int]:
         return [int(n) for state in states for n in np.ravel(state.step)]
 
-    return Row(run, counters, losses, per)
+    return Row(run, counters, None if losses_of is None else losses, per)
 
 
 def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
-    """What both rows must compute, and a factory of each."""
+    """What the rows must compute, and a factory of each."""
     algorithm, images = gan.make(gan.TEXTBOOK), ours.digits()
-    keys = [jax.random.key(seed) for seed in range(SEEDS)]
+    keys = [jax.random.key(seed) for seed in range(SEEDS.value)]
     order = shuffled(1, len(images), BATCH_SIZE)
     indices = np.stack([order(k) for k in range(ours.CHECKED_STEPS)])
 
@@ -83,7 +89,7 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
 
     def columns_of_vmap(infos: list) -> np.ndarray:
         arrays = [np.asarray(getattr(infos[0], name)) for name in LOSSES]  # [seeds, K]
-        return np.stack([a[seed] for seed in range(SEEDS) for a in arrays], axis=-1)
+        return np.stack([a[seed] for seed in range(SEEDS.value) for a in arrays], axis=-1)
 
     plain = []
     for state in one_by_one():
@@ -98,10 +104,11 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     made = (
         lambda: seeds_row(single, one_by_one, images, columns),
         lambda: seeds_row(mapped, together, images, columns_of_vmap),
+        lambda: seeds_row(single, lambda: one_by_one()[:1], images, None),
     )
     return check, dict(zip(ROWS, made, strict=True))
 
 
 if __name__ == "__main__":
     flags.adopt_module_key_flags(side_by_side)  # for --help
-    side_by_side.main("Textbook GAN, 8 seeds", prepare, ROWS)
+    side_by_side.main("Seeds of the textbook GAN", prepare, ROWS)

@@ -20,10 +20,11 @@ from aigc_jax.errors import InputError
 from benchmarks import machine
 from benchmarks.ratios import OURS as OURS
 from benchmarks.ratios import add_ratios, table
-from benchmarks.turns import Check, Mismatch, Row, check, choose, measure
+from benchmarks.turns import COARSE, Check, Mismatch, Row, check, choose, measure
 from experiments import launch
 from experiments.output import check_out, write_out
 
+Remarks = Callable[[dict[str, dict[str, Any]]], list[str]]
 QUIET = 0.1  # cores that other programs may keep busy before the table carries a warning
 
 _ROUNDS = flags.DEFINE_integer(
@@ -39,6 +40,13 @@ _SECONDS = flags.DEFINE_float(
     lower_bound=0.01,
 )
 _ONLY = flags.DEFINE_list("only", None, "Rows to run, separated by commas. Default: all of them.")
+_DEVICE = flags.DEFINE_enum(
+    "device",
+    "cpu",
+    ("cpu", "gpu"),
+    "Where all rows run. On a GPU, products of float32 have the bits of TF32 in all frameworks, "
+    "losses are compared to 1e-2, and the Keras rows are left out.",
+)
 OUT = flags.DEFINE_string("out", None, "A .json file for all that is printed, and every turn.")
 
 
@@ -47,6 +55,7 @@ def compare(
     prepare: Callable[[], tuple[Check, Mapping[str, Callable[[], Row]]]],
     names: Sequence[str],
     article: str | None = None,
+    remarks: Remarks = lambda _: [],
 ) -> dict[str, Any]:
     """Builds the chosen rows, checks and measures them, and prints what came of it.
 
@@ -55,6 +64,7 @@ def compare(
       prepare: gives the check, and a factory of each row by name.
       names: of all rows in order.
       article: the one that is the source article's own program.
+      remarks: `(figures by row) -> lines` that stand below the table; it may add to the figures.
 
     Returns:
       All that was printed and every turn, for JSON.
@@ -65,6 +75,9 @@ def compare(
     """
     chosen = choose(_ONLY.value, names)
     expected, factories = prepare()
+    if _DEVICE.value == "gpu":
+        chosen = [name for name in chosen if not name.startswith("keras")]
+        expected = expected._replace(tolerance=COARSE)
     rows, checked = {}, {}
     for name in chosen:
         rows[name] = factories[name]()
@@ -74,10 +87,13 @@ def compare(
     facts = machine.facts()
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     batch_size = expected.indices.shape[1]
-    print(f"\n{title}, batch {batch_size}, float32, {_ROUNDS.value} rounds of {_SECONDS.value:g} s")
-    print(f"{facts['cpu']}, {facts['cores']} cores, {facts['date']}\n{versions}\n", flush=True)
+    turns = f"{_ROUNDS.value} rounds of {_SECONDS.value:g} s"
+    print(f"\n{title}, batch {batch_size}, {expected.precision}, {turns}")
+    place = f"{facts['cpu']}, {facts['cores']} cores, {facts['device']}"
+    print(f"{place}, {facts['date']}\n{versions}\n", flush=True)
     figures, disturbance = measure(rows, _ROUNDS.value, _SECONDS.value)
     peers, summary = add_ratios(figures, article)
+    summary += remarks(figures)
     if disturbance is not None and disturbance > QUIET:
         summary.append(
             f"warning: other programs took {disturbance:.2f} of a core meanwhile, and threads that "
@@ -90,6 +106,7 @@ def compare(
         "title": title,
         **facts,
         "batch_size": batch_size,
+        "precision": expected.precision,
         "rounds": _ROUNDS.value,
         "seconds_per_turn": _SECONDS.value,
         "cores_busy_elsewhere": disturbance,
@@ -119,17 +136,18 @@ def main(
     prepare: Callable[[], tuple[Check, Mapping[str, Callable[[], Row]]]],
     names: Sequence[str],
     article: str | None = None,
+    remarks: Remarks = lambda _: [],
 ) -> None:
     """The command line around `compare`: flags, one-line errors, the JSON file.
 
     Args:
-      title, prepare, names, article: see `compare`.
+      title, prepare, names, article, remarks: see `compare`.
     """
 
     def command() -> None:
         out = check_out(OUT.value) if OUT.value else None
-        machine.hold_to_cpu()
-        result = guarded(lambda: compare(title, prepare, names, article))
+        machine.hold_to(_DEVICE.value)
+        result = guarded(lambda: compare(title, prepare, names, article, remarks))
         if out:
             write_out(out, json.dumps(result, indent=1) + "\n")
 

@@ -12,10 +12,25 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks import machine
 from benchmarks.turns import Row
 
 if TYPE_CHECKING:  # benchmarks.memory runs this without JAX
     from benchmarks.ours import Layers, Task
+
+
+def device() -> str:
+    """Where the rows are to be; see `machine.hold_to`.
+
+    Raises:
+      ImportError: on a GPU that PyTorch does not see.
+    """
+    if machine.held_to_cpu():
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise ImportError("this PyTorch sees no GPU")
+    torch.set_float32_matmul_precision("high")  # TF32, which is JAX's default there
+    return "cuda"
 
 
 def network(
@@ -30,7 +45,7 @@ def network(
             linear.weight.copy_(torch.from_numpy(kernel.T))
             linear.bias.copy_(torch.from_numpy(bias))
         modules += [linear, activation]
-    return nn.Sequential(*modules)
+    return nn.Sequential(*modules).to(device())
 
 
 def adam(
@@ -57,20 +72,22 @@ def training_row(
     """
     torch.set_num_threads(task.threads)
     torch.manual_seed(0)
-    images = torch.from_numpy(task.examples)
-    noise_shape = (task.batch_size, task.noise_size)
+    place = device()
+    images = torch.from_numpy(task.examples).to(place)
+    size, noise_shape = (task.batch_size,), (task.batch_size, task.noise_size)
 
     def run(steps: int) -> None:
         for _ in range(steps):
-            chosen = torch.randint(len(images), (task.batch_size,))
-            results = update(images[chosen], torch.randn(noise_shape))
+            chosen = torch.randint(len(images), size, device=place)
+            results = update(images[chosen], torch.randn(noise_shape, device=place))
         _read(results)
 
     def counters() -> list[int]:
         return [int(state["step"]) for adam in optimisers for state in adam.state.values()]
 
     def losses(indices: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        steps = zip(torch.from_numpy(indices), torch.from_numpy(noise), strict=True)
+        inputs = (torch.from_numpy(x).to(place) for x in (indices, noise))
+        steps = zip(*inputs, strict=True)
         return np.array([_read(update(images[chosen], z)) for chosen, z in steps])
 
     return Row(run, counters, losses)

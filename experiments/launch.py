@@ -57,6 +57,8 @@ def parse(arguments: Sequence[str], names: Sequence[str] = ()) -> list[str]:
     Returns:
       What is left: the program's name, and an argument for each of `names`.
     """
+    # For --help, which shows the flags of the program's own module, known as its name.
+    flags.FLAGS.register_key_flag_for_module(arguments[0], flags.FLAGS[_CACHE.name])
     try:
         left = flags.FLAGS(list(arguments))
     except SystemExit:

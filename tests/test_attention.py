@@ -10,6 +10,7 @@ from aigc_jax.attention import (
     attention_to_kept,
     causal_mask,
     padding_mask,
+    same_segment,
     scaled_dot_product_attention,
 )
 
@@ -49,6 +50,31 @@ def test_equals_the_formula(function, mask, inputs):
     expected = formula(*inputs, MASKS[mask])
     actual = function(*inputs, MASKS[mask])
     np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("softcap", [None, 0.5])
+@pytest.mark.parametrize("length", [1, 2, 5, 8])
+@pytest.mark.parametrize("segmented", [False, True])
+def test_what_a_causal_mask_hides_is_hidden_where_half_of_it_is_left_out(
+    length, softcap, segmented, rng
+):
+    query, key, value = rng.normal(size=(3, B, length, 4, H)).astype(np.float32)
+    key, value = key[:, :, :2], value[:, :, :2]
+    mask = causal_mask(length)
+    if segmented:
+        mask &= same_segment(*[jnp.asarray(rng.integers(1, 3, (B, length)))] * 2)
+
+    def loss(function, **options):
+        def scalar(args):
+            return jnp.sum(jnp.sin(function(*args, mask, softcap=softcap, **options)))
+
+        return jax.value_and_grad(scalar)((query, key, value))
+
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
+        loss(attention, causal=True),
+        loss(scaled_dot_product_attention),
+    )
 
 
 @pytest.mark.parametrize("softcap", [None, 0.5])

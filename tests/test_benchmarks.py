@@ -4,9 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from aigc_jax import gan
+from aigc_jax import gan, transformer
 from aigc_jax.errors import InputError
-from benchmarks import ours, ratios, turns
+from benchmarks import machine, ours, ratios, turns, utilisation
 from benchmarks.turns import Check, Mismatch, Row
 
 CHECK = Check(np.zeros((1, 2), np.int32), np.zeros((1, 2, 0)), np.array([[2.0, 4.0]]))
@@ -83,6 +83,45 @@ def test_the_table_sets_ratios_beside_their_goals():
         found = ratios.lines_of("dcgan", {**convolutions, "versions": {"jax": version}})
         assert found == [f"| dcgan | torch | 1.50 | ≥ {goal} |"]
     assert ratios.lines_of("memory", None) == ["| memory | failed | | ≥ 0.833 |"]
+
+
+def test_a_training_step_takes_six_operations_for_each_parameter_and_twelve_for_attention():
+    """GPT-2: 6 · 123.6M + 12 · 12 · 768 · 1024 = 0.855 GFLOP for each token."""
+    config = transformer.gpt2()
+    assert utilisation.flops_per_token(config, 123_653_376) == pytest.approx(0.8552e9, rel=1e-3)
+
+
+def test_utilisation_is_of_the_stated_peak():
+    figures = {"a": {"median_ms": 500.0}, "b": {"median_ms": 250.0}}
+    lines = utilisation.add_throughput(figures, tokens=1000, flops=1e9, peak_tflops=8.0)
+    assert [row["tokens_per_second"] for row in figures.values()] == [2000, 4000]
+    assert [row["model_flops_utilisation"] for row in figures.values()] == [0.25, 0.5]
+    assert lines == [
+        "a: 2,000 tokens/s, 25.0% of 8 TFLOP/s",
+        "b: 4,000 tokens/s, 50.0% of 8 TFLOP/s",
+    ]
+    assert utilisation.add_throughput(figures, 1000, 1e9, None)[0] == "a: 2,000 tokens/s"
+
+
+def test_a_token_reads_all_parameters_once_and_keys_and_values_of_each_row():
+    config = transformer.llama_small(100)  # 8 layers, 2 groups of 64
+    read = utilisation.bytes_per_step(config, 1000, rows=3, mean_length=10.5, bytes_each=2)
+    assert read == 1000 + 3 * 10.5 * 2 * 8 * 2 * 64 * 2
+
+
+def test_a_coarser_tolerance_is_of_the_check():
+    coarse = CHECK._replace(tolerance=turns.COARSE)
+    assert turns.check("a", row(((2.0, 4.03),)), coarse) == pytest.approx(0.0075)
+    with pytest.raises(Mismatch, match="above 1e-02"):
+        turns.check("a", row(((2.0, 4.05),)), coarse)
+
+
+def test_a_missing_gpu_is_said_in_one_line(monkeypatch):
+    for name in ("CUDA_VISIBLE_DEVICES", "KERAS_BACKEND", "XLA_PYTHON_CLIENT_PREALLOCATE"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    with pytest.raises(InputError, match="JAX sees no GPU here, only cpu"):
+        machine.hold_to("gpu")
 
 
 BATCH_SIZE, LOSSES = 64, ("loss_d", "loss_g")

@@ -180,5 +180,6 @@ def test_help_names_each_option_with_its_default(launch, tmp_path):
             assert f"--{option}:" in shown
         for option in ("eval_every", "checkpoint_every", "log_every", "steps_per_dispatch"):
             assert f"--{option}: Steps" in shown
-        assert "--[no]profile" in shown
+        for option in ("profile", "compilation_cache"):
+            assert f"--[no]{option}" in shown
         assert ("Default: r3gan." if name == "gan" else "Default: default.") in shown

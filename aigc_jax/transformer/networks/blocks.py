@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax import struct
 
 from aigc_jax.algorithm import Keys
 from aigc_jax.attention import attention, attention_to_kept, rotate
@@ -23,11 +24,14 @@ from aigc_jax.transformer.architecture import Architecture, Positions
 INIT_STD = 0.02
 
 
-class Sight(NamedTuple):
+@struct.dataclass
+class Sight:
     """Where the tokens of a pass stand, and whom they may see."""
 
     positions: jax.Array  # int [B, T] or [1, T]
     mask: jax.Array | None  # bool [B or 1, 1, T, S]; None: everything
+    # Known when it is compiled: T = S, and no token sees what is behind it.
+    causal: bool = struct.field(pytree_node=False, default=False)
 
 
 class Memory(NamedTuple):
@@ -106,7 +110,8 @@ class Attention(nn.Module):
                     kept = kept._replace(memory_key=key, memory_value=value)
             mask = memory.mask
         if kept is None:
-            mixed = self._mixed(query, key, value, mask, keys)
+            causal = memory is None and sight.causal
+            mixed = self._mixed(query, key, value, mask, causal, keys)
         else:
             mixed = attention_to_kept(query, key, value, mask, softcap=c.score_cap)
         y = Dense(c.width, c.bias, self.out_init, name="out")(mixed.reshape(*x.shape[:2], -1))
@@ -118,6 +123,7 @@ class Attention(nn.Module):
         key: jax.Array,
         value: jax.Array,
         mask: jax.Array | None,
+        causal: bool,
         keys: Keys | None,
     ) -> jax.Array:
         """Attention of a whole pass, in training with dropout."""
@@ -128,7 +134,7 @@ class Attention(nn.Module):
             def drop(weights):
                 return dropout(weights, own, c.dropout)
 
-        return attention(query, key, value, mask, softcap=c.score_cap, drop=drop)
+        return attention(query, key, value, mask, causal=causal, softcap=c.score_cap, drop=drop)
 
     def _placed(
         self, query: jax.Array, key: jax.Array, sight: Sight

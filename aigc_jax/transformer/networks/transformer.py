@@ -155,7 +155,7 @@ def _sight(
     if segments is not None:
         # The order within a row is that within a sequence.
         mask = mask & same_segment(segments, segments)
-    return Sight(order if positions is None else positions, mask)
+    return Sight(order if positions is None else positions, mask, causal=prefix is None)
 
 
 def networks_of(config: Architecture) -> Networks:

@@ -1,0 +1,65 @@
+"""How much of what a device can do a language model makes use of.
+
+Dimensions: B rows, T positions, L layers, D width, N parameters.
+"""
+
+from typing import Any
+
+from aigc_jax.transformer import Architecture
+
+
+def flops_per_token(config: Architecture, parameters: int) -> float:
+    """Floating-point operations of a training step for each token: 6 N + 12 L D T.
+
+    Two for each parameter forwards and four backwards, and likewise for the products of queries
+    with keys and of weights with values, as if no position were masked. Recomputation does not
+    count.
+
+    Args:
+      config: of a decoder.
+      parameters: N, without the table of positions, with that of the embedding once, which is the
+        output layer's too.
+
+    Source: Chowdhery et al. 2022, https://arxiv.org/abs/2204.02311, appendix B.
+    """
+    return 6 * parameters + 12 * config.layers * config.width * config.context
+
+
+def add_throughput(
+    figures: dict[str, dict[str, Any]], tokens: int, flops: float, peak_tflops: float | None
+) -> list[str]:
+    """Adds tokens per second to each row, and its share of the device's peak where that is stated.
+
+    Args:
+      figures: as `measure` gives them; changed.
+      tokens: of a step.
+      flops: of a token.
+      peak_tflops: of the device, in 10¹² operations per second at the precision used.
+
+    Returns:
+      A line for each row.
+    """
+    lines = []
+    for name, row in figures.items():
+        row["tokens_per_second"] = rate = 1e3 * tokens / row["median_ms"]
+        lines.append(f"{name}: {rate:,.0f} tokens/s")
+        if peak_tflops:
+            row["model_flops_utilisation"] = share = rate * flops / (1e12 * peak_tflops)
+            lines[-1] += f", {share:.1%} of {peak_tflops:g} TFLOP/s"
+    return lines
+
+
+def bytes_per_step(
+    config: Architecture, parameter_bytes: int, rows: int, mean_length: float, bytes_each: int
+) -> float:
+    """What must be read to write one token of each row: all parameters once, and what is kept.
+
+    Args:
+      config: of a decoder.
+      parameter_bytes: of all that a pass reads.
+      rows: B.
+      mean_length: of a row over all its steps, in tokens.
+      bytes_each: of a number that is kept.
+    """
+    kept = 2 * config.layers * config.groups * config.head_size * bytes_each  # of a token
+    return parameter_bytes + rows * mean_length * kept
