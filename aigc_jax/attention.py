@@ -103,19 +103,25 @@ def attention(
 
     Args:
       causal: whether `mask`, `[B or 1, 1, T, T]`, hides all keys behind a query from it.
+
+    Raises:
+      ValueError: `causal` without a mask.
     """
+    if causal and mask is None:
+        raise ValueError("causal says something of the mask, and there is none")
 
     def formula(query, key, value, mask):
         if causal and drop is None:  # one key for both halves would drop alike in either
             return _in_halves(query, key, value, mask, softcap)
         return scaled_dot_product_attention(query, key, value, mask, softcap=softcap, drop=drop)
 
-    def fused(query, key, value, mask):
-        return jax.nn.dot_product_attention(query, key, value, mask=mask)
-
     if softcap is not None or drop is not None:
         return formula(query, key, value, mask)
-    return jax.lax.platform_dependent(query, key, value, mask, cpu=formula, default=fused)
+    return jax.lax.platform_dependent(query, key, value, mask, cpu=formula, default=_fused)
+
+
+def _fused(query: jax.Array, key: jax.Array, value: jax.Array, mask: jax.Array | None) -> jax.Array:
+    return jax.nn.dot_product_attention(query, key, value, mask=mask)
 
 
 def _in_halves(

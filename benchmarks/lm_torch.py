@@ -109,8 +109,10 @@ def row(
     ]
     adam = torch.optim.AdamW(groups, config.learning_rate, (0.9, config.b2), fused=True)
 
+    place = device()
+
     def loss(windows: Tensor) -> Tensor:
-        with torch.autocast(device(), torch.bfloat16, enabled=half):
+        with torch.autocast(place, torch.bfloat16, enabled=half):
             logits = model(windows[:, :-1])
             return cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
 

@@ -84,13 +84,10 @@ def compare(
         checked[name] = check(name, rows[name], expected)
         says = "its own program" if checked[name] is None else f"same losses, {checked[name]:.0e}"
         print(f"{name}: {says}", flush=True)
-    facts = machine.facts()
-    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-    batch_size = expected.indices.shape[1]
+    facts, batch_size = machine.facts(), expected.indices.shape[1]
     turns = f"{_ROUNDS.value} rounds of {_SECONDS.value:g} s"
     print(f"\n{title}, batch {batch_size}, {expected.precision}, {turns}")
-    place = f"{facts['cpu']}, {facts['cores']} cores, {facts['device']}"
-    print(f"{place}, {facts['date']}\n{versions}\n", flush=True)
+    print(_machine_of(facts), flush=True)
     figures, disturbance = measure(rows, _ROUNDS.value, _SECONDS.value)
     peers, summary = add_ratios(figures, article)
     summary += remarks(figures)
@@ -114,6 +111,12 @@ def compare(
         "peers": peers,
         "summary": summary,
     }
+
+
+def _machine_of(facts: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    place = f"{facts['cpu']}, {facts['cores']} cores, {facts['device']}"
+    return f"{place}, {facts['date']}\n{versions}\n"
 
 
 def guarded(work: Callable[[], Any]) -> Any:
