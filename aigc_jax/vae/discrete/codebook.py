@@ -3,10 +3,9 @@
 Dimensions: B batch, h w the grid, M = B·h·w positions, D features, K codes.
 """
 
+import math
 from functools import partial
 from typing import NamedTuple
-
-import math
 
 import jax
 import jax.numpy as jnp
