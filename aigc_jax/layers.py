@@ -158,7 +158,7 @@ class Dense(nn.Module):
 
 
 class Convolution(nn.Module):
-    """y = x ∗ K + b, for one of the functions of convolution.py, with `kernel` and `bias` [F].
+    """y = x ∗ K + b, in x's dtype, by one of convolution.py's functions, with `kernel` and `bias` [F].
 
     Attributes:
       operation: `(x [B, H, W, C], kernel [K, K, C, F]) -> [B, …, F]`.
@@ -175,10 +175,11 @@ class Convolution(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (self.size, self.size, x.shape[-1], self.features)
-        y = self.operation(x, self.param("kernel", self.kernel_init, shape, jnp.float32))
+        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
+        y = self.operation(x, kernel.astype(x.dtype))
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
-            y = y + jnp.broadcast_to(bias, y.shape)
+            y = y + jnp.broadcast_to(bias.astype(y.dtype), y.shape)
         return y
 
 
