@@ -158,7 +158,7 @@ class Dense(nn.Module):
 
 
 class Convolution(nn.Module):
-    """y = x ∗ K + b, in x's dtype, by one of convolution.py's functions, with `kernel` and `bias` [F].
+    """y = x ∗ K + b, in x's dtype, by a function of convolution.py, with `kernel` and `bias` [F].
 
     Attributes:
       operation: `(x [B, H, W, C], kernel [K, K, C, F]) -> [B, …, F]`.
