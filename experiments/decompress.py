@@ -14,21 +14,22 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from absl import app, flags
+from absl import app
 
-from aigc_jax.errors import InputError
+from aigc_jax.errors import InputError, one_line
 from experiments import launch
 from experiments.compression import decompress, open_model
 from experiments.output import check_out, write_out
+from experiments.paths import define_path, local
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run that compressed. Required.")
+WORKDIR = define_path("workdir", None, "Folder of the run that compressed. Required.")
 
 
 def run(workdir: str | None, source: str, out: str) -> None:
     """Decompresses INPUT into OUTPUT."""
     if not workdir:
         raise InputError("--workdir is required; see --help")
-    target = check_out(out, "OUTPUT")
+    source, target = local(source, "INPUT"), check_out(out, "OUTPUT")
     if target.suffix != ".npz":
         raise InputError(f"OUTPUT: {out} must end in .npz, as the array `images` goes into it")
     try:
@@ -40,7 +41,8 @@ def run(workdir: str | None, source: str, out: str) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, images=images)
     write_out(target, buffer.getvalue(), "OUTPUT")
-    print(f"{len(images)} images in {out}, after {time.perf_counter() - start:.1f} s")
+    seconds = time.perf_counter() - start
+    print(f"{len(images)} images in {one_line(str(target))}, after {seconds:.1f} s")
 
 
 def main(arguments: list[str]) -> None:

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
-from aigc_jax.errors import Diverged, InputError
+from aigc_jax.errors import Diverged, InputError, one_line
 from experiments import compiled, training
 from experiments.experiment import Experiment
 from experiments.interrupt import Interrupted
@@ -64,7 +64,7 @@ def parse(arguments: Sequence[str], names: Sequence[str] = ()) -> list[str]:
     except SystemExit:
         sys.exit(0)  # absl ends --help with code 1, which here means a bug
     except flags.Error as error:
-        print(f"error: {error}; see --help", file=sys.stderr)
+        print(f"error: {one_line(str(error))}; see --help", file=sys.stderr)
         sys.exit(BAD_INPUT)
     if len(left) > 1 + len(names):
         extra = left[1 + len(names)]

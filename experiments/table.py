@@ -17,7 +17,7 @@ from typing import Any
 
 from absl import app, flags
 
-from aigc_jax.errors import InputError
+from aigc_jax.errors import InputError, one_line
 from experiments import launch
 from experiments.comparison import (
     Estimate,
@@ -30,10 +30,11 @@ from experiments.comparison import (
     rows_of,
 )
 from experiments.output import check_out, write_out
+from experiments.paths import define_path
 
 RUNS = flags.DEFINE_list("runs", None, "Folders of runs; * and ? are filled in. Required.")
 FIGURES = flags.DEFINE_list("figures", None, "Which figures, in this order. Default: all.")
-OUT = flags.DEFINE_string("out", None, "File to write, replaced when it exists: .md or .json.")
+OUT = define_path("out", None, "File to write, replaced when it exists: .md or .json.")
 
 
 def finished(names: Sequence[str]) -> list[Run]:
@@ -48,7 +49,7 @@ def finished(names: Sequence[str]) -> list[Run]:
         if isinstance(run, Run):
             runs.append(run)
         else:
-            print(f"left out: {path} {run}", file=sys.stderr)
+            print(one_line(f"left out: {path} {run}"), file=sys.stderr)
     if not runs:
         raise InputError("--runs: none of these is finished")
     return runs

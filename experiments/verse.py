@@ -25,11 +25,12 @@ from experiments import launch, texts
 from experiments.finished import CHECKPOINTS, Finished, open_run
 from experiments.lm_options import to_config
 from experiments.options import check_seed
+from experiments.paths import define_path
 from experiments.writing import begun, stop_of
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a run on documents. Required.")
+WORKDIR = define_path("workdir", None, "Folder of a run on documents. Required.")
 CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", CHECKPOINTS, "Which state to judge.")
-TEXT = flags.DEFINE_string("text", None, "Where the text lies, if not where it did.")
+TEXT = define_path("text", None, "Where the text lies, if not where it did.")
 NUM = flags.DEFINE_integer("num", 500, "Poems to judge at most.", lower_bound=1)
 TEMPERATURE = flags.DEFINE_float("temperature", 1.0, "1 draws from the model itself.")
 SEED = flags.DEFINE_integer("seed", 0, "Decides the poems.")

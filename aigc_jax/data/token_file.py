@@ -10,7 +10,6 @@ training on it.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aigc_jax import storage
 from aigc_jax.cache_folder import cache_folder
 from aigc_jax.errors import InputError
 
@@ -68,7 +68,7 @@ def tokens_on_disk(
 def _locked(path: Path) -> Iterator[None]:
     """Waits until no other process is here. The lock ends with its process, however that ends."""
     with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        storage.lock(file, wait=True)
         yield
 
 
