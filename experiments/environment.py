@@ -142,15 +142,13 @@ def start_device() -> str:
         jax.devices()
     except Exception as error:  # RuntimeError, as a rule; plugins have others
         guilty = [name for name in _PLACES if os.environ.get(name)]
-        reason = _first_line(error)
-        if not guilty:
-            raise InputError(f"there is no device to run on ({reason})") from error
-        raise InputError(f"{_given(guilty)} cannot be obeyed ({reason})") from error
+        what = f"{_given(guilty)} cannot be obeyed" if guilty else "there is no device to run on"
+        raise InputError(f"{what} ({_first_line(error)})") from error
     platform = jax.default_backend()
     if isinstance(wanted, str) and wanted not in (platform, jax.devices()[0].platform):
         raise InputError(
-            f"JAX_DEFAULT_DEVICE={wanted} is not the device of this command, which is {platform}; "
-            f"unset it, or set JAX_PLATFORMS={wanted}"
+            f"JAX_DEFAULT_DEVICE={wanted!r} is not where this command runs, which is {platform!r}; "
+            f"unset it, or set JAX_PLATFORMS to what is wanted"
         )
     return platform
 

@@ -84,9 +84,9 @@ def main(_: list[str]) -> None:
         }
         moved |= {"classifier": CLASSIFIER.value, "k": K.value}
         figures = evaluate(WORKDIR.value, CHECKPOINT.value, **moved)
-        print(f"{WORKDIR.value} at step {figures['step']}\n{table(figures)}")
         if out:
             write_out(out, json.dumps(figures, indent=2) + "\n")
+        print(f"{WORKDIR.value} at step {figures['step']}\n{table(figures)}")
 
     launch.report_errors(command)
 
