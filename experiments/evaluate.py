@@ -83,9 +83,9 @@ def main(_: list[str]) -> None:
         }
         moved |= {"classifier": CLASSIFIER.value, "k": K.value}
         figures = evaluate(WORKDIR.value, CHECKPOINT.value, **moved)
-        print(f"{one_line(WORKDIR.value)} at step {figures['step']}\n{table(figures)}")
         if out:
             write_out(out, json.dumps(figures, indent=2) + "\n")
+        print(f"{one_line(WORKDIR.value)} at step {figures['step']}\n{table(figures)}")
 
     launch.report_errors(command)
 

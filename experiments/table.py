@@ -174,10 +174,10 @@ def main(_: list[str]) -> None:
         rows = rows_of(finished(RUNS.value))
         figures = columns(rows, FIGURES.value)
         table = markdown(rows, figures)
-        print(table, end="")
         if out:
             json_text = json.dumps({"rows": numbers(rows, figures)}, indent=2) + "\n"
             write_out(out, table if out.suffix == ".md" else json_text)
+        print(table, end="")
 
     launch.report_errors(command)
 

@@ -45,9 +45,11 @@ def tokens_on_disk(
       Unsigned `[M]`, mapped into memory and read-only: what is looked at is read, nothing else.
 
     Raises:
-      InputError: the folder cannot be written to, or is full.
+      InputError: the folder cannot be written to, or is full, or nothing says where it is.
     """
     folder = cache_folder("tokens") if folder is None else folder
+    if folder is None:
+        raise InputError("there is no home folder to keep tokens in; set XDG_CACHE_HOME to a folder")
     path = folder / f"{hashlib.sha256(identity.encode()).hexdigest()}.tokens"
     dtype = np.dtype("<u2" if vocabulary_size <= 2**16 else "<u4")
     try:
