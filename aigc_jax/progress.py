@@ -13,6 +13,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from aigc_jax import printed
+
 
 def figures_line(values: dict[str, float]) -> str:
     """`loss_d 1.21  loss_g 0.87`: four significant digits each."""
@@ -96,6 +98,7 @@ class ProgressReport:
 
     def note(self, message: str) -> None:
         """A line of its own, above the bar."""
+        message = printed.line(message)
         if self._console.is_terminal:
             self._console.print(message, markup=False, soft_wrap=True)
         else:

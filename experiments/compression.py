@@ -190,7 +190,9 @@ def decompress(model: Model, content: bytes, name: str) -> np.ndarray:
     here = model.origin(header.origin.outputs)
     container.check_origin(header.origin, here, name)
     described = (header.shape[1:], header.levels, header.grid)
-    if described != (model.config.image_shape, model.config.likelihood.levels, (PER_UNIT, BOUND)):
+    shape, levels = model.config.image_shape, model.config.likelihood.levels
+    fits = header.lanes <= bitsback.most_lanes(shape, levels)
+    if described != (shape, levels, (PER_UNIT, BOUND)) or not fits:
         raise InputError(f"{name}: its header does not fit the model that made it")
     coder = model.coder(header.lanes)
     container.check_origin(header.origin, replace(here, outputs=bitsback.probe(coder)), name)
@@ -203,6 +205,8 @@ def decompress(model: Model, content: bytes, name: str) -> np.ndarray:
         )
     except InputError as error:
         raise InputError(f"{name}: does not decode here: {error}") from error
+    except MemoryError as error:
+        raise InputError(f"{name}: its {count} images do not fit into the memory") from error
     images = values * np.uint8(255 // (header.levels - 1))
     if container.digest(images) != header.images:
         raise InputError(f"{name}: does not decode here: its images are not those it was made of")

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from aigc_jax import classifier as room
+from aigc_jax import printed
 from aigc_jax.algorithm import Params
 from aigc_jax.checkpoint import digest
 from aigc_jax.data.images import Images, load_images
@@ -105,7 +106,8 @@ def _train(values: dict[str, Any], config: dict[str, Any] | None, images: Images
 
     The images are in memory already.
     """
-    print(f"no finished classifier in {values['workdir']}: training it first", file=sys.stderr)
+    message = f"no finished classifier in {values['workdir']}: training it first"
+    print(printed.line(message), file=sys.stderr)
     if config is None:
         if len(images.train) < from_flags(classifier.PRESETS, values).batch_size:
             values = {**values, "batch_size": len(images.train)}

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
+from aigc_jax import printed
 from aigc_jax.errors import Diverged, InputError
 from experiments import compiled, training
 from experiments.experiment import Experiment
@@ -33,13 +34,13 @@ def report_errors(command: Callable[[], None]) -> NoReturn:
     try:
         command()
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(printed.line(f"error: {error}"), file=sys.stderr)
         code = BAD_INPUT
     except Diverged as error:
-        print(f"diverged: {error}", file=sys.stderr)
+        print(printed.line(f"diverged: {error}"), file=sys.stderr)
         code = DIVERGED
     except Interrupted as error:
-        print(error, file=sys.stderr)
+        print(printed.line(error), file=sys.stderr)
         code = error.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -64,7 +65,7 @@ def parse(arguments: Sequence[str], names: Sequence[str] = ()) -> list[str]:
     except SystemExit:
         sys.exit(0)  # absl ends --help with code 1, which here means a bug
     except flags.Error as error:
-        print(f"error: {error}; see --help", file=sys.stderr)
+        print(printed.line(f"error: {error}; see --help"), file=sys.stderr)
         sys.exit(BAD_INPUT)
     if len(left) > 1 + len(names):
         extra = left[1 + len(names)]

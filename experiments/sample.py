@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags
 
+from aigc_jax import printed
 from aigc_jax.errors import InputError
 from aigc_jax.pictures import image_grid
 from aigc_jax.transformer.sampling import Sampling
@@ -106,7 +107,7 @@ def write_texts(run: Finished, num: int, seed: int, out: Path | None) -> None:
     how, prompt = sampling(), PROMPT.value or ""
     if num == 1 and not out:
         for piece in stream(run, prompt, LENGTH.value, seed, how):
-            print(piece, end="", flush=True)
+            print(printed.lines(piece), end="", flush=True)
         print()
         return
     model = (run.options, run.facts, run.algorithm, run.state)
@@ -114,7 +115,7 @@ def write_texts(run: Finished, num: int, seed: int, out: Path | None) -> None:
     if out:
         write_out(out, encode(written, out.suffix))
     else:
-        print(texts.SEPARATOR.join(written))
+        print(printed.lines(texts.SEPARATOR.join(written)))
 
 
 def main(_: list[str]) -> None:
@@ -142,7 +143,7 @@ def main(_: list[str]) -> None:
                 raise InputError("--out is required for images; see --help")
             write_out(out, encode(draw(run, num, SEED.value), out.suffix))
         if out:
-            print(f"{num} samples of {WORKDIR.value} at step {run.step} in {out}")
+            print(printed.line(f"{num} samples of {WORKDIR.value} at step {run.step} in {out}"))
 
     launch.report_errors(command)
 

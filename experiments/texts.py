@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from aigc_jax import printed
 from aigc_jax.cache_folder import cache_folder
 from aigc_jax.data import documents
 from aigc_jax.data.bpe import BpeTokenizer
@@ -91,7 +92,10 @@ def tokens(options: Any, facts: dict[str, Any], text: Text) -> tuple[np.ndarray,
             return coder.encode(part)
 
         def announced() -> Iterable[np.ndarray]:
-            print(f"tokens of the {name} part of {part.path} go to {folder}", file=sys.stderr)
+            print(
+                printed.line(f"tokens of the {name} part of {part.path} go to {folder}"),
+                file=sys.stderr,
+            )
             return coder.encode_chunks(chunks(part))
 
         folder, decided = cache_folder("tokens"), [text.fingerprint(), name, facts]

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aigc_jax import transformer
+from aigc_jax import printed, transformer
 from aigc_jax.algorithm import Params
 from aigc_jax.data.bpe import BpeTokenizer
 from aigc_jax.data.packing import PackedPairs, bucket_by_length, pack_pairs, padded_length
@@ -184,4 +184,4 @@ def translate_lines(workdir: str, name: str) -> None:
     if not lines[-1]:
         del lines[-1]  # what follows the last line break is no line
     for line in Translator(run.options, run.facts).translate(run.state.judged, lines):
-        print(line)
+        print(printed.lines(line))
