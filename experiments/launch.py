@@ -69,7 +69,8 @@ def parse(arguments: Sequence[str], names: Sequence[str] = ()) -> list[str]:
         sys.exit(BAD_INPUT)
     if len(left) > 1 + len(names):
         extra = left[1 + len(names)]
-        print(f"error: unexpected argument {extra!r}; options begin with --", file=sys.stderr)
+        message = f"error: unexpected argument {extra!r}; options begin with --"
+        print(printed.line(message), file=sys.stderr)
         sys.exit(BAD_INPUT)
     if len(left) < 1 + len(names):
         print(f"error: {names[len(left) - 1]} is missing; see --help", file=sys.stderr)

@@ -13,7 +13,6 @@ the header says which those were, so that others are refused before they decode 
 
 import dataclasses
 import hashlib
-import json
 import platform
 import re
 import struct
@@ -87,7 +86,7 @@ def digest(data: Any) -> str:
         found.update(f"{data.dtype} {data.shape}".encode())
         found.update(np.ascontiguousarray(data).data)
     else:
-        found.update(json.dumps(data, sort_keys=True).encode())
+        found.update(dumps(data, sort_keys=True).encode())
     return found.hexdigest()
 
 
