@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from aigc_jax import printed
 from aigc_jax.log_stream import LogStream
 
 _GAP = "  "
@@ -106,6 +107,7 @@ class ProgressReport:
 
     def note(self, message: str) -> None:
         """A line of its own, above the bar."""
+        message = printed.line(message)
         if self._console:
             self._console.print(Text(message), soft_wrap=True)
         else:
@@ -127,7 +129,9 @@ class ProgressReport:
         for name, part in more.items():
             if _width([*parts.values(), part]) <= width:
                 parts[name] = part
-        texts = [parts[name] for name in ("title", "count", "speed", "time", "eta") if name in parts]
+        texts = [
+            parts[name] for name in ("title", "count", "speed", "time", "eta") if name in parts
+        ]
         below = []
         if _width([*texts, *self._newest]) + len(_GAP) + _SHORTEST_BAR <= width:
             texts += self._newest

@@ -35,6 +35,7 @@ summary { cursor: pointer; margin-top: 1.2rem; font-weight: 600 }
 code { background: #f5f6f8; padding: 0 .2rem }
 """
 _ARTEFACT = re.compile(r"(?P<name>.+)_(?P<step>\d+)\.(png|txt)")
+_NAMED = 30  # classes whose names are shown
 _CAPTIONS = {
     "samples": "Samples",
     "classes": "Samples by class: one row for each",
@@ -124,6 +125,10 @@ def _lead(config: dict[str, Any], metrics: list[dict]) -> str:
         f"{done:,} of {options.get('steps', 0):,} steps of {options.get('batch_size')} examples "
         f"in {seconds:.0f} s on {config.get('hardware')}. Parameters: {parameters}."
     )
+    if classes := data.get("classes"):
+        named = ", ".join(f"{label} {name}" for label, name in enumerate(classes[:_NAMED]))
+        more = f" and {len(classes) - _NAMED} more" if len(classes) > _NAMED else ""
+        text += f" Classes: {named}{more}."
     return f'<p class="lead">{html.escape(text)}</p>'
 
 

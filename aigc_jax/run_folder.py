@@ -6,9 +6,9 @@ instruction and the next one finds a folder that it can go on from.
 
 import contextlib
 import errno
-import json
-import math
 import os
+import secrets
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,24 +16,29 @@ from typing import Any
 
 from aigc_jax import storage
 from aigc_jax.errors import InputError
+from aigc_jax.strict_json import dumps, loads
 
-_REQUIRED = {"experiment", "options", "model", "data"}  # of config.json
+_REQUIRED = {"experiment": str, "options": dict, "model": dict, "data": dict}  # of config.json
 _LONGEST = 100  # characters of a file's name in a run's folder, more than any has
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Replaces `path` by `content`, whole or not at all, even when the machine loses power.
 
-    A byte of a file's name that is not UTF-8 becomes `\\udcff`, which JSON takes for that byte.
+    A byte of a file's name that is not UTF-8 becomes `\\udcff`, which JSON takes for that byte. A
+    new file has the permissions that the umask leaves it; one that is replaced keeps its own.
     """
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
+    # Not by tempfile, whose files are their owner's alone.
+    temporary = str(path.parent / f".{secrets.token_hex(8)}.tmp")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
+            with contextlib.suppress(FileNotFoundError):
+                os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -104,12 +109,14 @@ class RunFolder:
           InputError: the file is not the JSON object of a run.
         """
         try:
-            config = json.loads(self._config.read_text("utf-8"))
+            config = loads(self._config.read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{self._config}: cannot be read ({error})") from error
-        if not isinstance(config, dict) or not config.keys() >= _REQUIRED:
+        if not isinstance(config, dict) or not all(
+            isinstance(config.get(name), kind) for name, kind in _REQUIRED.items()
+        ):
             raise InputError(f"{self._config}: not the configuration of a run")
         return config
 
@@ -124,7 +131,7 @@ class RunFolder:
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Replaces config.json."""
-        self.write(self._config, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+        self.write(self._config, dumps(config, indent=2, ensure_ascii=False) + "\n")
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """All lines of metrics.jsonl in order, but for one that a kill cut short.
@@ -135,10 +142,10 @@ class RunFolder:
         lines = []
         for line in self._metrics_as_bytes().split(b"\n"):
             try:
-                record = json.loads(line)
+                record = loads(line)
             except ValueError:
                 continue
-            if isinstance(record, dict) and "step" in record:
+            if isinstance(record, dict) and type(record.get("step")) is int:
                 lines.append(record)
         return lines
 
@@ -163,10 +170,10 @@ class RunFolder:
         Raises:
           InputError: the storage fails, for want of space, say.
         """
-        finite = {k: float(v) if math.isfinite(v) else None for k, v in values.items()}
-        record = {"step": step, "split": split, **finite, "wall_s": round(wall_s, 3)}
+        floats = {name: float(value) for name, value in values.items()}
+        record = {"step": step, "split": split, **floats, "wall_s": round(wall_s, 3)}
         with storage.told(self._metrics, "written"), open(self._metrics, "a") as file:
-            file.write(json.dumps(record) + "\n")
+            file.write(dumps(record) + "\n")
 
     def rewind_metrics(self, step: int) -> float:
         """Drops the lines after `step`, which a resumed run will write again.
@@ -175,7 +182,7 @@ class RunFolder:
           The seconds of training up to `step`.
         """
         kept = [record for record in self.read_metrics() if record["step"] <= step]
-        content = "".join(json.dumps(record) + "\n" for record in kept)
+        content = "".join(dumps(record) + "\n" for record in kept)
         if self._metrics_as_bytes() != content.encode():
             self.write(self._metrics, content)
         return max((record.get("wall_s") or 0.0 for record in kept), default=0.0)

@@ -23,6 +23,7 @@ import numpy as np
 from absl import app, flags
 from flax import traverse_util
 
+from aigc_jax.strict_json import dumps
 from benchmarks import lm_step, machine, memory_row, side_by_side
 from benchmarks.turns import TOLERANCE, Mismatch
 from experiments import launch
@@ -84,7 +85,7 @@ def main() -> None:
     for name, row in result["rows"].items():
         print(f"| {name} | {row['peak_mb']:.0f} | {row['ratio_to_ours']:.2f} |")
     if out:
-        write_out(out, json.dumps(result, indent=1) + "\n")
+        write_out(out, dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

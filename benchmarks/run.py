@@ -18,6 +18,7 @@ from typing import Any
 
 from absl import app, flags
 
+from aigc_jax.strict_json import dumps
 from benchmarks.ratios import COMPARISONS, Comparison, lines_of
 from benchmarks.turns import choose
 from experiments import launch
@@ -47,7 +48,7 @@ def run() -> None:
         print(f"\n── {name}", flush=True)
         results[name] = measured(COMPARISONS[name], _ROUNDS.value)
         if out:
-            write_out(out, json.dumps(results, indent=1) + "\n")
+            write_out(out, dumps(results, indent=1) + "\n")
     print("\n| comparison | peer | it takes / ours | goal, 2 CPU cores |\n|---|---|---:|---:|")
     for name, result in results.items():
         print(*lines_of(name, result), sep="\n")

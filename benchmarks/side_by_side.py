@@ -9,7 +9,6 @@ where they differ. After each turn a row's counters must have advanced by exactl
 is credited with.
 """
 
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from absl import app, flags
 
 from aigc_jax.errors import InputError
+from aigc_jax.strict_json import dumps
 from benchmarks import machine
 from benchmarks.ratios import OURS as OURS
 from benchmarks.ratios import add_ratios, table
@@ -152,6 +152,6 @@ def main(
         machine.hold_to(_DEVICE.value)
         result = guarded(lambda: compare(title, prepare, names, article, remarks))
         if out:
-            write_out(out, json.dumps(result, indent=1) + "\n")
+            write_out(out, dumps(result, indent=1) + "\n")
 
     app.run(lambda _: launch.report_errors(command, device=False), flags_parser=launch.parse)

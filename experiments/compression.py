@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aigc_jax import vae
-from aigc_jax.data.images import read_idx
+from aigc_jax.data.images import GZIP, read_idx
 from aigc_jax.data.own_images import read_images
 from aigc_jax.errors import InputError
 from aigc_jax.progress import ProgressReport
@@ -96,9 +96,12 @@ def read_input(path: str) -> np.ndarray:
       InputError: they cannot be read.
     """
     if os.path.isfile(path):
-        with open(path, "rb") as file:
-            idx = file.read(3) == bytes([0, 0, 8])
-        if idx or path.endswith(".gz"):
+        try:
+            with open(path, "rb") as file:
+                begins = file.read(3)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+        if begins == bytes([0, 0, 8]) or begins.startswith(GZIP):
             return read_idx(Path(path), 3)[..., None]
     return read_images(path)[0]
 
@@ -110,6 +113,9 @@ def suited(images: np.ndarray, model: Model, binarise: bool, name: str) -> np.nd
       InputError: it cannot.
     """
     shape, wanted = images.shape[1:], model.config.image_shape
+    if shape == (*wanted[:2], 1) and wanted[2] == 3:
+        # A folder of grey images has one channel, though the model's have three.
+        images, shape = np.repeat(images, 3, axis=3), wanted
     if shape != wanted:
         sizes = ["×".join(map(str, size)) for size in (shape, wanted)]
         raise InputError(f"{name}: its images are of {sizes[0]}, and the model's of {sizes[1]}")
@@ -190,7 +196,9 @@ def decompress(model: Model, content: bytes, name: str) -> np.ndarray:
     here = model.origin(header.origin.outputs)
     container.check_origin(header.origin, here, name)
     described = (header.shape[1:], header.levels, header.grid)
-    if described != (model.config.image_shape, model.config.likelihood.levels, (PER_UNIT, BOUND)):
+    shape, levels = model.config.image_shape, model.config.likelihood.levels
+    fits = header.lanes <= bitsback.most_lanes(shape, levels)
+    if described != (shape, levels, (PER_UNIT, BOUND)) or not fits:
         raise InputError(f"{name}: its header does not fit the model that made it")
     coder = model.coder(header.lanes)
     container.check_origin(header.origin, replace(here, outputs=bitsback.probe(coder)), name)
@@ -203,6 +211,8 @@ def decompress(model: Model, content: bytes, name: str) -> np.ndarray:
         )
     except InputError as error:
         raise InputError(f"{name}: does not decode here: {error}") from error
+    except MemoryError as error:
+        raise InputError(f"{name}: its {count} images do not fit into the memory") from error
     images = values * np.uint8(255 // (header.levels - 1))
     if container.digest(images) != header.images:
         raise InputError(f"{name}: does not decode here: its images are not those it was made of")

@@ -7,13 +7,14 @@ The newest checkpoint is judged, or with --checkpoint=best that of the lowest he
 the experiment has one. The figures are printed, and written as JSON with --out.
 """
 
-import json
 import textwrap
 from typing import Any
 
 from absl import app, flags
 
-from aigc_jax.errors import InputError, one_line
+from aigc_jax import printed
+from aigc_jax.errors import InputError
+from aigc_jax.strict_json import dumps
 from experiments import launch
 from experiments.finished import CHECKPOINTS, open_run
 from experiments.output import check_out, write_out
@@ -84,8 +85,9 @@ def main(_: list[str]) -> None:
         moved |= {"classifier": CLASSIFIER.value, "k": K.value}
         figures = evaluate(WORKDIR.value, CHECKPOINT.value, **moved)
         if out:
-            write_out(out, json.dumps(figures, indent=2) + "\n")
-        print(f"{one_line(WORKDIR.value)} at step {figures['step']}\n{table(figures)}")
+            write_out(out, dumps(figures, indent=2) + "\n")
+        at = f"{printed.line(WORKDIR.value)} at step {figures['step']}"
+        print(printed.lines(f"{at}\n{table(figures)}"))
 
     launch.report_errors(command)
 

@@ -13,15 +13,16 @@ Characters and bytes are tokens of the same numbers there. The text in transform
 unprompted text does here, with a line break; of a run on documents with U+001E, which ends one too.
 """
 
-import json
 import os
 from functools import partial
 from pathlib import Path
 
 from absl import app, flags
 
+from aigc_jax import printed
 from aigc_jax.data.tokenizer_json import tokenizer_json
-from aigc_jax.errors import InputError, one_line
+from aigc_jax.errors import InputError
+from aigc_jax.strict_json import dumps
 from aigc_jax.transformer.interchange import check_new, family_of, save_folder
 from experiments import launch, texts
 from experiments.finished import CHECKPOINTS, open_run
@@ -57,10 +58,10 @@ def export(workdir: str | None, checkpoint: str, out: str) -> None:
     }
     files = {
         "tokenizer.json": tokenizer_json(texts.tokenizer(run.facts)),
-        "tokenizer_config.json": json.dumps(settings, indent=2) + "\n",
+        "tokenizer_config.json": dumps(settings, indent=2) + "\n",
     }
     save_folder(target, config, run.state.judged, files)
-    print(one_line(f"the model of {workdir} at step {run.step} is in {out}"))
+    print(printed.line(f"the model of {workdir} at step {run.step} is in {out}"))
 
 
 def main(arguments: list[str]) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from absl import app, flags
 from tokenizers import Tokenizer
 
-from aigc_jax import parallel, transformer
+from aigc_jax import parallel, printed, transformer
 from aigc_jax.errors import InputError
 from aigc_jax.transformer.generation import advance, begin
 from aigc_jax.transformer.interchange import Model, load_folder
@@ -178,7 +178,7 @@ def run(folder: str) -> None:
             print(f"{name} {figure:.4f}")
         return
     for piece in stream(model, coder, PROMPT.value, LENGTH.value, SEED.value, sampling):
-        print(piece, end="", flush=True)
+        print(printed.lines(piece), end="", flush=True)
     print()
 
 

@@ -48,13 +48,15 @@ def check_continuation(
 
 def describe_data(data: Any) -> dict[str, Any]:
     """What config.json says of a data set: enough to know it again."""
-    return {
+    described = {
         "name": data.name,
         "unit": data.unit,
         "train": len(data.train),
         "heldout": len(data.heldout),
         "sha256": data.fingerprint(),
     }
+    classes = getattr(data, "classes", None)
+    return {**described, "classes": list(classes)} if classes else described
 
 
 def check_data(

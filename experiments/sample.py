@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags
 
-from aigc_jax.errors import InputError, one_line
+from aigc_jax import printed
+from aigc_jax.errors import InputError
 from aigc_jax.pictures import image_grid
 from aigc_jax.transformer.sampling import Sampling
 from experiments import launch, texts
@@ -107,7 +108,7 @@ def write_texts(run: Finished, num: int, seed: int, out: Path | None) -> None:
     how, prompt = sampling(), PROMPT.value or ""
     if num == 1 and not out:
         for piece in stream(run, prompt, LENGTH.value, seed, how):
-            print(piece, end="", flush=True)
+            print(printed.lines(piece), end="", flush=True)
         print()
         return
     model = (run.options, run.facts, run.algorithm, run.state)
@@ -115,7 +116,7 @@ def write_texts(run: Finished, num: int, seed: int, out: Path | None) -> None:
     if out:
         write_out(out, encode(written, out.suffix))
     else:
-        print(texts.SEPARATOR.join(written))
+        print(printed.lines(texts.SEPARATOR.join(written)))
 
 
 def main(_: list[str]) -> None:
@@ -143,7 +144,7 @@ def main(_: list[str]) -> None:
                 raise InputError("--out is required for images; see --help")
             write_out(out, encode(draw(run, num, SEED.value), out.suffix))
         if out:
-            print(one_line(f"{num} samples of {WORKDIR.value} at step {run.step} in {out}"))
+            print(printed.line(f"{num} samples of {WORKDIR.value} at step {run.step} in {out}"))
 
     launch.report_errors(command)
 

@@ -1,6 +1,5 @@
 """What launchers on text need of it: loading, a tokeniser to keep, tokens in memory or on disk."""
 
-import json
 import math
 import sys
 from collections.abc import Callable, Iterable
@@ -9,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from aigc_jax import printed
 from aigc_jax.cache_folder import cache_folder
 from aigc_jax.data import documents
 from aigc_jax.data.bpe import BpeTokenizer
@@ -17,6 +17,7 @@ from aigc_jax.data.token_file import tokens_on_disk
 from aigc_jax.data.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer
 from aigc_jax.errors import InputError
 from aigc_jax.metrics.ngrams import bigram_nll, unigram_nll
+from aigc_jax.strict_json import dumps
 
 SEPARATOR = "\n\n――――――――\n\n"
 TOKENIZERS = ("char", "byte", "bpe")
@@ -91,11 +92,14 @@ def tokens(options: Any, facts: dict[str, Any], text: Text) -> tuple[np.ndarray,
             return coder.encode(part)
 
         def announced() -> Iterable[np.ndarray]:
-            print(f"tokens of the {name} part of {part.path} go to {folder}", file=sys.stderr)
+            print(
+                printed.line(f"tokens of the {name} part of {part.path} go to {folder}"),
+                file=sys.stderr,
+            )
             return coder.encode_chunks(chunks(part))
 
         folder, decided = cache_folder("tokens"), [text.fingerprint(), name, facts]
-        identity = json.dumps(decided, sort_keys=True)
+        identity = dumps(decided, sort_keys=True)
         return tokens_on_disk(identity, coder.vocabulary_size, announced, folder)
 
     found = {name: encode(name, part) for name, part in parts.items()}

@@ -1,6 +1,5 @@
 """What translates: sentences to tokens, batches of one length, beams, and sentences again."""
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -11,12 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aigc_jax import transformer
+from aigc_jax import printed, transformer
 from aigc_jax.algorithm import Params
 from aigc_jax.data.bpe import BpeTokenizer
 from aigc_jax.data.packing import PackedPairs, bucket_by_length, pack_pairs, padded_length
 from aigc_jax.data.pairs import Pair, Pairs
 from aigc_jax.errors import InputError
+from aigc_jax.strict_json import dumps, loads
 from aigc_jax.transformer.beam import beam_search
 from experiments.translate_options import TranslateOptions, to_config
 
@@ -154,7 +154,7 @@ class Translator:
 
 def facts_of(coder: BpeTokenizer) -> dict[str, Any]:
     """What config.json keeps of a translator: its tokeniser, as `tokenizers` writes it."""
-    return {"bpe": json.dumps(json.loads(coder.to_json()), ensure_ascii=False)}
+    return {"bpe": dumps(loads(coder.to_json()), ensure_ascii=False)}
 
 
 def tokenizer_of(facts: dict[str, Any]) -> BpeTokenizer:
@@ -184,4 +184,4 @@ def translate_lines(workdir: str, name: str) -> None:
     if not lines[-1]:
         del lines[-1]  # what follows the last line break is no line
     for line in Translator(run.options, run.facts).translate(run.state.judged, lines):
-        print(line)
+        print(printed.lines(line))

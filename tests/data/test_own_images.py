@@ -1,4 +1,5 @@
 import warnings
+import zlib
 
 import numpy as np
 import pytest
@@ -24,6 +25,22 @@ def save(file, image, **options):
     """One image [H, W, C], as the file's name says."""
     file.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(file, **options)
+
+
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
+ADAM7 += ((0, 1, 1, 2),)
+
+
+def png(rows, bits, colours, size=(5, 6), interlaced=0):
+    """A PNG of these rows, each a byte for its filter and its pixels."""
+
+    def chunk(kind, content):
+        body = kind + content
+        return len(content).to_bytes(4) + body + zlib.crc32(body).to_bytes(4)
+
+    ihdr = b"".join(n.to_bytes(4) for n in size) + bytes([bits, colours, 0, 0, interlaced])
+    parts = chunk(b"IHDR", ihdr), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def folder(path, images=RGB):
@@ -131,11 +148,13 @@ def flat(shade):
 @pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".JPG", ".JPEG"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_jpeg_files_load(tmp_path, suffix, channels):
+    shades = (8 * np.arange(30)[:, None] + np.array([0, 5, 14]))[:, :channels]
     for i in range(30):
-        save(tmp_path / f"{i:02}{suffix}", flat(8 * i)[..., :channels], format="JPEG", quality=95)
+        image = np.full((6, 5, channels), shades[i], np.uint8)
+        save(tmp_path / f"{i:02}{suffix}", image, format="JPEG", quality=95)
     given, _ = together(load_own_images(str(tmp_path)))
     assert given.shape == (30, 6, 5, channels)
-    assert (abs(given.astype(int) - 8 * np.arange(30)[:, None, None, None]) <= 2).all()
+    assert (abs(given.astype(int) - shades[:, None, None]) <= 2).all()
 
 
 def test_a_jpeg_is_not_searched_for_the_depth_of_a_png(tmp_path):
@@ -172,6 +191,100 @@ def test_what_converts_without_loss_is_converted(tmp_path, kind):
     image.save(tmp_path / "04.png")
     given, _ = together(load_own_images(str(tmp_path)))
     np.testing.assert_array_equal(given[4], expected)
+
+
+def grey_stored_as(kind, image):
+    """A grey image `[H, W, 1]` in another of the forms that PNG and JPEG have for it."""
+    grey, rgb = Image.fromarray(image.squeeze(-1)), Image.fromarray(np.repeat(image, 3, 2))
+    return {
+        "palette": lambda: rgb.convert("P", palette=Image.Palette.ADAPTIVE, colors=256),
+        "RGB": lambda: rgb,
+        "opaque RGB": lambda: rgb.convert("RGBA"),
+        "opaque grey": lambda: Image.fromarray(np.repeat(opaque(image)[..., :2], 1, 2), "LA"),
+        "grey": lambda: grey,
+    }[kind]()
+
+
+GREY_FORMS = ["palette", "RGB", "opaque RGB", "opaque grey", "grey"]
+
+
+@pytest.mark.parametrize("kind", GREY_FORMS)
+@pytest.mark.parametrize("all_of_them", [False, True])
+def test_grey_is_grey_however_it_is_stored(tmp_path, kind, all_of_them):
+    folder(tmp_path, GREY)
+    for i in range(30) if all_of_them else [0, 17]:
+        grey_stored_as(kind, GREY[i]).save(tmp_path / f"{i:02}.png")
+    np.testing.assert_array_equal(together(load_own_images(str(tmp_path)))[0], GREY)
+
+
+def test_one_pixel_of_a_colour_makes_a_set_rgb(tmp_path):
+    folder(tmp_path, GREY)
+    coloured = np.repeat(GREY[4], 3, axis=2)
+    coloured[5, 4, 2] ^= 1
+    save(tmp_path / "04.png", coloured)
+    given, _ = together(load_own_images(str(tmp_path)))
+    expected = np.repeat(GREY, 3, axis=3)
+    expected[4] = coloured
+    np.testing.assert_array_equal(given, expected)
+
+
+def test_a_grey_jpeg_in_colours_is_grey(tmp_path):
+    folder(tmp_path, GREY)
+    (tmp_path / "04.png").unlink()
+    save(tmp_path / "04.jpg", np.repeat(GREY[4], 3, axis=2), quality=95)
+    assert together(load_own_images(str(tmp_path)))[0].shape == (30, 6, 5, 1)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_few_bits_are_spread_over_all_of_grey(tmp_path, bits):
+    folder(tmp_path, GREY)
+    levels = GREY[4] >> (8 - bits)
+    rows = np.unpackbits(levels, axis=2)[..., -bits:].reshape(6, 5 * bits)
+    packed = np.pad(np.packbits(rows, axis=1), ((0, 0), (1, 0)))
+    (tmp_path / "04.png").write_bytes(png(packed.tobytes(), bits, 0))
+    given, _ = together(load_own_images(str(tmp_path)))
+    np.testing.assert_array_equal(given[4], levels * (255 // (2**bits - 1)))
+    assert given.shape[3] == 1
+
+
+def test_an_interlaced_png_loads(tmp_path):
+    folder(tmp_path, GREY)
+    passes = [GREY[4, y::dy, x::dx, 0] for x, y, dx, dy in ADAM7]
+    rows = b"".join(b"\0" + row.tobytes() for part in passes if part.size for row in part)
+    (tmp_path / "04.png").write_bytes(png(rows, 8, 0, interlaced=1))
+    np.testing.assert_array_equal(together(load_own_images(str(tmp_path)))[0], GREY)
+
+
+LEFT_BEHIND = ["Thumbs.db", "desktop.ini", ".DS_Store", "._00.png", ".AppleDouble", "ehthumbs.db"]
+LEFT_BEHIND += ["__MACOSX/._00.png", "THUMBS.DB", "Desktop.ini", "Icon\r", "@eaDir/x@SynoEAStream"]
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_what_systems_leave_in_folders_is_passed_over(tmp_path, labelled):
+    places = [tmp_path / name for name in "ab"] if labelled else [tmp_path]
+    for i, image in enumerate(RGB):
+        save(places[i % len(places)] / f"{i:02}.png", image)
+    clean = load_own_images(str(tmp_path))
+    for place in {tmp_path, *places}:
+        for name in LEFT_BEHIND:
+            (place / name).parent.mkdir(exist_ok=True)
+            (place / name).write_bytes(b"\0")
+    loaded = load_own_images(str(tmp_path))
+    assert loaded.fingerprint() == clean.fingerprint()
+    assert loaded.classes == (("a", "b") if labelled else None)
+
+
+def test_classes_are_called_as_their_folders(tmp_path):
+    names = ["cat", "Dog", "10 Größe", "caf\udce9"]
+    for i, image in enumerate(RGB):
+        save(tmp_path / names[i % 4] / f"{i:02}.png", image)
+    images = load_own_images(str(tmp_path))
+    assert images.classes == ("10 Größe", "Dog", "caf\udce9", "cat")
+    given, labels = together(images)
+    for i, name in enumerate(names):
+        of_it = given[labels == images.classes.index(name)]
+        np.testing.assert_array_equal(of_it, RGB[i::4])
+    assert load_own_images(npz(tmp_path / "a.npz", images=RGB)).classes is None
 
 
 def test_black_and_white_is_grey(tmp_path):

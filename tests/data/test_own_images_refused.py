@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from aigc_jax.data import own_images
 from aigc_jax.data.own_images import load_own_images
@@ -153,15 +153,15 @@ def folder(path, images=RGB):
         Image.fromarray(image).save(path / f"{i:02}.png")
 
 
-def png(bits, colours, size=(5, 6)):
+def png(bits, colours, size=(5, 6), rows=bytes(6 * (1 + 5 * 8)), interlaced=0):
     """A black PNG, as its specification has it, of as many bytes as 16 bits of RGBA need."""
 
     def chunk(kind, content):
         body = kind + content
         return len(content).to_bytes(4) + body + zlib.crc32(body).to_bytes(4)
 
-    ihdr = b"".join(n.to_bytes(4) for n in size) + bytes([bits, colours, 0, 0, 0])
-    pixels = zlib.compress(bytes(6 * (1 + 5 * 8)))
+    ihdr = b"".join(n.to_bytes(4) for n in size) + bytes([bits, colours, 0, 0, interlaced])
+    pixels = zlib.compress(rows)
     parts = chunk(b"IHDR", ihdr), chunk(b"IDAT", pixels), chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
@@ -170,6 +170,15 @@ def encoded(pixels, kind="PNG", **options):
     return written(Image.fromarray(pixels).save, kind, **options)
 
 
+def jpeg(cut, **options):
+    """A JPEG without its last bytes, but for the end marker."""
+    content = encoded(NOISE, "JPEG", **options)
+    return content[: len(content) - 2 - cut] + b"\xff\xd9"
+
+
+NOISE = np.random.default_rng(3).integers(256, size=(6, 5, 3)).astype(np.uint8)
+FRAMES = [Image.fromarray(RGB[i]) for i in range(3)]
+FEW = "cannot be read (its stream has too few rows)"
 CLEAR = np.concatenate([RGB[0], np.full((6, 5, 1), 255, np.uint8)], 2)
 CLEAR[2, 3, 3] = 254
 FLAT = np.full((6, 5, 3), 1, np.uint8)
@@ -194,6 +203,18 @@ IMAGES = {
         written(Image.fromarray(FLAT).convert("CMYK").save, "JPEG"),
         "is CMYK, neither grey nor RGB; convert it",
     ),
+    "a row too few": (png(8, 2, rows=bytes(5 * 16)), FEW),
+    "a byte too few": (png(8, 2, rows=bytes(6 * 16 - 1)), "cannot be read"),
+    "half of the rows": (png(8, 0, rows=bytes(3 * 6)), FEW),
+    "a row of bits too few": (png(1, 0, rows=bytes(5 * 2)), FEW),
+    "a pass too few": (png(8, 0, rows=bytes(42 - 18), interlaced=1), FEW),
+    "jpeg that ends early": (jpeg(9), "cannot be read (its data end too early)"),
+    "jpeg that is half there": (jpeg(30), "cannot be read (its data end too early)"),
+    "progressive, ends early": (jpeg(9, progressive=True), "its data end too early"),
+    "animated png": (
+        written(FRAMES[0].save, "PNG", save_all=True, append_images=FRAMES[1:]),
+        "is animated, with 3 images",
+    ),
     "bomb": (png(8, 2, (30_000, 30_000)), "cannot be read (Image size (900000000 pixels)"),
     "smaller bomb": (png(8, 2, (10_000, 10_000)), "cannot be read (Image size (100000000 pixels)"),
 }
@@ -210,9 +231,31 @@ def test_images(tmp_path, mistake, name):
     assert reason in message
 
 
-def test_the_faulty_pngs_have_no_other_fault(tmp_path):
+@pytest.mark.parametrize("mistake", ["truncated png", "truncated jpeg", "a row too few"])
+def test_nor_where_another_library_lets_damage_pass(tmp_path, monkeypatch, mistake):
     folder(tmp_path)
-    (tmp_path / "17.png").write_bytes(png(8, 2))
+    (tmp_path / "17.png").write_bytes(IMAGES[mistake][0])
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    assert "17.png: cannot be read" in message_of(tmp_path)
+    assert ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        png(8, 2),
+        png(8, 2, rows=bytes(6 * 16)),
+        png(1, 0, rows=bytes(6 * 2)),
+        png(8, 0, rows=bytes(42), interlaced=1),
+        jpeg(0),
+        jpeg(0, progressive=True),
+        jpeg(0) + bytes(99),
+    ],
+    ids=len,
+)
+def test_the_faulty_images_have_no_other_fault(tmp_path, content):
+    folder(tmp_path)
+    (tmp_path / "17.png").write_bytes(content)
     assert len(load_own_images(str(tmp_path)).train) == 27
 
 

@@ -183,6 +183,10 @@ def test_nothing_is_written_unless_all_of_it_is_right(place, programs, packed, t
         (repacked(packed, shape=(7, SIDE, 1, SIDE)), "binary", "does not fit the model"),
         (repacked(packed, grid=(128, 8)), "binary", "does not fit the model"),
         (repacked(packed, levels=256), "binary", "does not fit the model"),
+        (repacked(packed, shape=(10**8, SIDE, SIDE, 1), lanes=65), "binary", "does not fit"),
+        (repacked(packed, shape=(10**12, SIDE, SIDE, 1)), "binary", "header cannot be read"),
+        (repacked(packed, shape=(10**8, SIDE, SIDE, 1)), "binary", "not decode here|the memory"),
+        (repacked(packed, versions={"evil": "1"}), "binary", "header cannot be read"),
     ):
         source.write_bytes(content)
         with pytest.raises(InputError, match=message) as error:
@@ -191,6 +195,26 @@ def test_nothing_is_written_unless_all_of_it_is_right(place, programs, packed, t
         assert "\n" not in str(error.value)
     assert out.read_bytes() == b"mine"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["d.bb", "d.npz"]
+
+
+def test_what_a_file_says_of_its_maker_is_shown_and_not_obeyed(
+    place, programs, packed, tmp_path, capsys
+):
+    source = tmp_path / "d.bb"
+    source.write_bytes(repacked(packed, device="tpu\x1b]0;owned\x07\n"))
+    arguments = (str(place / "binary"), str(source), str(tmp_path / "d.npz"))
+    with pytest.raises(SystemExit) as ended:
+        program.report_errors(lambda: programs["decompress"].run(*arguments))
+    assert ended.value.code == program.BAD_INPUT
+    shown = capsys.readouterr().err
+    assert r"was made on tpu\x1b]0;owned\x07\n, and this is" in shown
+    assert shown.count("\n") == 1
+
+
+def test_of_what_is_no_such_file_only_the_beginning_is_read(place, programs, tmp_path):
+    for endless in ("/dev/zero", "/dev/urandom"):
+        with pytest.raises(InputError, match="not a file that experiments"):
+            programs["decompress"].run(str(place / "binary"), endless, str(tmp_path / "d.npz"))
 
 
 def test_a_run_that_was_trained_further_says_so(models, packed):

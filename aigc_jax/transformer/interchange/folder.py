@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -21,6 +22,7 @@ from safetensors.numpy import save_file
 
 from aigc_jax.algorithm import Params
 from aigc_jax.errors import InputError
+from aigc_jax.strict_json import dumps
 from aigc_jax.transformer.architecture import Architecture
 from aigc_jax.transformer.interchange.gpt2 import GPT2
 from aigc_jax.transformer.interchange.llama import LLAMA, MISTRAL, QWEN3
@@ -122,17 +124,19 @@ def save_folder(
     matches = family.matches(architecture, settings)
     tensors = to_tensors(params, matches, architecture)
     named = {n if n.startswith(HEAD) else family.prefix + n: x for n, x in tensors.items()}
-    texts = {"config.json": json.dumps(settings, indent=2) + "\n", **(files or {})}
+    texts = {"config.json": dumps(settings, indent=2) + "\n", **(files or {})}
     try:
         temporary = Path(tempfile.mkdtemp(prefix=".", suffix=".tmp", dir=path.parent))
         try:
             save_file(named, temporary / WHOLE, metadata={"format": "pt"})
             for name, text in texts.items():
                 (temporary / name).write_text(text, "utf-8")
+            # safetensors and mkdtemp let their owner alone read, and ask no umask.
+            mode = stat.S_IMODE((temporary / "config.json").stat().st_mode)
             for file in temporary.iterdir():
-                file.chmod(0o644)  # safetensors lets its owner alone read a file
+                file.chmod(mode)
                 _sync(file)
-            temporary.chmod(0o755)
+            temporary.chmod(mode | (mode & 0o444) >> 2)
             _sync(temporary)
             os.replace(temporary, path)
         finally:

@@ -20,7 +20,9 @@ Dimensions: M images, L of them in a call of the networks, Z latent, H W C image
 """
 
 import hashlib
-from collections.abc import Callable
+import itertools
+import math
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,9 +48,13 @@ class Coded(NamedTuple):
 
 def lanes_for(count: int, image_shape: tuple[int, ...], levels: int) -> int:
     """L for M = `count` images: at most 64, and fewer where there is less memory or less to do."""
-    fitting = _TABLE // (levels * int(np.prod(image_shape)))
     # The first, small turns take as long as full ones: with many lanes, most of a small set's time.
-    return max(1, min(MOST_LANES, fitting, count // MOST_LANES))
+    return max(1, min(most_lanes(image_shape, levels), count // MOST_LANES))
+
+
+def most_lanes(image_shape: tuple[int, ...], levels: int) -> int:
+    """How many images a call of the networks may take before its table outgrows the memory."""
+    return max(1, min(MOST_LANES, _TABLE // (levels * math.prod(image_shape))))
 
 
 def turns(count: int, lanes: int) -> list[int]:
@@ -59,12 +65,27 @@ def turns(count: int, lanes: int) -> list[int]:
       count: M.
       lanes: the most of them.
     """
-    sizes: list[int] = []
+    growing, full, rest = _turns(count, lanes)
+    return [*growing, *[lanes] * full, *[rest] * (rest > 0)]
+
+
+def _backwards(count: int, lanes: int) -> Iterator[tuple[int, int]]:
+    """The number and the size of each turn, the last first; never all at once, since a file may
+    announce any number of images.
+    """
+    growing, full, rest = _turns(count, lanes)
+    sizes = itertools.chain([rest] * (rest > 0), itertools.repeat(lanes, full), growing[::-1])
+    return zip(range(len(growing) + full + (rest > 0) - 1, -1, -1), sizes, strict=True)
+
+
+def _turns(count: int, lanes: int) -> tuple[list[int], int, int]:
+    """The sizes of the turns that grow, how many full ones follow, and the size of the last."""
+    growing: list[int] = []
     done = 0
-    while done < count:
-        sizes.append(min(max(1, done // _GROWTH), lanes, count - done))
-        done += sizes[-1]
-    return sizes
+    while done < min(count, _GROWTH * lanes):
+        growing.append(min(max(1, done // _GROWTH), count - done))
+        done += growing[-1]
+    return growing, *divmod(count - done, lanes)
 
 
 def _entropy_coder() -> Any:
@@ -222,7 +243,7 @@ def decode(
     stack = _Stack(np.concatenate([start[:below], words]))
     images = np.empty((count, *coder.image_shape), np.uint8)
     left = count
-    for turn, n in reversed(list(enumerate(turns(count, coder.lanes)))):
+    for turn, n in _backwards(count, coder.lanes):
         points = stack.pop_prior((n, coder.latent_size))
         values = stack.pop_pixels(coder.masses(_padded(coder, points))[:n])
         left -= n

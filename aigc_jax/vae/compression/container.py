@@ -13,8 +13,8 @@ the header says which those were, so that others are refused before they decode 
 
 import dataclasses
 import hashlib
-import json
 import platform
+import re
 import struct
 from importlib import metadata
 from typing import Any
@@ -24,11 +24,15 @@ import numpy as np
 
 from aigc_jax.algorithm import Params
 from aigc_jax.errors import InputError
+from aigc_jax.strict_json import dumps, loads
 
 MAGIC = b"aigc-bb\n"
 VERSION = 1
 LIBRARIES = ("jax", "jaxlib", "numpy", "constriction")
+MOST_BYTES = 2**35  # of pixels, as all are kept in memory
 _CHECK = 32  # bytes of the SHA-256 at the end
+_MOST_HEADER = 2**16  # bytes
+_VERSION = re.compile(r"[0-9][0-9A-Za-z.+!-]{0,63}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +86,7 @@ def digest(data: Any) -> str:
         found.update(f"{data.dtype} {data.shape}".encode())
         found.update(np.ascontiguousarray(data).data)
     else:
-        found.update(json.dumps(data, sort_keys=True).encode())
+        found.update(dumps(data, sort_keys=True).encode())
     return found.hexdigest()
 
 
@@ -114,7 +118,7 @@ def origin(params: Params, step: int, options: dict[str, Any], outputs: str) -> 
 
 def pack(header: Header, words: np.ndarray) -> bytes:
     """The bytes of a file."""
-    described = json.dumps(dataclasses.asdict(header), separators=(",", ":")).encode()
+    described = dumps(dataclasses.asdict(header), separators=(",", ":")).encode()
     content = MAGIC + struct.pack("<II", VERSION, len(described)) + described
     content += words.astype("<u4").tobytes()
     return content + hashlib.sha256(content).digest()
@@ -140,22 +144,73 @@ def unpack(content: bytes, name: str) -> tuple[Header, np.ndarray]:
     if version != VERSION:
         raise InputError(f"{name}: is of format {version}, and only {VERSION} is known here")
     try:
-        header = _parse(json.loads(body[start : start + length]))
+        if length > min(_MOST_HEADER, len(body) - start):
+            raise ValueError("it is too long")
+        header = _header(loads(body[start : start + length]))
         words = np.frombuffer(body[start + length :], "<u4").astype(np.uint32)
-    except (ValueError, TypeError, KeyError) as error:
+    except ValueError as error:
         raise InputError(f"{name}: its header cannot be read ({error})") from error
     return header, words
 
 
-def _parse(found: Any) -> Header:
-    header = Header(**{**found, "origin": Origin(**found["origin"])})
-    shape, grid = tuple(map(int, header.shape)), tuple(map(int, header.grid))
-    sizes = (*shape, header.lanes, header.below + 1)
-    if len(shape) != 4 or min(sizes) < 1 or header.levels not in (2, 256):
-        raise ValueError("it describes no images")
-    if header.lanes > shape[0]:
-        raise ValueError("more lanes than images")
-    return dataclasses.replace(header, shape=shape, grid=grid)  # type: ignore[arg-type]
+# A checksum says that a file is whole, not who wrote it. So nothing of a header is believed before
+# its type and its range are known, and no name in it is repeated: only ours are.
+
+
+def _header(found: Any) -> Header:
+    fields = _fields(found, Header)
+    shape, grid = fields["shape"], fields["grid"]
+    if not _whole(shape, 4, least=1) or not _whole(grid, 2, least=1):
+        raise ValueError("shape or grid is not a list of so many whole numbers above 0")
+    numbers = [fields["levels"], fields["lanes"], fields["below"]]
+    if not _whole(numbers, 3, least=0) or fields["levels"] not in (2, 256):
+        raise ValueError("levels, lanes or below is out of range")
+    if not 1 <= fields["lanes"] <= shape[0]:
+        raise ValueError("more lanes than images, or none")
+    if np.prod(shape, dtype=object) > MOST_BYTES:
+        raise ValueError("it announces more images than fit into a memory")
+    if not _text(fields["images"]):
+        raise ValueError("images is not a text")
+    origin = _origin(fields["origin"])
+    return Header(**{**fields, "shape": tuple(shape), "grid": tuple(grid), "origin": origin})
+
+
+def _origin(found: Any) -> Origin:
+    fields = _fields(found, Origin)
+    versions = fields["versions"]
+    if not _whole([fields["step"]], 1, least=0):
+        raise ValueError("step is not a whole number")
+    if not all(map(_text, (fields[name] for name in ("parameters", "options", "outputs")))):
+        raise ValueError("parameters, options or outputs is not a text")
+    if not _text(fields["device"]) or len(fields["device"]) > 200:
+        raise ValueError("device is not a short text")
+    if not isinstance(versions, dict) or not versions.keys() <= set(LIBRARIES):
+        raise ValueError("versions is not of the libraries that are known here")
+    for library, version in versions.items():
+        if version is not None and not (_text(version) and _VERSION.fullmatch(version)):
+            raise ValueError(f"the version of {library} is none")
+    return Origin(**fields)
+
+
+def _fields(found: Any, kind: type) -> dict[str, Any]:
+    """What stands for an instance of a dataclass: an object with its fields and no others."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    if not isinstance(found, dict) or found.keys() != names:
+        raise ValueError(f"{kind.__name__.lower()} is not an object of {', '.join(sorted(names))}")
+    return found
+
+
+def _whole(numbers: Any, count: int, least: int) -> bool:
+    """Whether these are so many integers from `least` to below 2⁶³; true and 2.0 are none."""
+    return (
+        isinstance(numbers, list)
+        and len(numbers) == count
+        and all(type(n) is int and least <= n < 2**63 for n in numbers)
+    )
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def check_origin(made: Origin, here: Origin, name: str) -> None:
@@ -174,13 +229,16 @@ def check_origin(made: Origin, here: Origin, name: str) -> None:
         same = "with other parameters or options"
         differ = at if made.step != here.step else same
         raise InputError(f"{name}: was made by another model ({differ}); give its --workdir")
-    for library in sorted(made.versions.keys() | here.versions.keys()):
+    for library in sorted(LIBRARIES):
         was, now = made.versions.get(library), here.versions.get(library)
-        if was != now:
-            found = f"this is {now}" if now else "here there is none"
-            raise InputError(
-                f"{name}: was made with {library} {was}, and {found}; pip install {library}=={was}"
-            )
+        if was == now:
+            continue
+        if was is None:
+            raise InputError(f"{name}: was made without {library}, and here there is {now}")
+        found = f"this is {now}" if now else "here there is none"
+        raise InputError(
+            f"{name}: was made with {library} {was}, and {found}; pip install {library}=={was}"
+        )
     if made.device != here.device:
         raise InputError(f"{name}: was made on {made.device}, and this is {here.device}")
     if made.outputs != here.outputs:

@@ -130,6 +130,18 @@ def test_turns_cover_the_set_and_grow_with_what_is_there(count, lanes):
     assert all(size == 1 or 8 * size <= before for size, before in zip(sizes, done, strict=True))
 
 
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 63, 512, 513, 10_000])
+@pytest.mark.parametrize("lanes", [1, 5, 64])
+def test_turns_go_backwards_as_they_came(count, lanes):
+    forwards = list(enumerate(turns(count, lanes)))
+    assert list(bitsback._backwards(count, lanes)) == forwards[::-1]
+
+
+def test_turns_of_any_number_are_not_laid_out_at_once():
+    last = next(iter(bitsback._backwards(10**15 + 1, 1)))
+    assert last == (10**15, 1)
+
+
 def test_lanes_stay_within_the_memory():
     assert lanes_for(10_000, (28, 28, 1), 256) == 64
     assert lanes_for(10_000, (256, 256, 1), 256) == 1

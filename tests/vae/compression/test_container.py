@@ -138,6 +138,90 @@ def test_a_header_that_is_none_is_refused(text):
     assert "header cannot be read" in refusal(sealed(body))
 
 
+def described(**changes):
+    """The header as JSON holds it, with other values; those of `origin` by their own names."""
+    whole = dataclasses.asdict(HEADER)
+    for name, value in changes.items():
+        (whole["origin"] if name in whole["origin"] else whole)[name] = value
+    return whole
+
+
+ESCAPES = "\x1b]0;owned\x07"
+HOSTILE = {
+    "levels as a float": described(levels=2.0),
+    "levels as a truth": described(levels=True),
+    "lanes as a float": described(lanes=1.0),
+    "lanes as a truth": described(lanes=True),
+    "lanes in words": described(lanes="1"),
+    "sizes as floats": described(shape=[2.0, 3, 4, 1]),
+    "sizes as truths": described(shape=[2, 3, 4, True]),
+    "sizes by name": described(shape={"2": 1, "3": 1, "4": 1, "1": 1}),
+    "negative sizes": described(shape=[-2, -3, 4, 1]),
+    "10^12 images": described(shape=[10**12, 28, 28, 1]),
+    "sizes whose product is small in 64 bits": described(shape=[2**32, 2**32, 1, 1]),
+    "a size of a thousand digits": described(shape=[10**1000, 3, 4, 1]),
+    "a size not a number": described(shape=[float("nan"), 3, 4, 1]),
+    "an infinite size": described(shape=[float("inf"), 3, 4, 1]),
+    "no size": described(shape=[None, 3, 4, 1]),
+    "below as a float": described(below=0.5),
+    "below far away": described(below=2**70),
+    "grid of floats": described(grid=[256.0, 8]),
+    "grid of three": described(grid=[256, 8, 1]),
+    "images as a number": described(images=7),
+    "a step that is none": described(step="20"),
+    "a step far away": described(step=10**300),
+    "a device that is a list": described(device=["cpu"]),
+    "a device like a book": described(device="cpu" * 1000),
+    "parameters that are none": described(parameters=None),
+    "versions as a list": described(versions=["jax", "0.10.2"]),
+    "a foreign library": described(versions={"jax": "0.10.2", f"evil{ESCAPES}": "1"}),
+    "a version that is a number": described(versions={"jax": 0.1}),
+    "a version that is a command": described(versions={"jax": "1; rm -rf evil"}),
+    "a version that is an option": described(versions={"jax": "--index-url=evil"}),
+    "a version with escapes": described(versions={"jax": f"0.1{ESCAPES}"}),
+    "a key with escapes": {**described(), f"evil{ESCAPES}": 1},
+    "a key in the origin": described(origin={**dataclasses.asdict(ORIGIN), "evil": 1}),
+    "a key too few": {k: v for k, v in described().items() if k != "lanes"},
+    "an origin in words": described(origin="evil"),
+    "a list of pairs": [[k, v] for k, v in described().items()],
+}
+
+
+@pytest.mark.parametrize("mistake", HOSTILE)
+def test_nothing_of_a_header_is_believed_before_its_type_and_range_are_known(mistake):
+    message = refusal(with_header(HOSTILE[mistake]))
+    assert "its header cannot be read" in message
+    assert "evil" not in message
+    assert message.isprintable()
+    assert len(message) < 200
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[" * 100_000,
+        b'{"a":' * 60_000,
+        b'{"shape": 1e999}',
+        b"-Infinity",
+        b"9" * 5000,
+        b'{"shape": "\xed\xa0\x80"}',
+        b" " * 10**6 + b"{}",
+    ],
+    ids=lambda text: repr(text[:12]),
+)
+def test_json_beyond_reason_is_refused_in_one_line(text):
+    body = b"aigc-bb\n" + struct.pack("<II", 1, len(text)) + text
+    assert "header cannot be read" in refusal(sealed(body))
+
+
+@pytest.mark.parametrize("length", [0, 5, 10**6, 2**32 - 1])
+def test_a_header_of_another_length_is_refused(length):
+    content = pack(HEADER, WORDS)[:-32]
+    assert "header cannot be read" in refusal(
+        sealed(content[:12] + struct.pack("<I", length) + content[16:])
+    )
+
+
 def test_words_that_are_not_whole_are_refused():
     assert "header cannot be read" in refusal(sealed(pack(HEADER, WORDS)[:-33]))
 
@@ -159,6 +243,10 @@ def test_the_same_origin_is_accepted():
         (
             {"versions": {"jax": "0.10.2", "constriction": None}},
             "constriction 0.5.0, and here there is none; pip install constriction==0.5.0",
+        ),
+        (
+            {"versions": {"jax": "0.10.2", "jaxlib": "0.10.2", "constriction": "0.5.0"}},
+            "was made without jaxlib, and here there is 0.10.2",
         ),
         ({"device": "gpu, H100, x86_64"}, "was made on cpu, cpu, x86_64, and this is gpu, H100"),
         ({"outputs": "0" * 64}, "return other numbers here"),

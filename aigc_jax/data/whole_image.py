@@ -1,0 +1,86 @@
+"""A PNG or JPEG image whose file holds all of its pixels.
+
+Decoders make up what is missing: Pillow leaves the last rows of a PNG black where its stream ends
+early, and libjpeg paints the rest of a JPEG grey where its end marker comes early.
+"""
+
+import hashlib
+import io
+import struct
+import zlib
+
+import numpy as np
+from PIL import Image, ImageFile
+
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG, by its colour type
+# The seven passes of an interlaced PNG: the first column and row, and the steps between them.
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
+_ADAM7 += ((0, 1, 1, 2),)
+_END = b"\xff\xd9"  # of a JPEG
+_NOISE = hashlib.shake_256(b"noise").digest(600).replace(b"\xff", b"\xfe")  # no marker in it
+
+
+def whole_image(content: bytes) -> Image.Image:
+    """Decodes an image, which is loaded but not turned.
+
+    Args:
+      content: of the file.
+
+    Raises:
+      ValueError: pixels are missing.
+      Exception: whatever Pillow raises where it is none, or damaged.
+    """
+    image = _loaded(content)
+    if image.format == "PNG" and not _has_all_rows(content):
+        raise ValueError("its stream has too few rows")
+    if image.format == "JPEG" and not _has_all_blocks(content, image):
+        raise ValueError("its data end too early")
+    return image
+
+
+def _loaded(content: bytes) -> Image.Image:
+    lenient = ImageFile.LOAD_TRUNCATED_IMAGES  # which another library may have set for all
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    try:
+        image = Image.open(io.BytesIO(content), formats=("PNG", "JPEG"))
+        image.load()
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = lenient
+    return image
+
+
+def _has_all_rows(content: bytes) -> bool:
+    """Whether a PNG's stream is as long as its header announces.
+
+    A row is a byte for its filter and ⌈columns · bits / 8⌉ for its pixels.
+    """
+    width, height, depth, colours, _, _, interlaced = struct.unpack(">IIBBBBB", content[16:29])
+    bits = depth * _CHANNELS[colours]
+    grids = _ADAM7 if interlaced else ((0, 0, 1, 1),)
+    expected = 0
+    for left, top, right, down in grids:
+        columns, rows = -(-(width - left) // right), -(-(height - top) // down)
+        if columns > 0 and rows > 0:
+            expected += rows * (1 + -(-columns * bits // 8))
+    return len(zlib.decompressobj().decompress(_stream(content), expected)) == expected
+
+
+def _stream(content: bytes) -> bytes:
+    """The data of all IDAT chunks of a PNG."""
+    parts, place = [], 8
+    while place + 8 <= len(content):
+        length, kind = struct.unpack(">I4s", content[place : place + 8])
+        if kind == b"IDAT":
+            parts.append(content[place + 8 : place + 8 + length])
+        place += 12 + length
+    return b"".join(parts)
+
+
+def _has_all_blocks(content: bytes, image: Image.Image) -> bool:
+    """Whether a JPEG's decoder was done before the end marker came.
+
+    It passes over bytes that follow the last block, and decodes them where blocks are missing.
+    """
+    end = content.rfind(_END)
+    other = _loaded(content[:end] + _NOISE + content[end:])
+    return np.array_equal(np.asarray(image), np.asarray(other))
