@@ -121,7 +121,7 @@ def elbo(
     """
     found = _draw_samples(params, x, labels, keys, samples, networks, likelihood)
     if sampled_kl:
-        layers = [found.drawn.log_q - found.drawn.log_p]
+        layers = list(found.drawn.sampled_kl)
     else:
         layers = [jnp.sum(layer, axis=-1) for layer in found.drawn.kl]
     layers = [layer.mean(0) for layer in layers]
