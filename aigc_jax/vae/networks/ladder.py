@@ -76,9 +76,7 @@ class TopDown(nn.Module):
     channels: int
 
     @nn.compact
-    def __call__(
-        self, features: tuple[jax.Array, ...] | None, keys: Keys
-    ) -> Draw:
+    def __call__(self, features: tuple[jax.Array, ...] | None, keys: Keys) -> Draw:
         size, widest = len(keys), self.width * 2 ** (self.resolutions - 1)
         start = self.param("top", nn.initializers.zeros_init(), (*self.grid, widest))
         h = jnp.broadcast_to(start, (size, *start.shape))
