@@ -201,7 +201,7 @@ def ladder(
     def draw(params: Params, context: Any, keys: Keys, path: Path | None = None) -> Draw:
         if path is not None:
             raise ValueError("DReG's gradient is that of one layer of latents; use ELBO or IWAE")
-        drawn: Draw = down.apply(params["down"], context, keys)
+        drawn: Any = down.apply(params["down"], context, keys)
         return drawn
 
     def decode(params: Params, z: Latents, labels: jax.Array | None = None) -> Any:
@@ -212,6 +212,7 @@ def ladder(
         return head.apply(params["head"], h)
 
     def prior(params: Params, keys: Keys) -> Any:
-        return down.apply(params["down"], None, keys).z
+        drawn: Any = down.apply(params["down"], None, keys)
+        return drawn.z
 
     return Networks(init, encode, draw, decode, prior, cells * latent_size, classes)
