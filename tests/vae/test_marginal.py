@@ -103,7 +103,7 @@ def test_the_likelihood_of_an_image_does_not_depend_on_what_it_is_judged_with():
 
 @pytest.mark.parametrize("posterior", [(0.0, 0.0), (4.0, -3.0)])
 def test_five_thousand_weights_are_added_without_loss(posterior):
-    """At hundreds of nats, where log(eᵃ + eᵇ) over and over is off by 1e-3; weights alike or not."""
+    """At hundreds of nats, where log(eᵃ + eᵇ) over and over is off by 1e-3."""
     networks, x, k = model(*posterior), jnp.float32(X), 5000
     likelihood = vae.BERNOULLI._replace(nll=lambda l, x: vae.bernoulli_nll(l, x) + 300)
     call = {"networks": networks, "likelihood": likelihood}
