@@ -85,7 +85,10 @@ def train(experiment: Experiment, options: Any, command: str) -> RunFolder:
             raise InputError(
                 f"--steps={options.steps}: the run in {folder.path} has done {start} steps already"
             )
-        folder.write_config(describe(experiment, options, command, described, facts, state, task))
+        config = describe(experiment, options, command, described, facts, state, task)
+        if stored and start == options.steps:
+            config["figures"] = stored["figures"]  # the words of the command that took them
+        folder.write_config(config)
         if found is None and state is not fresh:
             # What it began with may be gone, or trained further, when a killed run is continued.
             checkpoints.save(start, state)

@@ -34,6 +34,7 @@ class Draw(NamedTuple):
     log_p: jax.Array  # log p(z) [B]
     kl: tuple[jax.Array, ...]  # for each layer of latents [B, Z_l], whose sum estimates KL(q ‖ p):
     # in closed form given the layers above where there is one, log q − log p of the draw if not
+    sampled_kl: tuple[jax.Array, ...]  # log q − log p of each layer's draw [B]
 
 
 class Networks(NamedTuple):

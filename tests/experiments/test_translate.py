@@ -53,7 +53,8 @@ def translated(run, content, monkeypatch, capsys):
     return capsys.readouterr().out
 
 
-def test_the_run_holds_figures_and_translations(run):
+def test_the_run_holds_figures_and_translations(run, toy):
+    assert toy.untold(run.folder.path) == (set(), set())
     last = run.folder.heldout()[-1]
     names = ("nll_nats", "perplexity", "exact_match", "chrf", "bleu")
     assert all(np.isfinite(last[name]) for name in names)
