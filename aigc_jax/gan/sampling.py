@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from aigc_jax import parallel
 from aigc_jax.algorithm import Key
 from aigc_jax.gan.state import Networks, State, latents
+from aigc_jax.labels import labels_to_draw
 
 _BLOCK = 1000  # samples that are drawn at once, since activations take far more room than images
 
@@ -21,10 +22,12 @@ def sample(
       n: how many.
       labels: int `[n]`, of class-conditional networks; None takes the classes in turn.
       networks: as trained.
+
+    Raises:
+      InputError: labels that are no classes of these networks.
     """
     z = latents(parallel.example_keys(key, n), networks.latent_size)
-    if networks.classes and labels is None:
-        labels = jnp.arange(n) % networks.classes
+    labels = labels_to_draw(labels, n, networks.classes)
 
     def generate(z, labels):
         return networks.generate(state.ema_g, z, labels, False, None)[0]

@@ -13,6 +13,7 @@ import optax
 from aigc_jax.algorithm import Key, Keys, Params
 from aigc_jax.gan.augment import Augmentation, Controller, controller
 from aigc_jax.gan.penalties import LeCam
+from aigc_jax.labels import check_labels
 
 
 class Batch(NamedTuple):
@@ -146,9 +147,10 @@ def as_batch(batch: Any, networks: Networks) -> Batch:
     """A `Batch` from a `Batch` or from images alone.
 
     Raises:
-      ValueError: the networks are conditional and there are no labels.
+      InputError: the networks are conditional and there are no labels, or they are no classes.
     """
     batch = batch if isinstance(batch, Batch) else Batch(batch)
-    if networks.classes and batch.labels is None:
-        raise ValueError("class-conditional networks need a Batch with labels")
-    return batch if networks.classes else Batch(batch.images)
+    if not networks.classes:
+        return Batch(batch.images)
+    check_labels(batch.labels, len(batch.images), networks.classes)
+    return batch
