@@ -45,6 +45,8 @@ class Networks(NamedTuple):
       latent_size: Z.
       classes: how many; 0 where labels are not looked at.
       mixes_examples: whether D's logit of an image depends on the rest of its batch.
+      standing: `(variables, z [B, Z], labels) -> stats`: G's statistics over this batch alone,
+        whatever they were before. What `generate` hands on is good enough where there is none.
     """
 
     init: Callable[[Key], tuple[Variables, Variables]]
@@ -53,6 +55,7 @@ class Networks(NamedTuple):
     latent_size: int
     classes: int = 0
     mixes_examples: bool = False
+    standing: Callable[..., Params] = lambda variables, z, labels: variables.stats
 
 
 def plain_networks(
@@ -94,7 +97,7 @@ class State(NamedTuple):
     stats_d: Params
     opt_state_g: optax.OptState
     opt_state_d: optax.OptState
-    ema_g: Variables  # exponential moving average of G: what `sample` uses
+    ema_g: Variables  # exponential moving average of G: see `averaged`, which `sample` uses
     controller: Controller  # of ADA
     lecam: LeCam
 

@@ -1,9 +1,9 @@
 """Euclidean distances between all pairs of two sets, exact wherever a comparison hangs on it.
 
-‖x − y‖² = ‖x‖² + ‖y‖² − 2 x·y turns pairs into one product of matrices, and loses of a distance what
-the norms have in common: of two points near each other and far from the rest, all digits. So the
-expansion, in float64 and about the mean, only says which pairs need a closer look; those that its
-rounding could misplace are decided by their difference.
+‖x − y‖² = ‖x‖² + ‖y‖² − 2 x·y turns pairs into one product of matrices, and loses of a distance
+what the norms have in common: of two points near each other and far from the rest, all digits. So
+the expansion, in float64 and about the mean, only says which pairs need a closer look; those that
+its rounding could misplace are decided by their difference.
 
 Dimensions: N rows, M points, D features.
 """

@@ -24,9 +24,7 @@ def _radii(points: Points, k: int) -> np.ndarray:
     radii = np.zeros(len(points.exact))
     # Of k copies beside it the k-th neighbour is one. Where samples have collapsed that spares the
     # comparison of every pair.
-    _, inverse, counts = np.unique(
-        points.exact, axis=0, return_inverse=True, return_counts=True
-    )
+    _, inverse, counts = np.unique(points.exact, axis=0, return_inverse=True, return_counts=True)
     rest = np.flatnonzero(counts[inverse.ravel()] <= k)
     for part in blocks(len(rest)):
         # In ascending order, the distance to oneself comes first: the k-th neighbour is at index k.

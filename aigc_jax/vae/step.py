@@ -12,8 +12,8 @@ import optax
 
 from aigc_jax import optim, parallel
 from aigc_jax.algorithm import Key, Keys
-from aigc_jax.optim import State
 from aigc_jax.labels import labels_to_draw
+from aigc_jax.optim import State
 from aigc_jax.vae.likelihoods import BERNOULLI, Likelihood
 from aigc_jax.vae.model import Batch, Networks, binarise, split_batch
 from aigc_jax.vae.objectives import Objective, elbo
