@@ -3,6 +3,7 @@
 Dimensions: N real, M generated, D features (or pixels).
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,22 @@ def _radii(points: Points, k: int) -> np.ndarray:
         # In ascending order, the distance to oneself comes first: the k-th neighbour is at index k.
         radii[rest[part]] = near(points[rest[part]], points, k + 1)[1][:, k]
     return radii
+
+
+def expected_coverage(n: int, m: int, k: int = 5) -> float:
+    """E coverage = 1 − Π_{i=1…k} (n − i) / (n + m − i) of two samples of one distribution.
+
+    A real point is missed when its k nearest, of n − 1 real and m generated companions, are all
+    real, and every order of these is as likely. E density is 1 in the same way; precision and
+    recall depend on the distribution.
+
+    Args:
+      n, m: real and generated points.
+      k: neighbours.
+
+    Source: Naeem et al. 2020, https://arxiv.org/abs/2002.09797, section 4.
+    """
+    return 1.0 - math.prod((n - i) / (n + m - i) for i in range(1, k + 1))
 
 
 def prdc(real: np.ndarray, generated: np.ndarray, k: int = 5) -> Prdc:

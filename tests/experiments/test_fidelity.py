@@ -46,7 +46,7 @@ def test_noise_has_as_many_chances_of_a_mode_as_samples_have(judge_of, monkeypat
     monkeypatch.setattr(fidelity, "MODE_SAMPLES", 35)
     judge, asked = judge_of("stacked_mnist")
     references = judge.references(0)
-    # Held-out images, floor and ceiling, twenty each; then the modes of either.
+    # Held-out and training images and shuffled pixels, twenty each; then the modes of the last two.
     assert asked == [20, 20, 20, 35, 35]
     for found in references.values():
         assert 0 < found["modes"] <= 35
