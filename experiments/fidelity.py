@@ -162,10 +162,10 @@ class Judge:
     def references(self, seed: int) -> dict[str, dict[str, float]]:
         """Beside `expected`: training images in place of samples, and pixels without shape.
 
-        The network that judges was itself trained on the training images, whose features are
-        therefore not those of new images: better may be expected of no sampler, and often not as
-        good. Images of shuffled pixels are an example of poor ones and no bound: a generator can do
-        worse.
+        The network that judges was itself trained on the training images, so that their features
+        are not quite those of new images; and where the two parts of a data set differ, as MNIST's
+        do, their figures hold that too. Images of shuffled pixels are an example of poor ones and
+        no bound: a generator can do worse.
         """
         train, noise = self.images.train, shuffled_pixels(self.images.train, seed, self.count)
         chosen = np.random.default_rng(seed).choice(len(train), self.count, replace=False)

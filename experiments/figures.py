@@ -15,11 +15,11 @@ MEANINGS = {
     "reach, to first order in 1 / number (none where that does not hold); training images in place "
     "of samples, which the classifier itself was trained on; and images of shuffled pixels, each "
     "drawn from that pixel's values in the training set (no shape; not the worst there is)",
-    "class_fcd": "mean over the classes of the FCD between held-out images and samples of one class: "
-    "what a conditional model is judged by, for the best checkpoint and --stop_at_fcd. Higher than "
-    "the FCD of all, the more so the fewer images a class has: with fewer than there are features, "
-    "64, the covariances of a class are singular; compare at equal numbers alone, and with the "
-    "training images beside it",
+    "class_fcd": "mean over the classes of the FCD between held-out images and samples of one "
+    "class: what a conditional model is judged by, for the best checkpoint and --stop_at_fcd. It "
+    "is above the FCD of all, the more so the fewer images a class has: with fewer than there are "
+    "features, 64, the covariances of a class are singular; compare at equal numbers alone, and "
+    "with the training images beside it",
     "label_accuracy": "share of samples that the classifier takes for the class asked for; beside "
     "it that of held-out images, under their labels",
     "kid": "squared maximum mean discrepancy of the same features (here and below: pixels, where "

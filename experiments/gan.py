@@ -75,23 +75,24 @@ def task(options: GanOptions, images: Images, facts: dict, algorithm: Algorithm)
     key = jax.random.key(options.seed + 1)
     sample = jax.jit(algorithm.sample, static_argnums=2)
 
-    labels = images.train_labels if config.classes else None
+    labels = np.asarray(images.train_labels, np.int32) if config.classes else None
 
     def asked(n):
+        if labels is None:
+            return None
         # Classes as often as in the training set, which is how often the held-out set has them.
-        return np.random.default_rng(options.seed).choice(labels, n).astype(np.int32)
+        return np.random.default_rng(options.seed).choice(labels, n)
 
     def draw(state, n):
-        return quantise(sample(state, key, n, None if labels is None else asked(n)))
+        return quantise(sample(state, key, n, asked(n)))
 
     def evaluate(state):
-        told = None if labels is None else asked(judge.count)
-        return judge.figures(draw(state, judge.count), told)
+        return judge.figures(draw(state, judge.count), asked(judge.count))
 
     # Of a conditional generator the figure that its labels matter to.
     score = "class_fcd" if config.classes else "fcd" if network.classes else None
     return Task(
-        data=images.train if labels is None else (images.train, np.int32(labels)),
+        data=images.train if labels is None else (images.train, labels),
         gather=shared.gather if labels is None else gather_labelled,
         examples=len(images.train),
         evaluate=evaluate,

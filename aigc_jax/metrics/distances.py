@@ -23,8 +23,9 @@ class Points(NamedTuple):
     centred: np.ndarray  # float64 [N, D], less an origin that all sets have in common
     squares: np.ndarray  # float64 [N], squared norms of these
 
-    def __getitem__(self, rows: slice) -> "Points":  # type: ignore[override]
-        return Points(*(array[rows] for array in (self.exact, self.centred, self.squares)))
+    def of(self, rows: slice | np.ndarray) -> "Points":
+        """Some of them."""
+        return Points(self.exact[rows], self.centred[rows], self.squares[rows])
 
 
 def prepare(points: np.ndarray, origin: np.ndarray) -> Points:

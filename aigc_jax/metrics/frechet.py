@@ -143,9 +143,9 @@ def expected_distance(features: np.ndarray, a: int, b: int) -> float:
     With the true λ and Var(c) this is right to 5 % down to N = D, and 10 to 30 % too high at D / 2.
     With those of N points it is too low by some D / 2N of itself, since eigenvalues of samples
     spread. So it is taken twice from all points, less once from half of them, where that error is
-    twice as large (the mean of both halves). What is left is within 4 % where N ≥ 4 D, and 10 % at
-    2 D; at D a quarter is missing, and below Σ is estimated as singular: see `enough`. (Gaussians
-    of equal eigenvalues, exponentials, and ReLUs of 8 Gaussians; D = 32.)
+    twice as large (the mean of both halves). What is left is within 4 % where N ≥ 4 D, and about a
+    tenth too low at 2 D; at D a quarter is missing, and below Σ is estimated as singular: see
+    `enough`. (Gaussians of equal eigenvalues, exponentials, and ReLUs of Gaussians; D = 16 and 32.)
 
     Args:
       features: `[N, D]` of the distribution, as many as there are; λ and Var(c) are taken from
@@ -183,5 +183,5 @@ def _excess(features: np.ndarray) -> float:
 
 
 def enough(points: int, features: int) -> bool:
-    """Whether so many points tell `expected_distance`, to 10 % at worst: N ≥ 2 D."""
+    """Whether so many points tell `expected_distance`, to about a tenth at worst: N ≥ 2 D."""
     return points >= 2 * features

@@ -50,7 +50,7 @@ def nearest(train: np.ndarray, generated: np.ndarray) -> Neighbours:
     for start in range(0, len(train), _COLUMNS):
         t = prepare(train[start : start + _COLUMNS], origin)
         for rows in blocks(len(generated)):
-            found, square = (array[:, 0] for array in near(g[rows], t, 1))
+            found, square = (array[:, 0] for array in near(g.of(rows), t, 1))
             # Among equals the first training image is named.
             better = square < squares[rows]
             index[rows] = np.where(better, start + found, index[rows])

@@ -29,7 +29,7 @@ def _radii(points: Points, k: int) -> np.ndarray:
     rest = np.flatnonzero(counts[inverse.ravel()] <= k)
     for part in blocks(len(rest)):
         # In ascending order, the distance to oneself comes first: the k-th neighbour is at index k.
-        radii[rest[part]] = near(points[rest[part]], points, k + 1)[1][:, k]
+        radii[rest[part]] = near(points.of(rest[part]), points, k + 1)[1][:, k]
     return radii
 
 
@@ -79,9 +79,9 @@ def prdc(real: np.ndarray, generated: np.ndarray, k: int = 5) -> Prdc:
     reached, balls = np.zeros(len(generated), bool), 0
     covered, recalled = np.zeros(len(real), bool), np.zeros(len(real), bool)
     for rows in blocks(len(real)):
-        squares, error = expansion(x[rows], g)
-        in_real = closer(x[rows], g, squares, error, radii_x[rows, None])
-        in_generated = closer(x[rows], g, squares, error, radii_g[None, :])
+        squares, error = expansion(x.of(rows), g)
+        in_real = closer(x.of(rows), g, squares, error, radii_x[rows, None])
+        in_generated = closer(x.of(rows), g, squares, error, radii_g[None, :])
         reached |= in_real.any(axis=0)
         balls += int(np.count_nonzero(in_real))
         covered[rows], recalled[rows] = in_real.any(axis=1), in_generated.any(axis=1)
