@@ -13,18 +13,27 @@ _GAN = {
     "augment_probability": "with which each transform is applied to what D sees",
     "fcd": "Fréchet distance between Gaussians fitted to a classifier's features of held-out and "
     "of generated images, as many of either; not an FID, and comparable only under the same "
-    "classifier and number. Beside it, here and below: training images in place of samples (the "
-    "least to be hoped for), and images whose pixels are each drawn from that pixel's training "
-    "histogram (no shape)",
-    "kid": "squared maximum mean discrepancy of the same features, cubic kernel, unbiased: about 0 "
-    "for equal distributions",
+    "classifier and number. Beside it, here and below: what a perfect sampler can be expected to "
+    "reach, to first order in 1 / number (none where that does not hold); training images in place "
+    "of samples, which the classifier itself was trained on; and images of shuffled pixels, each "
+    "drawn from that pixel's values in the training set (no shape; not the worst there is)",
+    "class_fcd": "mean over the classes of the FCD between held-out images and samples of one "
+    "class: what a conditional model is judged by, for the best checkpoint and --stop_at_fcd. It "
+    "is above the FCD of all, the more so the fewer images a class has: with fewer than there are "
+    "features, 64, the covariances of a class are singular; compare at equal numbers alone, and "
+    "with the training images beside it",
+    "label_accuracy": "share of samples that the classifier takes for the class asked for; beside "
+    "it that of held-out images, under their labels",
+    "kid": "squared maximum mean discrepancy of the same features (here and below: pixels, where "
+    "images have no labels), cubic kernel, unbiased: about 0 for equal distributions",
     "precision": "share of samples within the 5-nearest-neighbour balls of held-out images",
     "recall": "share of held-out images within the samples' balls",
     "density": "held-out balls that a sample lies in, over 5",
     "coverage": "share of held-out images with a sample within their own ball",
     "class_kl_nats": "KL(classes of samples ‖ classes of held-out images), by the classifier, nats",
     "nearest_train_distance": "mean distance of 1,000 samples to their nearest training image, in "
-    "pixels of [0, 1]; beside it, that of held-out images: samples that lie much nearer are copies",
+    "pixels of [0, 1]; of a perfect sampler, that of held-out images: samples that lie much nearer "
+    "are copies",
     "modes": "how many of the 1,000 triples of digits occur among 26,000 samples",
     "modes_kl_nats": "KL(triples of samples ‖ uniform), nats; 0.019 for a perfect sampler",
 }

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from aigc_jax.algorithm import Key, Keys, Params, narrow
+from aigc_jax.labels import check_labels
 
 
 class Batch(NamedTuple):
@@ -65,9 +66,16 @@ class Networks(NamedTuple):
     classes: int = 0
 
 
-def split_batch(batch: Batch | jax.Array) -> Batch:
-    """The batch with its labels, which are None where plain images are given."""
-    return narrow(batch if isinstance(batch, Batch) else Batch(batch))
+def split_batch(batch: Batch | jax.Array, classes: int = 0) -> Batch:
+    """The batch with its labels, which are None where plain images are given.
+
+    Raises:
+      InputError: networks of so many classes need labels, and these are none.
+    """
+    batch = narrow(batch if isinstance(batch, Batch) else Batch(batch))
+    if classes:
+        check_labels(batch.labels, len(batch.images), classes)
+    return batch
 
 
 def reparameterise(keys: Keys, mean: jax.Array, log_variance: jax.Array) -> jax.Array:
