@@ -22,6 +22,7 @@ SEPARATOR = "\n\n――――――――\n\n"
 TOKENIZERS = ("char", "byte", "bpe")
 VOCABULARY = 8000  # tokens of a BPE where nothing else is said
 TRAINED_ON = 2**25  # characters that a BPE is trained on at most, from all over the text
+LONG = 2**22  # characters whose encoding takes a while, of which a line tells
 COUNTED = 2**24  # training tokens that are counted at most, from the beginning on
 
 
@@ -52,7 +53,9 @@ def facts(options: Any, text: Text) -> dict[str, Any]:
         every = -(-len(text.train) // TRAINED_ON) or 1
         some = islice(chunks(text.train), 0, None, every)
         trained_on = (chunk.replace(documents.END, "\n") for chunk in some)
-        coder = BpeTokenizer.trained(trained_on, options.vocabulary or VOCABULARY)
+        size, characters = options.vocabulary or VOCABULARY, -(-len(text.train) // every)
+        _announce(f"training a BPE of {size} tokens on {characters} characters of {text.name}")
+        coder = BpeTokenizer.trained(trained_on, size)
         return {"alphabet": None, "bpe": coder.to_json()}
     return {"alphabet": CharTokenizer.of(chain(chunks(text.train), chunks(text.heldout))).alphabet}
 
@@ -85,13 +88,15 @@ def tokens(options: Any, facts: dict[str, Any], text: Text) -> tuple[np.ndarray,
     coder, parts = tokenizer(facts), {"training": text.train, "held-out": text.heldout}
 
     def encode(name: str, part: Part) -> np.ndarray:
+        if len(part) > LONG and isinstance(part, str):
+            _announce(f"encoding the {len(part)} characters of the {name} part of {text.name}")
         if options.documents:
             return documents.encoded(coder, part)
         if isinstance(part, str):
             return coder.encode(part)
 
         def announced() -> Iterable[np.ndarray]:
-            print(f"tokens of the {name} part of {part.path} go to {folder}", file=sys.stderr)
+            _announce(f"tokens of the {name} part of {part.path} go to {folder}")
             return coder.encode_chunks(chunks(part))
 
         folder, decided = cache_folder("tokens"), [text.fingerprint(), name, facts]
@@ -131,3 +136,7 @@ def figures_of(tokens: np.ndarray, part: Part) -> Callable[[float], dict[str, fl
         return {"nll_nats": nll, "bits_per_byte": nll * bits_per_byte, "perplexity": perplexity}
 
     return figures
+
+
+def _announce(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
