@@ -117,18 +117,21 @@ def counting_nlls(train: np.ndarray, heldout: np.ndarray, vocabulary_size: int) 
     return {"unigram counts": unigram_nll(*counted), "bigram counts": bigram_nll(*counted)}
 
 
-def figures_of(tokens: np.ndarray, part: Part) -> Callable[[float], dict[str, float]]:
+def figures_of(
+    tokens: np.ndarray, part: Part, unread: int = 0
+) -> Callable[[float], dict[str, float]]:
     """What follows from a loss on a part of the text, as a function of it.
 
     Args:
       tokens: of the part, `[M]`; all but the first are predicted.
       part: of the text.
+      unread: bytes of the part that no token stands for.
 
     Returns:
       `(nats per token) -> figures`. The perplexity is exp(nats): among how many tokens, all as
       likely, the model is in doubt.
     """
-    bits_per_byte = (len(tokens) - 1) / count_bytes(part) / math.log(2)
+    bits_per_byte = (len(tokens) - 1) / (count_bytes(part) - unread) / math.log(2)
 
     def figures(nll: float) -> dict[str, float]:
         with np.errstate(over="ignore"):

@@ -16,7 +16,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from aigc_jax.data import bpe_training as training
-from aigc_jax.data.text import CHUNK, chunks
+from aigc_jax.data.text import CHUNK, chunks, utf_bytes
 from aigc_jax.errors import InputError
 
 AT_ONCE = 16  # pieces that are encoded in parallel; a signal waits for them, under a second
@@ -103,9 +103,14 @@ class BpeTokenizer:
 
         They are cut anew where no token can reach across, so that where they began and ended makes
         no difference; see `pieces` for the one exception.
+
+        Raises:
+          InputError: a text holds what is no character.
         """
         stream = pieces(texts)
         while batch := list(islice(stream, AT_ONCE)):
+            for piece in batch:
+                utf_bytes(piece)  # the bindings would not say what is wrong with it
             encoded = self._model.encode_batch_fast(batch, add_special_tokens=False)
             yield np.concatenate([np.array(e.ids, np.int32) for e in encoded])
 

@@ -26,11 +26,9 @@ from aigc_jax.errors import InputError
 LONGEST = 256  # characters of a word; of English and German the longest have less than a third
 AT_HAND = 2**17  # characters that are trained on in this process: less than a second's work
 
-# GPT-2's words, whose repetitions are `+`. A blank run leaves its last to the word that follows.
-_WORDS = (
-    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}{1,%(n)d}| ?\p{N}{1,%(n)d}| ?[^\s\p{L}\p{N}]{1,%(n)d}"
-    r"|\s{1,%(n)d}(?!\S)|\s{1,%(n)d}"
-) % {"n": LONGEST}
+# GPT-2's words. Of a run of blanks the last is left to the word that follows.
+_UNBOUNDED = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+_WORDS = _UNBOUNDED.replace("+", f"{{1,{LONGEST}}}")
 
 _CHILD = """
 import json, sys
