@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aigc_jax.algorithm import Key, Keys, Params
-from aigc_jax.attention import causal_mask, same_segment, soft_cap, visibility
+from aigc_jax.attention import same_segment, soft_cap, visibility
 from aigc_jax.layers import Dense, dropout
 from aigc_jax.transformer.architecture import Architecture, Positions
 from aigc_jax.transformer.networks.blocks import INIT_STD, Kept, Memory, Sight, Stack, fold
@@ -149,13 +149,14 @@ def _sight(
 ) -> Sight:
     """Causal sight within the segments of a batch, without a cache."""
     order = jnp.arange(length)[None]
-    mask = causal_mask(length, window=window)
-    if prefix is not None:
-        mask = visibility(order, order, window=window, prefix=prefix)
+    causal = prefix is None  # which attention knows by name
+    mask = None if causal else visibility(order, order, window=window, prefix=prefix)
     if segments is not None:
         # The order within a row is that within a sequence.
-        mask = mask & same_segment(segments, segments)
-    return Sight(order if positions is None else positions, mask, causal=prefix is None)
+        own = same_segment(segments, segments)
+        mask = own if mask is None else mask & own
+    seen_back = window if causal else None
+    return Sight(order if positions is None else positions, mask, causal, seen_back)
 
 
 def networks_of(config: Architecture) -> Networks:
