@@ -245,6 +245,24 @@ def test_half_precision_computes_in_it_and_keeps_parameters_and_logits_in_float3
     assert jax.tree.leaves(networks.start(params, 1, 2))[0].dtype == jnp.bfloat16
 
 
+@pytest.mark.parametrize("name", ["gpt2", "textbook", "llama", "caps"])
+@pytest.mark.parametrize("rows", [3, 40])  # which are few, and many, for layers.linear
+def test_logits_of_half_precision_are_float32_sums_of_its_products(name, rows):
+    """Rounded to bfloat16 by the way, logits near 8 would be off by up to 0.016."""
+    config = Architecture(V, **{**SIZES, **VARIANTS[name], "layers": 1, "dtype": jnp.bfloat16})
+    networks = transformer.networks_of(config)
+    shapes = jax.eval_shape(networks.init, jax.random.key(0))
+    params = shaken(jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes))
+    states = jnp.asarray(np.random.default_rng(3).normal(size=(rows, T, D)), jnp.bfloat16)
+    p = params["params"]
+    output = p.get("output", {"kernel": p["embedding"]["embedding"].T})
+    half = np.float64(jnp.asarray(output["kernel"], jnp.bfloat16))
+    expected = np.float64(states) @ half + np.float64(output.get("bias", 0.0))
+    if config.logit_cap is not None:
+        expected = config.logit_cap * np.tanh(expected / config.logit_cap)
+    np.testing.assert_allclose(networks.logits(params, states), expected, rtol=1e-5, atol=1e-5)
+
+
 class TestDropout:
     """Masks are seen in the states of a network whose blocks add nothing but their dropout."""
 

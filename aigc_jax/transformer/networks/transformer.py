@@ -62,7 +62,8 @@ class Transformer(nn.Module):
             self.encoder = Stack(c, c.encoder_layers)
         self.decoder = Stack(c, c.layers)
         if not c.tied:
-            self.output = Dense(c.vocabulary_size, c.bias, nn.initializers.normal(INIT_STD))
+            small = nn.initializers.normal(INIT_STD)
+            self.output = Dense(c.vocabulary_size, c.bias, small, out_dtype=jnp.float32)
 
     def __call__(self, batch: Batch) -> jax.Array:
         return self.unembed(self.hidden(batch, None))
@@ -115,7 +116,7 @@ class Transformer(nn.Module):
             table = self.embedding.embedding.astype(h.dtype)
             logits = jnp.einsum("...d,vd->...v", h, table, preferred_element_type=jnp.float32)
         else:
-            logits = self.output(h).astype(jnp.float32)
+            logits = self.output(h)
         return logits if c.logit_cap is None else soft_cap(logits, c.logit_cap)
 
     def _embed(
