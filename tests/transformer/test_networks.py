@@ -435,3 +435,24 @@ def test_the_llama_network_is_its_formulas():
 def test_sizes_that_do_not_fit_each_other_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(Architecture(V, **SIZES), **changes)
+
+
+@pytest.mark.parametrize("positions", [Positions.LEARNED, Positions.SINUSOIDAL])
+def test_more_tokens_than_a_table_has_places_for_are_refused(positions):
+    """A gather from the table would take its last row for all of them."""
+    config = Architecture(V, **{**SIZES, "positions": positions, "encoder_layers": 1})
+    networks = transformer.networks_of(dataclasses.replace(config, source_context=5))
+    params = jax.eval_shape(networks.init, jax.random.key(0))
+
+    def hidden(length, source_length, **places):
+        tokens, source = jnp.zeros((1, length), int), jnp.ones((1, source_length), int)
+        batch = Batch(tokens, tokens, tokens, source=Source(source, source), **places)
+        return jax.eval_shape(networks.hidden, params, batch)
+
+    assert hidden(T, 5).shape == (1, T, D)
+    with pytest.raises(ValueError, match=f"{T + 1} tokens are more than context={T}"):
+        hidden(T + 1, 5, positions=jnp.zeros((1, T + 1), int))
+    with pytest.raises(ValueError, match="6 tokens are more than source_context=5"):
+        hidden(T, 6)
+    with pytest.raises(ValueError, match=f"rows of {T + 2} tokens do not fit context={T}"):
+        networks.start(params, 1, T + 2)

@@ -131,12 +131,20 @@ class Transformer(nn.Module):
         return dropout(x.astype(c.dtype), keys, c.dropout)
 
     def _places(self, name: str, length: int, positions: jax.Array | None) -> jax.Array:
-        """Vectors of the positions, `[B, T, D]`; a slice where they are 0 … T − 1."""
+        """Vectors of the positions, `[B, T, D]`; a slice where they are 0 … T − 1.
+
+        Raises:
+          ValueError: there are more than the table has.
+        """
         c = self.config
+        limit, kind = c.context, "context"
+        if name != "positions":
+            limit, kind = c.source_context, "source_context"
+        if length > limit:
+            raise ValueError(f"{length} tokens are more than {kind}={limit} has places for")
         if c.positions is Positions.LEARNED:
             table = jnp.asarray(getattr(self, name))
         else:
-            limit = c.context if name == "positions" else c.source_context
             table = jnp.asarray(sinusoidal_positions(limit, c.width))
         return table[None, :length] if positions is None else table[positions]
 
@@ -177,6 +185,9 @@ def networks_of(config: Architecture) -> Networks:
         return apply(params, states, method="unembed")
 
     def start(params: Params, rows: int, length: int, source: Source | None = None) -> Cache:
+        # The last token of a row is not read. Rotary positions come from no table.
+        if length > config.context + 1 and config.positions is not Positions.ROTARY:
+            raise ValueError(f"rows of {length} tokens do not fit context={config.context}")
         empty = _empty(config, rows, length, 0 if source is None else source.tokens.shape[1])
         if source is None:
             return empty
