@@ -18,7 +18,7 @@ from aigc_jax.data.text import Text
 from experiments import launch, texts
 from experiments.experiment import Experiment, Task
 from experiments.figures import of_lm
-from experiments.lm_options import PRESETS, LmOptions, to_config
+from experiments.lm_options import PRESETS, LmOptions, thrift, to_config
 from experiments.readings import rows_of, windows_of
 from experiments.writing import write
 
@@ -42,13 +42,16 @@ def task(options: LmOptions, text: Text, facts: dict, algorithm: Algorithm) -> T
     if options.documents:
         end = int(coder.encode(END)[0])
         reading = rows_of(train, end, options.context)
-        nll = partial(transformer.documents_nll, documents=cut(heldout, end), networks=networks)
+        nll = partial(transformer.documents_nll, documents=cut(heldout, end))
     else:
         reading = windows_of(train, options.context)
-        nll = partial(transformer.heldout_nll, tokens=heldout, networks=networks)
+        nll = partial(transformer.heldout_nll, tokens=heldout)
+
+    rows, positions = thrift(options)
 
     def evaluate(state):
-        return figures(nll(state.judged))
+        measured = nll(state.judged, networks=networks, chunk=rows, positions=positions)
+        return figures(measured)
 
     def references():
         counting = texts.counting_nlls(train, heldout, coder.vocabulary_size)
