@@ -98,14 +98,14 @@ def importance_sampled_nll(
     context = networks.encode(params, x, labels)
     indices = first + jnp.arange(len(x))
 
-    def add_sample(so_far: _Sum, sample_key: Key) -> tuple[_Sum, None]:
+    def weigh(sample_key: Key) -> jax.Array:
         keys = jax.vmap(jax.random.fold_in, (None, 0))(sample_key, indices)
-        log_w = log_weights(
+        return log_weights(
             params, context, x, labels, keys, networks=networks, likelihood=likelihood
         )
-        return _add(so_far, log_w), None
 
-    zeros = jnp.zeros(len(x))
+    zeros = jnp.zeros(len(x), jax.eval_shape(weigh, key).dtype)
     start = _Sum(zeros - jnp.inf, zeros, zeros)
-    found, _ = jax.lax.scan(add_sample, start, jax.random.split(key, k))
+    samples = jax.random.split(key, k)
+    found, _ = jax.lax.scan(lambda total, s: (_add(total, weigh(s)), None), start, samples)
     return math.log(k) - (found.top + jnp.log(found.total - found.lost))
