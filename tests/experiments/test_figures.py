@@ -29,7 +29,7 @@ from experiments.texts import figures_of
 from experiments.translation_judge import scores
 from experiments.vae_judge import Judge
 from experiments.vae_options import DISCRETE, LIKELIHOODS, PRESETS, to_config
-from experiments.vae_pictures import latents_text
+from experiments.vae_pictures import latents_text, pictures
 
 SHAPE = (8, 8, 1)
 FACTS = {"image_shape": list(SHAPE), "classes": 3, "classifier_sha256": "ab"}
@@ -199,3 +199,15 @@ def test_a_command_that_judges_nothing_anew_leaves_the_texts_as_they_are(
         config = folder.read_config()
         assert config["options"]["log_every"] == log_every
         assert config["figures"] == {"score": f"with {expected}"}
+
+
+@pytest.mark.parametrize("prior", ["normal", "vamp"])
+def test_the_manifold_is_shown_where_its_steps_are_the_priors(prior):
+    options = from_flags(PRESETS, {"prior": prior})
+    config = dataclasses.replace(to_config(options, FACTS), architecture=pointlike)
+    algorithm = vae.make(config)
+    state = algorithm.init(jax.random.key(0))
+    found = pictures(state, Judge(IMAGES, config, 1), algorithm)
+    assert ("manifold" in found) == (prior == "normal")
+    assert ("traversals" in found) == (prior == "vamp")
+    assert ("KL nats of all latents" in found["latents"]) == (prior == "vamp")
