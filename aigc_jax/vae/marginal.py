@@ -104,8 +104,10 @@ def importance_sampled_nll(
             params, context, x, labels, keys, networks=networks, likelihood=likelihood
         )
 
+    def add_sample(so_far: _Sum, sample_key: Key) -> tuple[_Sum, None]:
+        return _add(so_far, weigh(sample_key)), None
+
     zeros = jnp.zeros(len(x), jax.eval_shape(weigh, key).dtype)
     start = _Sum(zeros - jnp.inf, zeros, zeros)
-    samples = jax.random.split(key, k)
-    found, _ = jax.lax.scan(lambda total, s: (_add(total, weigh(s)), None), start, samples)
+    found, _ = jax.lax.scan(add_sample, start, jax.random.split(key, k))
     return math.log(k) - (found.top + jnp.log(found.total - found.lost))
