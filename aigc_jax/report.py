@@ -43,7 +43,7 @@ _CAPTIONS = {
     "nearest": "Samples and, to the right of each, the nearest training image",
     "reconstructions": "Held-out images and, to the right of each, their reconstructions",
     "hardest": "Held-out images, the least likely label first",
-    "manifold": "The 2-D latent space, decoded at equal steps of N(0, 1)'s distribution function",
+    "manifold": "The 2-D latent space, decoded at equal steps of the prior's distribution function",
     "traversals": "One image's latents moved from −3 to 3, each row the one that says next most",
     "latents": "What each latent says of held-out images",
     "codes": "The codes used most, each standing in all positions",

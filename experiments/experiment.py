@@ -46,5 +46,3 @@ class Experiment(NamedTuple):
     sample: Callable[..., Any]  # (options, facts, algorithm, state, num, seed[, labels])
     extendable: Callable[[Any], bool] = lambda options: True  # may --steps grow later?
     begin: Callable[[Any, State], State] = lambda options, state: state  # at the first step
-    meanings: Callable[[Any, dict[str, Any]], dict[str, str]] = lambda options, facts: {}
-    # (options, facts) -> by figure, in words, what it is in such a run

@@ -1,10 +1,12 @@
 """What each figure means: the text beside it on a run's page, in the words of that run.
 
-Each launcher has a function `(options, facts) -> texts` of all figures of such a run, by name.
+For each launcher there is a function `(options, facts) -> texts` of all figures of such a run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from experiments.vae_figures import of_vae
 
 _GAN = {
     "penalty_d": "gradient and LeCam penalties on the discriminator, weighted",
@@ -137,3 +139,19 @@ def of_translation(options: Any, facts: Mapping[str, Any]) -> dict[str, str]:
 
 def _told(judged: str) -> dict[str, str]:
     return {**_TRANSFORMER, "nll_nats": _TRANSFORMER["nll_nats"].format(judged)}
+
+
+MEANINGS: dict[str, Callable[[Any, Mapping[str, Any]], dict[str, str]]] = {
+    "gan": of_gan,
+    "vae": of_vae,
+    "classifier": of_classifier,
+    "lm": of_lm,
+    "translate": of_translation,
+}
+"""By the launcher's name."""
+
+
+def meanings(experiment: str, options: Any, facts: Mapping[str, Any]) -> dict[str, str]:
+    """By name, what the figures of a run mean; none of an experiment that is not known here."""
+    of = MEANINGS.get(experiment)
+    return of(options, facts) if of else {}

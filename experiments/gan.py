@@ -21,7 +21,6 @@ from experiments import launch
 from experiments.experiment import Experiment, Task
 from experiments.features import FeatureNetwork, feature_network
 from experiments.fidelity import PIXELS, Judge, check_classes, count_of, quantise
-from experiments.figures import of_gan
 from experiments.gan_options import PRESETS, GanOptions, to_config
 from experiments.gan_pictures import pictures
 
@@ -115,7 +114,6 @@ EXPERIMENT = Experiment(
     task=task,
     sample=shared.sample,
     extendable=lambda options: not options.decay,
-    meanings=of_gan,
 )
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from aigc_jax.data.documents import END, cut
 from aigc_jax.data.text import Text
 from experiments import launch, texts
 from experiments.experiment import Experiment, Task
-from experiments.figures import of_lm
 from experiments.lm_options import PRESETS, LmOptions, thrift, to_config
 from experiments.readings import rows_of, windows_of
 from experiments.writing import write
@@ -81,7 +80,6 @@ EXPERIMENT = Experiment(
     sample=sample,
     # A schedule ends where --steps says.
     extendable=lambda options: options.schedule == "constant",
-    meanings=of_lm,
 )
 
 if __name__ == "__main__":

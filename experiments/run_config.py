@@ -11,6 +11,7 @@ import jax
 from aigc_jax.algorithm import State
 from aigc_jax.errors import InputError
 from experiments.experiment import Experiment, Task
+from experiments.figures import meanings
 from experiments.options import Options, refuse_changes
 
 VERSIONED = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tokenizers")
@@ -113,7 +114,7 @@ def describe(
             for k, v in networks.items()
         },
         "data": described,
-        "figures": experiment.meanings(options, facts),
+        "figures": meanings(experiment.name, options, facts),
         "score": task.score,
         "goal": task.goal,
         "hardware": cores

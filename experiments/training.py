@@ -87,7 +87,8 @@ def train(experiment: Experiment, options: Any, command: str) -> RunFolder:
             )
         config = describe(experiment, options, command, described, facts, state, task)
         if stored and start == options.steps:
-            config["figures"] = stored["figures"]  # the words of the command that took them
+            # Nothing will be judged anew: the words of the command that took the figures.
+            config["figures"] = stored.get("figures", {})
         folder.write_config(config)
         if found is None and state is not fresh:
             # What it began with may be gone, or trained further, when a killed run is continued.

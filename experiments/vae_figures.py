@@ -1,11 +1,12 @@
 """What each figure of a VAE means, in the words of the run that it is of."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from experiments.vae_options import DISCRETE, VaeOptions
 
 
-def meanings(options: VaeOptions, facts: dict[str, Any]) -> dict[str, str]:
+def of_vae(options: VaeOptions, facts: Mapping[str, Any]) -> dict[str, str]:
     """By name, the texts of all figures that a run with these options has."""
     if options.preset in DISCRETE:
         return _of_codes(options)

@@ -55,7 +55,8 @@ def pictures(state: State, judge: Judge, algorithm: Algorithm) -> dict[str, Any]
     if count:
         ends = between(means[:count], means[count : 2 * count])
         found["interpolations"] = rows(ends, _first(labels, count))
-    if judge.config.latent_size == 2 and labels is None:
+    normal = not judge.config.pseudo_inputs  # the manifold's steps are of N(0, I)
+    if judge.config.latent_size == 2 and labels is None and normal:
         found["manifold"] = shared.grid(decode(shared.normal_quantiles(15), None), 15)
     else:
         found["traversals"] = rows(*traversals(means[0], usage.variance, _first(labels, 1)))

@@ -22,13 +22,14 @@ from aigc_jax.run_folder import RunFolder
 from aigc_jax.vae import discrete
 from experiments import fidelity
 from experiments.features import FeatureNetwork
+from experiments.figures import meanings
 from experiments.finished import EXPERIMENTS
 from experiments.options import from_flags
 from experiments.texts import figures_of
 from experiments.translation_judge import scores
 from experiments.vae_judge import Judge
 from experiments.vae_options import DISCRETE, LIKELIHOODS, PRESETS, to_config
-from experiments.vae_pictures import latents_text
+from experiments.vae_pictures import latents_text, pictures
 
 SHAPE = (8, 8, 1)
 FACTS = {"image_shape": list(SHAPE), "classes": 3, "classifier_sha256": "ab"}
@@ -77,7 +78,7 @@ def page(name, options, facts, train, heldout, place):
     """By figure, the text that the page of such a run has beside it; and texts of no figure."""
     folder = RunFolder(place)
     folder.create()
-    texts = EXPERIMENTS[name].meanings(options, facts)
+    texts = meanings(name, options, facts)
     written = {"figures": texts, "options": dataclasses.asdict(options)}
     folder.write_config({"experiment": name, "model": {}, "data": {}, **written})
     for step in (1, 2):  # a curve has two points
@@ -155,7 +156,7 @@ def test_bits_are_of_values_alone_and_never_below_none(likelihood, prior, tmp_pa
     ],
 )
 def test_a_text_tells_of_the_options_of_its_run(values, figure, words):
-    assert words in EXPERIMENTS["vae"].meanings(from_flags(PRESETS, values), FACTS)[figure]
+    assert words in meanings("vae", from_flags(PRESETS, values), FACTS)[figure]
 
 
 @pytest.mark.parametrize(
@@ -168,11 +169,11 @@ def test_a_text_tells_of_the_options_of_its_run(values, figure, words):
 )
 def test_a_gans_texts_are_of_what_judges_it(values, facts, wanted):
     options = from_flags(EXPERIMENTS["gan"].presets, values)
-    texts = EXPERIMENTS["gan"].meanings(options, FACTS | facts)
+    texts = meanings("gan", options, FACTS | facts)
     assert texts.keys() & {"fcd", "class_kl_nats", "modes", "modes_kl_nats"} == wanted
     assert ("pixels, here" in texts["kid"]) == (not wanted)
     assert "0.693" in texts["loss_d"]  # of the default, a relativistic GAN
-    textbook = EXPERIMENTS["gan"].meanings(EXPERIMENTS["gan"].presets["textbook"], FACTS)
+    textbook = meanings("gan", EXPERIMENTS["gan"].presets["textbook"], FACTS)
     assert "1.386" in textbook["loss_d"]
 
 
@@ -185,3 +186,28 @@ def test_latents_whose_shares_are_not_known_are_listed_by_what_is():
         ["1", "0.7000"],
         ["0", "0.1000"],
     ]
+
+
+def test_a_command_that_judges_nothing_anew_leaves_the_texts_as_they_are(
+    toy, monkeypatch, tmp_path
+):
+    runner = toy.Toy()
+    words = {"toy": lambda options, facts: {"score": f"with {options.log_every}"}}
+    monkeypatch.setattr("experiments.figures.MEANINGS", words)
+    for steps, log_every, expected in [(10, 5, 5), (10, 7, 5), (20, 7, 7)]:
+        folder = runner.train(tmp_path / "run", steps=steps, log_every=log_every)
+        config = folder.read_config()
+        assert config["options"]["log_every"] == log_every
+        assert config["figures"] == {"score": f"with {expected}"}
+
+
+@pytest.mark.parametrize("prior", ["normal", "vamp"])
+def test_the_manifold_is_shown_where_its_steps_are_the_priors(prior):
+    options = from_flags(PRESETS, {"prior": prior})
+    config = dataclasses.replace(to_config(options, FACTS), architecture=pointlike)
+    algorithm = vae.make(config)
+    state = algorithm.init(jax.random.key(0))
+    found = pictures(state, Judge(IMAGES, config, 1), algorithm)
+    assert ("manifold" in found) == (prior == "normal")
+    assert ("traversals" in found) == (prior == "vamp")
+    assert ("KL nats of all latents" in found["latents"]) == (prior == "vamp")

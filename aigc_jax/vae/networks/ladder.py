@@ -103,8 +103,8 @@ class TopDown(nn.Module):
                 h = ResidualBlock()(h + Convolution(conv, h.shape[-1], 1)(z))
         return Draw(
             Latents(tuple(samples), h),
-            sum(log_q, jnp.zeros(size)),
-            sum(log_p, jnp.zeros(size)),
+            sum(log_q[1:], log_q[0]),
+            sum(log_p[1:], log_p[0]),
             tuple(divergences),
             tuple(q - p for q, p in zip(log_q, log_p, strict=True)),
         )
