@@ -28,7 +28,8 @@ def keep_programs(folder: Path | None = None) -> Path | None:
       folder: where; default: `cache_folder("compiled")`, in it a folder for this kind of CPU.
 
     Returns:
-      The folder; None where it is not ours or cannot be written to, and nothing was changed.
+      The folder; None where it is not ours, cannot be written to, or has a name that JAX takes for
+        a bucket's or cannot take, and nothing was changed.
     """
     if jax.config.values["jax_compilation_cache_dir"]:
         return None
@@ -37,9 +38,12 @@ def keep_programs(folder: Path | None = None) -> Path | None:
         return None
     folder /= _kind_of_cpu()
     try:
+        str(folder).encode()
+        if folder.absolute().parts[1] in ("gs", "s3", "az", "hf"):
+            return None
         folder.mkdir(parents=True, exist_ok=True)
         _delete_old(folder)
-    except OSError:
+    except (OSError, UnicodeEncodeError):
         return None  # without it everything works, and compiles
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
@@ -60,7 +64,10 @@ def _delete_old(folder: Path) -> None:
 def _kind_of_cpu() -> str:
     """A hash of the instructions that this machine's CPU has, where the system says which."""
     file = Path("/proc/cpuinfo")
-    lines = file.read_text().splitlines() if file.is_file() else []
+    try:
+        lines = file.read_text().splitlines()
+    except OSError:
+        lines = []
     flags = [line for line in lines if line.startswith(("flags", "Features"))][:1]
     facts = [platform.machine(), platform.processor(), *flags]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]

@@ -6,6 +6,7 @@ import os
 import re
 import stat
 import sys
+import time
 from pathlib import Path
 
 from aigc_jax.errors import InputError
@@ -15,6 +16,7 @@ from experiments.paths import local
 # An open file of this process, such as the standard output: it is written to where it stands, since
 # opened again it would begin anew.
 _OPEN = re.compile(r"/dev/std(?P<name>in|out|err)|/(dev|proc/self)/fd/(?P<number>\d+)")
+_PATIENCE = 5.0  # seconds
 _KINDS = {stat.S_ISDIR: "folder", stat.S_ISSOCK: "socket", stat.S_ISBLK: "disk"}
 
 
@@ -76,15 +78,25 @@ def _descriptor(path: Path) -> int | None:
     return None
 
 
+def _opened(path: Path) -> int:
+    """A pipe or a device opened for writing; a pipe's reader, who may never come, has his time."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO or time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+        else:
+            os.set_blocking(handle, True)
+            return handle
+
+
 def _write_through(path: Path, number: int | None, content: str | bytes) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
-    if number is not None:
-        handle = os.dup(number)
-    else:
-        # Without waiting for a pipe's reader, who may never come.
-        handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-        os.set_blocking(handle, True)
+    handle = os.dup(number) if number is not None else _opened(path)
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     with os.fdopen(handle, "wb") as file:
         file.write(data)

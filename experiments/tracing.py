@@ -7,9 +7,11 @@ from typing import Any
 
 import jax
 
+from aigc_jax import storage
 from aigc_jax.algorithm import State
 from aigc_jax.errors import InputError
 from aigc_jax.loop import Dispatch
+from aigc_jax.plain_path import plain_path
 
 FIRST_TRACED, LAST_TRACED = 3, 5  # dispatches of a run, counted from 1
 
@@ -56,7 +58,7 @@ def profiled(
         calls += 1
         if calls == FIRST_TRACED:
             jax.block_until_ready(state)  # of the one before
-            jax.profiler.start_trace(str(path), create_perfetto_trace=True)
+            jax.profiler.start_trace(str(place), create_perfetto_trace=True)
             tracing = True
         result = dispatch(state, data, examples)
         if tracing and calls == LAST_TRACED:
@@ -64,7 +66,10 @@ def profiled(
             stop()
         return result
 
-    try:
-        yield traced
-    finally:
-        stop()
+    with storage.told(path, "written"):
+        path.mkdir(parents=True, exist_ok=True)
+    with plain_path(path) as place:
+        try:
+            yield traced
+        finally:
+            stop()
