@@ -1,7 +1,7 @@
 """The VAE's options and presets: each preset is a `vae.Config` of the package, under its flags."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,7 @@ LIKELIHOODS = {
 OBJECTIVES = ("elbo", "iwae", "dreg")
 BINARISATIONS = ("dynamic", "static", "none")
 PRIORS = ("normal", "vamp")
-OPTIMISERS = {"adam": optim.adam, "muon": optim.muon}
+OPTIMISERS: dict[str, Callable] = {"adam": optim.adam, "muon": optim.muon}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

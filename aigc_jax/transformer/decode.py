@@ -14,7 +14,7 @@ from aigc_jax import parallel
 from aigc_jax.algorithm import Key, Keys, Params
 from aigc_jax.transformer.generation import Extend, advance, begin
 from aigc_jax.transformer.sampling import ANCESTRAL, Sampling
-from aigc_jax.transformer.step import Networks, State
+from aigc_jax.transformer.step import Networks, Source, State
 
 # A text is written in so many loops, each compiled for a cache of its own size.
 STAGES = 2
@@ -48,6 +48,7 @@ def sample(
     sampling: Sampling = ANCESTRAL,
     stop: int | tuple[int, ...] = (),
     rows_at_once: int | None = None,
+    source: Source | None = None,
 ) -> jax.Array:
     """`n` continuations of a prompt.
 
@@ -68,13 +69,14 @@ def sample(
         bounds the memory of the cache, and on a CPU 8 are faster where 8 rows of keys and values
         fit its caches: 64 texts of 256 tokens by `nano` on 2 cores took 0.58 s where all at once
         took 1.02.
+      source: what the encoder of a model that has one reads, of n rows; None where there is none.
 
     Returns:
       int32 `[n, L]`, prompt included.
 
     Raises:
       ValueError: the prompt is empty, or longer than `length` or the context; `rows_at_once` is
-        below 1.
+        below 1; the source is missing, one too many, or not of n rows.
     """
     given, context = prompt.shape[0], networks.context
     if not 1 <= given <= min(length, context):
@@ -84,17 +86,25 @@ def sample(
         )
     if rows_at_once is not None and rows_at_once < 1:
         raise ValueError(f"rows_at_once must be at least 1, got {rows_at_once}")
-    write = partial(_write, state.judged, networks, sampling=sampling, stop=stop)
+    if source is not None and len(source.tokens) != n:
+        raise ValueError(f"source has {len(source.tokens)} rows, and there are to be {n}")
 
-    def rows(keys: Keys) -> jax.Array:
+    def rows(keys: Keys, source: Source | None) -> jax.Array:
+        write = partial(_write, state.judged, networks, source=source, sampling=sampling, stop=stop)
         first = write(jnp.broadcast_to(prompt, (len(keys), given)), min(length, context), keys)
         return first if length <= context else _in_windows(write, first, length, keys)
 
     if rows_at_once is None or rows_at_once >= n:
-        return rows(parallel.example_keys(key, n))
+        return rows(parallel.example_keys(key, n), source)
     groups = -(-n // rows_at_once)
+
+    def grouped(x: jax.Array) -> jax.Array:
+        padded = jnp.pad(x, [(0, groups * rows_at_once - n), *[(0, 0)] * (x.ndim - 1)])
+        return padded.reshape(groups, rows_at_once, *x.shape[1:])
+
     keys = parallel.example_keys(key, groups * rows_at_once).reshape(groups, rows_at_once)
-    return jax.lax.map(rows, keys).reshape(-1, length)[:n]
+    parts = (keys, jax.tree.map(grouped, source))
+    return jax.lax.map(lambda part: rows(*part), parts).reshape(-1, length)[:n]
 
 
 def _write(
@@ -104,13 +114,14 @@ def _write(
     length: int,
     keys: Keys,
     *,
+    source: Source | None,
     sampling: Sampling,
     stop: int | tuple[int, ...],
 ) -> jax.Array:
     """Rows from prompts `[B, P]` of one length, int `[B, L]`, L within the context."""
     rows, given = prompts.shape
     rooms = _rooms(given, length)
-    extend, cache = extender(params, networks), networks.start(params, rows, rooms[0])
+    extend, cache = extender(params, networks), networks.start(params, rows, rooms[0], source)
     decoding = begin(extend, cache, prompts, jnp.full((rows,), given), length, keys)
     for before, room in pairwise([given, *rooms]):
         decoding = decoding._replace(cache=networks.grow(decoding.cache, room))

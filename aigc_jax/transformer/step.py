@@ -33,7 +33,7 @@ class Batch(NamedTuple):
     segments: jax.Array | None = None  # int32 [B, T], from 1; 0: padding; None: one sequence
     positions: jax.Array | None = None  # int32 [B, T], within the segment; None: within the row
     prefix: jax.Array | None = None  # int32 [B]: so many first tokens are attended both ways
-    source: Source | None = None
+    source: Source | None = None  # what an encoder reads: where there is one, it must be given
 
 
 class Cache(NamedTuple):
@@ -51,7 +51,8 @@ class Networks(NamedTuple):
       hidden: `(params, batch, keys [B] or None) -> states [B, T, D]`; states at t depend on inputs
         up to t, and on the source. `keys` are dropout's: None drops nothing.
       logits: `(params, states [..., D]) -> float32 [..., V]`.
-      start: `(params, rows, length, source or None) -> cache` of so many slots in each row.
+      start: `(params, rows, length, source or None) -> cache` of so many slots in each row; with
+        an encoder there must be a source, of as many rows.
       grow: `(cache, length) -> cache`, with so many slots in each row, those that were there first.
       extend: `(params, cache, tokens [B, T], positions [B, T], prefix [B] or None) -> (states,
         cache)`: the states of further tokens, which see the slots up to their own.

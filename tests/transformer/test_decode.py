@@ -177,3 +177,80 @@ def test_a_prefix_that_is_attended_both_ways_is_generated_from(model):
     while len(row) < CONTEXT:
         row.append(most_probable(model, row, prefix))
     np.testing.assert_array_equal(tokens[0], row)
+
+
+@pytest.fixture(scope="module")
+def translator():
+    config = transformer.tiny_mt(
+        V,
+        context=CONTEXT,
+        source_context=3,
+        layers=1,
+        encoder_layers=1,
+        heads=2,
+        width=8,
+        tied=False,
+    )
+    algorithm = transformer.make(config)
+    state = jax.jit(algorithm.init)(jax.random.key(0))
+    rng = np.random.default_rng(1)
+
+    def shaken(p):  # matrices: biases would be louder than any source
+        return p + rng.normal(size=p.shape).astype(np.float32) if p.ndim > 1 else p
+
+    ema = jax.tree.map(shaken, state.ema)
+    return algorithm, state._replace(ema=ema)
+
+
+class TestSource:
+    """What an encoder reads: asked for where there is one, and refused where there is none."""
+
+    SOURCE = transformer.Source(
+        jnp.array([[1, 2, 3], [4, 5, 0], [6, 7, 8]]), jnp.array([[1, 1, 1], [1, 1, 0], [1, 1, 1]])
+    )
+
+    @pytest.mark.parametrize(("length", "at_once"), [(6, None), (6, 2), (11, 2)])
+    def test_each_row_is_written_from_its_own_source(self, translator, length, at_once):
+        algorithm, state = translator
+
+        def write(state, source, n, at_once):
+            return algorithm.sample(
+                state,
+                jax.random.key(3),
+                n,
+                jnp.array([1]),
+                length,
+                sampling=GREEDY,
+                source=source,
+                rows_at_once=at_once,
+            )
+
+        write = jax.jit(write, static_argnums=(2, 3))
+        together = np.asarray(write(state, self.SOURCE, 3, at_once))
+        for i, row in enumerate(together):
+            own = jax.tree.map(lambda x, i=i: x[i : i + 1], self.SOURCE)
+            np.testing.assert_array_equal(write(state, own, 1, None)[0], row)
+        assert len({tuple(row) for row in together}) > 1
+
+    def test_a_translator_without_a_source_is_refused(self, translator):
+        algorithm, state = translator
+        key, prompt, tokens = jax.random.key(0), jnp.array([1]), jnp.zeros((2, CONTEXT + 1), int)
+        with pytest.raises(ValueError, match=r"^source is missing: .*transformer\.Source$"):
+            algorithm.sample(state, key, 2, prompt, 5)
+        with pytest.raises(ValueError, match=r"^source is missing"):
+            algorithm.step(state, transformer.next_tokens(tokens))
+        networks = transformer.networks_of(transformer.tiny_mt(V, context=CONTEXT, width=8))
+        with pytest.raises(ValueError, match=r"^source is missing"):
+            transformer.heldout_nll({}, np.arange(9), networks=networks)
+        with pytest.raises(ValueError, match=r"^source is missing"):
+            networks.start({}, 1, 4)
+        with pytest.raises(ValueError, match="source has 3 rows, and there are to be 2"):
+            algorithm.sample(state, key, 2, prompt, 5, source=self.SOURCE)
+
+    def test_a_source_that_nothing_reads_is_refused(self, model):
+        networks, state = model
+        rows = jnp.zeros((3, 4), int)
+        with pytest.raises(ValueError, match=r"^source is of models with an encoder"):
+            draw(model, 3, [1], 5, source=self.SOURCE)
+        with pytest.raises(ValueError, match=r"^source is of models with an encoder"):
+            networks.hidden(state.params, Batch(rows, rows, rows, source=self.SOURCE))

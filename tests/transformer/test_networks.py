@@ -455,4 +455,4 @@ def test_more_tokens_than_a_table_has_places_for_are_refused(positions):
     with pytest.raises(ValueError, match="6 tokens are more than source_context=5"):
         hidden(T, 6)
     with pytest.raises(ValueError, match=f"rows of {T + 2} tokens do not fit context={T}"):
-        networks.start(params, 1, T + 2)
+        networks.start(params, 1, T + 2, Source(jnp.ones((1, 5), int), jnp.ones((1, 5), int)))

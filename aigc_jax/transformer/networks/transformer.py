@@ -168,6 +168,18 @@ def _sight(
     return Sight(order if positions is None else positions, mask, causal, seen_back)
 
 
+def _check_source(config: Architecture, source: Source | None) -> None:
+    """Refuses a source that is missing, or one too many.
+
+    Raises:
+      ValueError: says which.
+    """
+    if config.encoder_layers and source is None:
+        raise ValueError("source is missing: a model with an encoder needs a transformer.Source")
+    if source is not None and not config.encoder_layers:
+        raise ValueError("source is of models with an encoder, and this one has encoder_layers=0")
+
+
 def networks_of(config: Architecture) -> Networks:
     """The Transformer that `config` describes."""
     net = Transformer(config)
@@ -179,12 +191,14 @@ def networks_of(config: Architecture) -> Networks:
         return net.init(key, Batch(tokens, tokens, tokens, source=source))
 
     def hidden(params: Params, batch: Batch, keys: Keys | None = None) -> jax.Array:
+        _check_source(config, batch.source)
         return apply(params, batch, keys, method="hidden")
 
     def logits(params: Params, states: jax.Array) -> jax.Array:
         return apply(params, states, method="unembed")
 
     def start(params: Params, rows: int, length: int, source: Source | None = None) -> Cache:
+        _check_source(config, source)
         # The last token of a row is not read. Rotary positions come from no table.
         if length > config.context + 1 and config.positions is not Positions.ROTARY:
             raise ValueError(f"rows of {length} tokens do not fit context={config.context}")
