@@ -1,7 +1,10 @@
+import os
+from pathlib import Path
+
 import pytest
 
 from aigc_jax.data import text as module
-from aigc_jax.data.text import FilePart, chunks, count_bytes, load_text
+from aigc_jax.data.text import FilePart, chunks, count_bytes, load_text, read_text
 from aigc_jax.errors import InputError
 
 
@@ -35,6 +38,19 @@ def test_every_character_is_kept(tmp_path):
 def test_a_byte_order_mark_is_not_text(tmp_path):
     text = load_text("python_docs", written(tmp_path, b"\xef\xbb\xbf0123456789"))
     assert text.train + text.heldout == "0123456789"
+
+
+def test_a_file_as_a_whole_is_its_two_parts(tmp_path, large):
+    path = written(tmp_path, b"\xef\xbb\xbf" + "a\r\nb\rc\n\té😀\0 \ufeffz\r\n".encode())
+    text = load_text("ignored", path)
+    assert read_text(Path(path)) == "".join([*chunks(text.train), *chunks(text.heldout)])
+
+
+def test_a_name_that_is_no_text_is_written_as_one(tmp_path):
+    path = os.fsencode(tmp_path) + b"/caf\xe9.txt"
+    with open(path, "wb") as file:
+        file.write(b"0123456789")
+    assert load_text("ignored", os.fsdecode(path)).name == "caf\\xe9.txt"
 
 
 def test_fingerprint_sees_each_character_and_the_split(tmp_path):
@@ -121,11 +137,16 @@ def test_an_unusable_file_is_named_with_what_is_wrong(tmp_path, request, content
     if size == "large":
         request.getfixturevalue("large")
     path = written(tmp_path, content)
-    with pytest.raises(InputError) as caught:
-        load_text("python_docs", path)
-    assert str(caught.value).startswith(f"{path}: ")
-    assert reason in str(caught.value)
-    assert "\n" not in str(caught.value)
+    for read in (lambda: load_text("python_docs", path), lambda: read_text(Path(path))):
+        with pytest.raises(InputError) as caught:
+            read()
+        check(path, str(caught.value), reason)
+
+
+def check(path, message, reason):
+    assert message.startswith(f"{path}: ")
+    assert reason in message
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize("name", ["gone.txt", "."])

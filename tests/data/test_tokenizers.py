@@ -118,3 +118,14 @@ def test_a_stream_is_decoding_whatever_the_tokens(tokenizer, rng):
     for tokens in rng.integers(tokenizer.vocabulary_size, size=(300, 10)):
         text = "".join(decoder.push(token) for token in tokens) + decoder.finish()
         assert text == tokenizer.decode(tokens)
+
+
+@pytest.mark.parametrize("tokenizer", CODERS.values(), ids=CODERS)
+@pytest.mark.parametrize(
+    ("text", "named"), [("na\udcef", "byte 0xef for character 3"), ("\ud800", r"U\+D800")]
+)
+def test_what_is_no_character_is_refused(tokenizer, text, named):
+    """As bytes of a command line are that are not UTF-8."""
+    with pytest.raises(InputError, match=rf"^not UTF-8 \({named}") as caught:
+        tokenizer.encode(text)
+    assert str(caught.value).isprintable()

@@ -1,14 +1,22 @@
 """Models of other software against that software: `transformers`, of the extra `bench`."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from aigc_jax import transformer
-from aigc_jax.transformer import Batch
+from aigc_jax.data.bpe import BpeTokenizer
+from aigc_jax.data.documents import END
+from aigc_jax.data.tokenizer_json import tokenizer_json
+from aigc_jax.data.tokenizers import ByteTokenizer, CharTokenizer
+from aigc_jax.transformer import Architecture, Batch
 from aigc_jax.transformer.generation import generate
 from aigc_jax.transformer.interchange import load_folder, save_folder
+from aigc_jax.transformer.networks import networks_of
 from aigc_jax.transformer.sampling import GREEDY
 
 V, T = 11, 12
@@ -93,6 +101,26 @@ class TestTransformers:
         again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "ours").eval()
         np.testing.assert_allclose(self.logits(again, tokens), expected, rtol=0, atol=1e-4)
 
+    def test_a_file_s_own_output_layer_is_kept_as_there(self, model, tmp_path):
+        transformers = pytest.importorskip("transformers")
+        if not model.config.tie_word_embeddings:
+            pytest.skip("of models that tie")
+        model.save_pretrained(tmp_path / "theirs")
+        file = tmp_path / "theirs" / "model.safetensors"
+        tensors = load_file(file)
+        name = next(n for n in tensors if n.endswith(("wte.weight", "embed_tokens.weight")))
+        own = np.random.default_rng(0).normal(size=tensors[name].shape).astype(np.float32)
+        tokens = np.random.default_rng(0).integers(0, V, (3, T))
+        for kept in (
+            {**tensors, "lm_head.weight": own},
+            {**tensors, "lm_head.weight": tensors[name]},
+        ):
+            save_file(kept, file, metadata={"format": "pt"})
+            again = transformers.AutoModelForCausalLM.from_pretrained(file.parent).eval()
+            ours = load_folder(file.parent)
+            found = logits_of(ours.architecture, ours.params, tokens)
+            np.testing.assert_allclose(found, self.logits(again, tokens), rtol=0, atol=1e-4)
+
     def test_the_most_probable_text_is_the_same_token_for_token(self, model, tmp_path):
         torch = pytest.importorskip("torch")
         prompts = np.random.default_rng(0).integers(0, V, (3, 4))
@@ -114,3 +142,41 @@ class TestTransformers:
             sampling=GREEDY,
         )
         np.testing.assert_array_equal(found, expected.numpy())
+
+
+@pytest.mark.filterwarnings("ignore::Warning")
+@pytest.mark.parametrize("kind", ["char", "byte", "bpe"])
+def test_texts_that_end_do_there(kind, tmp_path):
+    """A folder with an end of texts, as `export_hf` writes it of a run on documents."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    story = "abc 你好 DO"
+    coder = {
+        "char": lambda: CharTokenizer.of(story + END),
+        "byte": ByteTokenizer,
+        "bpe": lambda: BpeTokenizer.trained([story] * 3, 262),
+    }[kind]()
+    (end,) = coder.encode(END).tolist()
+    architecture = Architecture(coder.vocabulary_size, context=24, layers=1, heads=2, width=8)
+    params = jax.jit(networks_of(architecture).init)(jax.random.key(0))
+    table = params["params"]["embedding"]
+    table["embedding"] = table["embedding"].at[end].multiply(40)  # so that it is drawn soon
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": END, "eos_token": END}
+    files = {
+        "tokenizer.json": tokenizer_json(coder, END),
+        "tokenizer_config.json": json.dumps(settings),
+    }
+    save_folder(tmp_path / "out", architecture, params, files, end=end)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert (theirs.bos_token_id, theirs.eos_token_id) == (end, end)
+    assert len(theirs) == coder.vocabulary_size
+    given = theirs(story, return_tensors="pt")
+    assert given.input_ids[0].tolist() == [end, *coder.encode(story).tolist()]
+    assert theirs.decode(given.input_ids[0], skip_special_tokens=True) == story
+    model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out").eval()
+    torch.manual_seed(0)
+    drawn = model.generate(torch.full((64, 1), end), max_length=24, do_sample=True)[:, 1:].numpy()
+    ended = (drawn == end).any(1)
+    assert ended.sum() > 5
+    for row in drawn[ended]:
+        assert (row[(row == end).argmax() :] == end).all()
