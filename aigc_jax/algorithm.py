@@ -4,12 +4,23 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 Key = jax.Array  # a typed PRNG key, as jax.random.key makes it: shape []
 Keys = jax.Array  # one such key for each example: shape [B]
 Params = Any  # a pytree of arrays
 State = Any  # a NamedTuple of arrays
 Info = Any  # a NamedTuple of float32 scalars, each in the unit that its name states
+
+
+def narrow(tree: Any) -> Any:
+    """The tree without numbers of 64 bits: what JAX makes of it unless `jax_enable_x64` is set.
+
+    A step takes its batch so, since one wide array in it would widen the state, and a state that
+    changes its dtypes is no `scan` body.
+    """
+    narrower = {np.dtype(f"{kind}64"): f"{kind}32" for kind in ("float", "int", "uint")}
+    return jax.tree.map(lambda x: x.astype(narrower.get(x.dtype, x.dtype)), tree)
 
 
 class Algorithm(NamedTuple):

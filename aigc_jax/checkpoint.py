@@ -2,8 +2,8 @@
 
 What Orbax guarantees: a checkpoint appears under its step's name only when it is complete, whenever
 the process dies. What it does not, and this file adds: a SHA-256 of the contents, stored within
-each checkpoint, since flipped bits in array data restore silently; strict shapes and dtypes; and a
-fallback to the newest checkpoint that is sound.
+each checkpoint, since flipped bits in array data restore silently; strict shapes and dtypes; a
+fallback to the newest checkpoint that is sound; and that what was saved was read back once.
 """
 
 import contextlib
@@ -12,13 +12,15 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from aigc_jax import storage
 from aigc_jax.errors import InputError
+from aigc_jax.plain_path import plain_path
 
 logger = logging.getLogger(__name__)
 
@@ -65,31 +67,51 @@ def _named(leaves: list[Any]) -> dict[str, Any]:
     return {f"{i:04d}": leaf for i, leaf in enumerate(leaves)}
 
 
+class _Saved(NamedTuple):
+    """A checkpoint that was handed to Orbax and not yet read back."""
+
+    step: int
+    sha256: str
+    like: list[np.ndarray]  # of its shapes and dtypes, and next to no memory
+
+
 class Checkpoints:
     """The checkpoints of one run. Leaving its context waits for what is being written.
 
     Args:
-      folder: created when missing.
+      folder: of any name; created when missing.
       keep: how many of the newest checkpoints stay on disk; None leaves that to `remove`.
+
+    Raises:
+      InputError: the folder cannot be made or read.
     """
 
     def __init__(self, folder: Path, keep: int | None = 3):
-        logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax narrates each save
-        folder.mkdir(parents=True, exist_ok=True)
+        # Orbax narrates each save, and each failure at length, which it also raises.
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
         self.folder = folder.absolute()
         self._keep = keep
-        self._manager = self._open()
+        self._unread: _Saved | None = None
+        with contextlib.ExitStack() as stack, storage.told(self.folder, "used"):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._path = stack.enter_context(plain_path(folder))
+            self._manager = self._open()
+            self._resources = stack.pop_all()
 
     def _open(self) -> ocp.CheckpointManager:
         options = ocp.CheckpointManagerOptions(max_to_keep=self._keep)
-        return ocp.CheckpointManager(self.folder, options=options)
+        return ocp.CheckpointManager(self._path, options=options)
 
     def __enter__(self) -> "Checkpoints":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        with self._write_errors():
-            self._manager.close()
+    def __exit__(self, kind: object, *_: object) -> None:
+        with self._resources, self._write_errors():
+            try:
+                if kind is None:
+                    self.wait()
+            finally:
+                self._manager.close()
 
     def steps(self) -> list[int]:
         """The steps of the finished checkpoints, in ascending order."""
@@ -99,7 +121,8 @@ class Checkpoints:
         """Writes the state in the background; a step that is there already is left as it is.
 
         Raises:
-          InputError: this or the previous save failed, for want of space, say.
+          InputError: this or the previous save failed, for want of space, say, or the previous one
+            cannot be read back.
         """
         if step in self.steps():
             return
@@ -109,28 +132,48 @@ class Checkpoints:
         args = ocp.args.Composite(
             state=ocp.args.StandardSave(_named(host)), meta=ocp.args.JsonSave(meta)
         )
-        try:
+        with self._write_errors():
             self._manager.save(step, args=args, force=True)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{self.folder}: cannot save step {step} ({error})") from error
+        hollow = [np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape) for leaf in host]
+        self._unread = _Saved(step, str(meta["sha256"]), hollow)
 
     def wait(self) -> None:
-        """Returns when all saves are on disk, which is the first moment to say so.
+        """Returns when all saves are on disk and can be read, which is the first moment to say so.
 
         Raises:
-          InputError: one of them failed.
+          InputError: one of them failed, or is not what was saved.
         """
         with self._write_errors():
             self._manager.wait_until_finished()
+        saved, self._unread = self._unread, None
+        if saved is None:
+            return
+        problem = "its contents do not match their SHA-256"
+        try:
+            leaves, stored = self._read(saved.step, saved.like)
+            if digest(leaves) == stored == saved.sha256:
+                return
+        except Exception as error:
+            problem = self._brief(error)
+        raise InputError(
+            f"{self.folder / str(saved.step)}: was saved and cannot be read back ({problem}); "
+            "choose a --workdir on storage that keeps what is written"
+        )
 
     @contextlib.contextmanager
     def _write_errors(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{self.folder}: a checkpoint could not be written ({error})"
-            ) from error
+        except InputError:
+            raise
+        except Exception as error:  # Orbax raises many types
+            message = f"a checkpoint could not be written ({self._brief(error)})"
+            raise InputError(f"{self.folder}: {message}") from error
+
+    def _brief(self, error: Exception) -> str:
+        """The first line of what Orbax says, of the folder by its own name."""
+        said = str(error).replace(str(self._path), str(self.folder)).strip()
+        return said.splitlines()[0][:200] if said else type(error).__name__
 
     def remove(self, unwanted: Callable[[int], bool]) -> None:
         """Deletes the checkpoints of the steps that `unwanted` picks, whole or damaged.
@@ -139,35 +182,38 @@ class Checkpoints:
           InputError: a save before this one failed, or the folder cannot be changed.
         """
         self.wait()
-        try:
-            paths = [p for p in self.folder.iterdir() if p.name.isdecimal()]
+        with storage.told(self.folder, "cleared"):
+            paths = [p for p in self._path.iterdir() if p.name.isdecimal()]
             for path in (p for p in paths if unwanted(int(p.name))):
                 shutil.rmtree(path)
-        except OSError as error:
-            raise InputError(f"{self.folder}: cannot make room ({error})") from error
-        self._manager.reload()
+            self._manager.reload()
 
     def restore_newest(self, like: Any, repair: bool = True) -> tuple[int, Any] | None:
         """The newest sound checkpoint, or None where there is none; see `newest_sound`.
 
         Raises:
-          InputError: there are checkpoints and all are damaged, or one is sound but of another
-            model.
+          InputError: there are checkpoints and all are damaged, now or when the run was begun
+            before; one is sound but of another model; or the storage fails.
         """
-        tried = self.steps()
+        tried = [str(step) for step in self.steps()]
         found = self.newest_sound(like, repair)
-        if tried and found is None:
-            raise InputError(
-                f"{self.folder}: none of the checkpoints {tried} can be read; "
-                "choose another --workdir"
-            )
+        if found is None:
+            with storage.told(self.folder):
+                aside = (p.name for p in self._path.iterdir() if p.name.startswith("damaged-"))
+                tried = tried or sorted(aside)
+            if tried:
+                raise InputError(
+                    f"{self.folder}: none of the checkpoints {', '.join(tried)} can be read; "
+                    "choose another --workdir"
+                )
         return found
 
     def newest_sound(self, like: Any, repair: bool = True) -> tuple[int, Any] | None:
         """The newest sound checkpoint, or None where none is.
 
         A damaged one is renamed `damaged-<step>` and the one before it is tried: nothing is
-        deleted, and training can save that step again.
+        deleted, and training can save that step again. One that the storage does not give is not
+        damaged.
 
         Args:
           like: a state of the structure, shapes and dtypes to restore.
@@ -177,7 +223,7 @@ class Checkpoints:
           Its step, and a state like `like`.
 
         Raises:
-          InputError: one is sound but of another model.
+          InputError: one is sound but of another model, or the storage fails.
         """
         for step in reversed(self.steps()):
             problem = "its contents do not match their SHA-256"
@@ -185,10 +231,14 @@ class Checkpoints:
                 leaves, stored = self._read(step, _to_host(like))
                 if digest(leaves) == stored:
                     return step, _from_host(leaves, like)
-            except InputError:
+            except (InputError, MemoryError):
                 raise
             except Exception as error:  # Orbax raises many types for a damaged folder
-                problem = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+                if failed := storage.failure(error, self._path / str(step)):
+                    raise InputError(
+                        f"{self.folder / str(step)}: cannot be read ({failed}); nothing was changed"
+                    ) from error
+                problem = self._brief(error)
             logger.warning("checkpoint %d is damaged and passed over: %s", step, problem)
             if repair:
                 self._set_aside(step)
@@ -208,9 +258,10 @@ class Checkpoints:
 
     def _set_aside(self, step: int) -> None:
         self._manager.close()
-        target, number = self.folder / f"damaged-{step}", 1
-        while target.exists():
-            number += 1
-            target = self.folder / f"damaged-{step}-{number}"
-        (self.folder / str(step)).rename(target)
-        self._manager = self._open()
+        with storage.told(self.folder, "repaired"):
+            target, number = self._path / f"damaged-{step}", 1
+            while target.exists():
+                number += 1
+                target = self._path / f"damaged-{step}-{number}"
+            (self._path / str(step)).rename(target)
+            self._manager = self._open()

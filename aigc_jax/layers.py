@@ -129,7 +129,9 @@ def dropout(x: jax.Array, keys: Keys | None, rate: float) -> jax.Array:
     """
     if keys is None or rate == 0.0:
         return x
-    keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1.0 - rate, x.shape[1:]))(keys)
+    keep = jax.vmap(lambda key: jax.random.bernoulli(key, jnp.float32(1.0 - rate), x.shape[1:]))(
+        keys
+    )
     return jnp.where(keep, x / (1.0 - rate), 0.0).astype(x.dtype)
 
 
@@ -147,16 +149,16 @@ class Dense(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
+        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features), jnp.float32)
         y = linear(x, kernel.astype(x.dtype))
         if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
+            bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
             y = y + jnp.broadcast_to(bias.astype(y.dtype), y.shape)
         return y
 
 
 class Convolution(nn.Module):
-    """y = x ∗ K + b, for one of the functions of convolution.py, with `kernel` and `bias` [F].
+    """y = x ∗ K + b, in x's dtype, by a function of convolution.py, with `kernel` and `bias` [F].
 
     Attributes:
       operation: `(x [B, H, W, C], kernel [K, K, C, F]) -> [B, …, F]`.
@@ -173,10 +175,11 @@ class Convolution(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (self.size, self.size, x.shape[-1], self.features)
-        y = self.operation(x, self.param("kernel", self.kernel_init, shape))
+        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
+        y = self.operation(x, kernel.astype(x.dtype))
         if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
-            y = y + jnp.broadcast_to(bias, y.shape)
+            bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
+            y = y + jnp.broadcast_to(bias.astype(y.dtype), y.shape)
         return y
 
 
@@ -188,8 +191,8 @@ class LayerNorm(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         width = x.shape[-1]
-        scale = self.param("scale", nn.initializers.ones_init(), (width,))
-        bias = self.param("bias", nn.initializers.zeros_init(), (width,))
+        scale = self.param("scale", nn.initializers.ones_init(), (width,), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros_init(), (width,), jnp.float32)
         return layer_norm(x, scale, bias, self.epsilon)
 
 
@@ -200,5 +203,5 @@ class RMSNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        scale = self.param("scale", nn.initializers.ones_init(), (x.shape[-1],))
+        scale = self.param("scale", nn.initializers.ones_init(), (x.shape[-1],), jnp.float32)
         return rms_norm(x, scale, self.epsilon)

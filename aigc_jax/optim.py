@@ -138,7 +138,8 @@ def update_ema(ema: Params, params: Params, step: jax.Array, decay: float) -> Pa
       step: t, int [], the number of updates before this one.
       decay: β in [0, 1); 0 keeps no average.
     """
-    ramp = (1.0 + step) / (10.0 + step)
+    t = jnp.float32(step)
+    ramp = (1.0 + t) / (10.0 + t)
     return optax.incremental_update(params, ema, 1.0 - jnp.minimum(decay, ramp))
 
 
@@ -159,7 +160,7 @@ def ema_decay_by_images(
 
     Source: Karras et al. 2020, https://arxiv.org/abs/2006.06676, and their program.
     """
-    memory = jnp.minimum(half_life, ramp * images * step)
+    memory = jnp.minimum(half_life, ramp * images * jnp.float32(step))
     return jnp.where(memory > 0, 0.5 ** (images / jnp.maximum(memory, 1e-8)), 0.0)
 
 

@@ -1,33 +1,47 @@
 """What a person sees of a run: a bar with speed and ETA, or lines where there is no terminal."""
 
+import os
+import sys
 import time
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.progress import Progress
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
-from aigc_jax import printed
+from aigc_jax.errors import many_lines
+from aigc_jax.log_stream import LogStream
+
+_GAP = "  "
+_SHORTEST_BAR, _LONGEST_BAR = 10, 40  # columns
 
 
 def figures_line(values: dict[str, float]) -> str:
     """`loss_d 1.21  loss_g 0.87`: four significant digits each."""
-    return "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+    return _GAP.join(_figures(values))
+
+
+def _figures(values: dict[str, float]) -> list[str]:
+    return [f"{name} {value:.4g}" for name, value in values.items()]
 
 
 class ProgressReport:
     """Reports on one run. Use as a context manager.
 
+    On a terminal the last line is a bar with count and ETA, which are there however narrow it is,
+    and below it the newest figures of training where they do not fit; figures on held-out data are
+    lines of their own, and stay. Anywhere else everything is a line. What cannot be written is
+    forgotten.
+
     Args:
       title: the run's name.
       start, steps: where it begins and ends.
-      console: where to; standard error when None.
+      console: where to, a terminal if it says so. None: standard error, a terminal if that is one
+        which can move its cursor; variables such as FORCE_COLOR, CI and COLUMNS do not matter.
       unit: what is counted.
     """
 
@@ -39,28 +53,22 @@ class ProgressReport:
         console: Console | None = None,
         unit: str = "steps",
     ):
-        self._console = console or Console(stderr=True, highlight=False)
+        if console is None:
+            self._file, self._console = LogStream(sys.stderr), _terminal(LogStream(sys.stderr))
+        else:
+            self._file = LogStream(console.file)  # type: ignore[arg-type]
+            takes_bar = console.is_terminal and not console.is_dumb_terminal
+            self._console = console if takes_bar else None
         self._title, self._steps, self._unit = title, steps, unit
         self._origin: tuple[float, int] | None = None  # after the first dispatch, which compiles
         self._step = start
-        self._bar: Progress | None = None
-        if self._console.is_terminal:
-            self._bar = Progress(
-                TextColumn("[bold]{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}"),
-                TimeElapsedColumn(),
-                TextColumn("ETA"),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[figures]}"),
-                console=self._console,
-            )
-            self._task = self._bar.add_task(
-                title, total=steps, completed=start, rate="compiling", figures=""
-            )
+        self._began = time.monotonic()
+        self._shown: tuple[str, str] = ("compiling", "-:--:--")  # speed and ETA, on the bar
+        self._newest: list[str] = []  # figures, on the bar
+        self._bar = _Bar(self._console, self._lines) if self._console else None
 
     def __enter__(self) -> "ProgressReport":
+        self._began = time.monotonic()
         if self._bar:
             self._bar.start()
         return self
@@ -80,29 +88,112 @@ class ProgressReport:
         self._step = step
         if self._origin is None:
             self._origin = (time.monotonic(), step)
-        rate = self._rate()
-        if self._bar:
-            shown = f"{rate:.4g} {self._unit}/s" if rate else "compiling"
-            self._bar.update(self._task, completed=step, rate=shown)
+        if rate := self._rate():
+            self._shown = f"{rate:.4g} {self._unit}/s", _clock((self._steps - step) / rate)
 
     def figures(self, step: int, split: str, values: dict[str, float]) -> None:
-        """Shows figures: on the bar, or as a line."""
-        if self._bar:
-            self._bar.update(self._task, figures=f"{split}: {figures_line(values)}")
+        """Shows figures: as a line, or on the bar those of `train`, which come often."""
+        first, *others = _figures(values) or [""]
+        said = [f"{split}: {first}", *others]
+        if self._bar and split == "train":
+            self._newest = said
             return
-        speed = ""
-        if rate := self._rate():
-            left = _clock((self._steps - step) / rate)
-            speed = f"  {rate:.4g} {self._unit}/s  ETA {left}"
-        self.note(f"{self._title} {step}/{self._steps}  {split}: {figures_line(values)}{speed}")
+        speed = []
+        if not self._bar and (rate := self._rate()):
+            speed = [f"{rate:.4g} {self._unit}/s", f"ETA {_clock((self._steps - step) / rate)}"]
+        parts = [f"{self._title} {step}/{self._steps}", *said, *speed]
+        width = self._console.width if self._console else None
+        self.note("\n  ".join(_in_lines(parts, width and width - 2)))
 
     def note(self, message: str) -> None:
-        """A line of its own, above the bar."""
-        message = printed.line(message)
-        if self._console.is_terminal:
-            self._console.print(message, markup=False, soft_wrap=True)
+        """Lines of its own, above the bar."""
+        message = many_lines(message)
+        if self._console:
+            self._console.print(Text(message), soft_wrap=True)
         else:
-            print(message, file=self._console.file, flush=True)  # as it is: rich would wrap it
+            print(message, file=self._file, flush=True)  # as it is: rich would wrap it
+
+    def _lines(self, width: int) -> RenderableType:
+        """The bar's line, and those of the figures below it where they do not fit in.
+
+        Count and ETA are always there. Title, speed, time and bar are where there is room, in this
+        order.
+        """
+        speed, eta = self._shown
+        parts = {"count": f"{self._step}/{self._steps}", "eta": f"ETA {eta}"}
+        more = {
+            "title": self._title,
+            "speed": speed,
+            "time": _clock(time.monotonic() - self._began),
+        }
+        for name, part in more.items():
+            if _width([*parts.values(), part]) <= width:
+                parts[name] = part
+        texts = [
+            parts[name] for name in ("title", "count", "speed", "time", "eta") if name in parts
+        ]
+        below = []
+        if _width([*texts, *self._newest]) + len(_GAP) + _SHORTEST_BAR <= width:
+            texts += self._newest
+        else:
+            below = _in_lines(self._newest, width)
+        room = width - _width(texts) - len(_GAP)
+        if room < _SHORTEST_BAR:
+            return Group(*(Text(line) for line in [*_in_lines(texts, width), *below]))
+        bar = ProgressBar(self._steps, self._step, min(room, _LONGEST_BAR))
+        line = Table.grid(padding=(0, len(_GAP), 0, 0), pad_edge=False)
+        line.add_row(Text(texts[0], style="bold"), bar, *map(Text, texts[1:]))
+        return Group(line, *map(Text, below))
+
+
+class _Bar(Progress):
+    """Lines at the bottom of a terminal, drawn four times a second; `lines(width)` says which."""
+
+    def __init__(self, console: Console, lines: Any):
+        self._lines_of, self._on = lines, console
+        super().__init__(console=console, refresh_per_second=4)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield self._lines_of(max(self._on.width, 1))
+
+
+def _terminal(stream: LogStream) -> Console | None:
+    """A console on the stream where it is a terminal whose cursor can be moved."""
+    if not stream.isatty() or os.environ.get("TERM", "").lower() in ("dumb", "unknown"):
+        return None
+    # Rich would take other variables' word before the terminal's own: for being one, for its size.
+    kept = ["TERM", "COLORTERM", "NO_COLOR"]
+    try:
+        sized = os.get_terminal_size(stream.fileno()).columns > 0
+    except (OSError, ValueError):
+        sized = False
+    if not sized and os.environ.get("COLUMNS", "").strip("0"):
+        kept.append("COLUMNS")
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    return Console(
+        file=stream,  # type: ignore[arg-type]
+        force_terminal=True,
+        force_interactive=True,
+        force_jupyter=False,
+        highlight=False,
+        _environ=environment,
+    )
+
+
+def _width(parts: Sequence[str]) -> int:
+    """Columns that these take in one line."""
+    return cell_len(_GAP.join(parts))
+
+
+def _in_lines(parts: Sequence[str], width: int | None) -> list[str]:
+    """The parts in as few lines as have room for them, none of them broken."""
+    lines: list[list[str]] = []
+    for part in parts:
+        if lines and (width is None or _width([*lines[-1], part]) <= width):
+            lines[-1].append(part)
+        else:
+            lines.append([part])
+    return [_GAP.join(line) for line in lines]
 
 
 def _clock(seconds: float) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from aigc_jax import storage
 from aigc_jax.metrics import collapse
 from aigc_jax.pictures import curves
-from aigc_jax.run_folder import RunFolder, write_atomically
+from aigc_jax.run_folder import RunFolder
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1d2330; background: #fff;
@@ -63,7 +64,11 @@ def page(title: str, lead: str, sections: list[str]) -> str:
 
 
 def run_section(folder: RunFolder) -> str:
-    """The HTML section of one run: samples, curves, held-out figures, configuration, time."""
+    """The HTML section of one run: samples, curves, held-out figures, configuration, time.
+
+    Raises:
+      InputError: the storage fails.
+    """
     config, metrics = folder.read_config() or {}, folder.read_metrics()
     parts = [
         f"<h2>{html.escape(config.get('title', folder.path.name))}</h2>",
@@ -73,7 +78,8 @@ def run_section(folder: RunFolder) -> str:
         f'<p class="warning"><b>Warning.</b> {html.escape(sentence)}</p>'
         for sentence in warnings(folder.heldout(), config.get("options", {}))
     ]
-    parts += [f'<div class="row">{"".join(_pictures(folder))}</div>', _texts(folder)]
+    with storage.told(folder.samples):
+        parts += [f'<div class="row">{"".join(_pictures(folder))}</div>', _texts(folder)]
     parts += [f"<h3>Held-out figures</h3>{_figures(config, metrics)}"]
     parts += [
         f'<h3>Curves</h3><div class="row">{"".join(_curves(metrics))}</div>',
@@ -94,10 +100,14 @@ def warnings(evaluations: Sequence[Mapping[str, Any]], options: Mapping[str, Any
 
 
 def write_page(folder: RunFolder) -> Path:
-    """Writes index.html of one run and returns its path."""
+    """Writes index.html of one run and returns its path.
+
+    Raises:
+      InputError: the storage fails.
+    """
     config = folder.read_config() or {}
     title = f"{config.get('title', 'Run')}: {folder.path.name}"
-    write_atomically(folder.page, page(title, "A run of aigc_jax.", [run_section(folder)]))
+    folder.write(folder.page, page(title, "A run of aigc_jax.", [run_section(folder)]))
     return folder.page
 
 

@@ -5,7 +5,7 @@ instruction and the next one finds a folder that it can go on from.
 """
 
 import contextlib
-import fcntl
+import errno
 import os
 import secrets
 import stat
@@ -14,18 +14,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from aigc_jax import storage
 from aigc_jax.errors import InputError
 from aigc_jax.strict_json import dumps, loads
 
 _REQUIRED = {"experiment": str, "options": dict, "model": dict, "data": dict}  # of config.json
+_LONGEST = 100  # characters of a file's name in a run's folder, more than any has
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Replaces `path` by `content`, whole or not at all, even when the machine loses power.
 
-    A new file has the permissions that the umask leaves it; one that is replaced keeps its own.
+    A new file has the permissions that the umask leaves it; one that is replaced keeps its own. A
+    byte of a file's name that is not UTF-8 becomes `\\udcff`, which JSON takes for that byte.
     """
-    data = content.encode() if isinstance(content, str) else content
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     # Not by tempfile, whose files are their owner's alone.
     temporary = str(path.parent / f".{secrets.token_hex(8)}.tmp")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -74,8 +77,11 @@ class RunFolder:
             self.samples.mkdir(exist_ok=True)
             with tempfile.TemporaryFile(dir=self.path):
                 pass
+            with contextlib.suppress(FileNotFoundError):
+                (self.samples / ("n" * _LONGEST)).stat()
         except OSError as error:
-            message = f"workdir {self.path} is not writable ({error.strerror})"
+            reason = "is too long" if error.errno == errno.ENAMETOOLONG else "is not writable"
+            message = f"workdir {self.path} {reason} ({error.strerror})"
             raise InputError(message) from error
 
     @contextlib.contextmanager
@@ -83,15 +89,17 @@ class RunFolder:
         """Holds the folder for one process, until it ends, however it ends.
 
         Raises:
-          InputError: another process is training there.
+          InputError: another process is training there, or the storage fails.
         """
-        with open(self.path / ".lock", "w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise InputError(f"workdir {self.path} is in use by another process") from error
+        path = self.path / ".lock"
+        with contextlib.ExitStack() as stack:
+            with storage.told(path, "locked"):
+                free = storage.lock(stack.enter_context(open(path, "w")))
+            if not free:
+                raise InputError(f"workdir {self.path} is in use by another process")
             for unfinished in [*self.path.glob(".*.tmp"), *self.samples.glob(".*.tmp")]:
-                unfinished.unlink()  # of a process that was killed while it wrote
+                with contextlib.suppress(OSError):  # they are in nobody's way
+                    unfinished.unlink()  # of a process that was killed while it wrote
             yield
 
     def read_config(self) -> dict[str, Any] | None:
@@ -112,16 +120,27 @@ class RunFolder:
             raise InputError(f"{self._config}: not the configuration of a run")
         return config
 
+    def write(self, path: Path, content: str | bytes) -> None:
+        """Replaces a file of the folder, as `write_atomically` does.
+
+        Raises:
+          InputError: the storage fails, for want of space, say.
+        """
+        with storage.told(path, "written"):
+            write_atomically(path, content)
+
     def write_config(self, config: dict[str, Any]) -> None:
         """Replaces config.json."""
-        write_atomically(self._config, dumps(config, indent=2, ensure_ascii=False) + "\n")
+        self.write(self._config, dumps(config, indent=2, ensure_ascii=False) + "\n")
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """All lines of metrics.jsonl in order, but for one that a kill cut short."""
-        if not self._metrics.exists():
-            return []
+        """All lines of metrics.jsonl in order, but for one that a kill cut short.
+
+        Raises:
+          InputError: the storage fails.
+        """
         lines = []
-        for line in self._metrics.read_bytes().split(b"\n"):
+        for line in self._metrics_as_bytes().split(b"\n"):
             try:
                 record = loads(line)
             except ValueError:
@@ -129,6 +148,13 @@ class RunFolder:
             if isinstance(record, dict) and type(record.get("step")) is int:
                 lines.append(record)
         return lines
+
+    def _metrics_as_bytes(self) -> bytes:
+        with storage.told(self._metrics):
+            try:
+                return self._metrics.read_bytes()
+            except FileNotFoundError:
+                return b""
 
     def heldout(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl that are evaluations on held-out data, in order."""
@@ -140,10 +166,13 @@ class RunFolder:
         """Adds one line: step, split, name → value, and the seconds of training so far.
 
         A value that is not finite becomes null, since JSON has no NaN.
+
+        Raises:
+          InputError: the storage fails, for want of space, say.
         """
         floats = {name: float(value) for name, value in values.items()}
         record = {"step": step, "split": split, **floats, "wall_s": round(wall_s, 3)}
-        with open(self._metrics, "a") as file:
+        with storage.told(self._metrics, "written"), open(self._metrics, "a") as file:
             file.write(dumps(record) + "\n")
 
     def rewind_metrics(self, step: int) -> float:
@@ -154,12 +183,13 @@ class RunFolder:
         """
         kept = [record for record in self.read_metrics() if record["step"] <= step]
         content = "".join(dumps(record) + "\n" for record in kept)
-        if self._metrics.exists() and self._metrics.read_text(errors="replace") != content:
-            write_atomically(self._metrics, content)
+        if self._metrics_as_bytes() != content.encode():
+            self.write(self._metrics, content)
         return max((record.get("wall_s") or 0.0 for record in kept), default=0.0)
 
     def page_is_stale(self) -> bool:
         """Whether index.html is missing or older than the newest figures."""
-        if not self.page.exists() or not self._metrics.exists():
+        if not storage.is_there(self.page) or not storage.is_there(self._metrics):
             return True
-        return self.page.stat().st_mtime_ns < self._metrics.stat().st_mtime_ns
+        with storage.told(self.page):
+            return self.page.stat().st_mtime_ns < self._metrics.stat().st_mtime_ns

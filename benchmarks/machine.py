@@ -20,19 +20,22 @@ def hold_to(device: str) -> None:
     Call it before any is used.
 
     Raises:
-      InputError: there is no GPU.
+      InputError: there is no GPU, or the environment names a device that is not there.
     """
     import jax
+
+    from experiments import environment
 
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if device == "cpu":
         jax.config.update("jax_platforms", "cpu")
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        environment.start_device()
         return
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # PyTorch needs its share
-    if jax.default_backend() != "gpu":
-        raise InputError(f"--device=gpu: JAX sees no GPU here, only {jax.default_backend()}")
+    if (found := environment.start_device()) != "gpu":
+        raise InputError(f"--device=gpu: JAX sees no GPU here, only {found}")
 
 
 def held_to_cpu() -> bool:

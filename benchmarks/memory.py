@@ -90,4 +90,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     flags.adopt_module_key_flags(side_by_side)  # for --help
-    app.run(lambda _: launch.report_errors(main), flags_parser=launch.parse)
+    app.run(lambda _: launch.report_errors(main, device=False), flags_parser=launch.parse)

@@ -57,4 +57,4 @@ def run() -> None:
 
 
 if __name__ == "__main__":
-    app.run(lambda _: launch.report_errors(run), flags_parser=launch.parse)
+    app.run(lambda _: launch.report_errors(run, device=False), flags_parser=launch.parse)

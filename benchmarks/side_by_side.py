@@ -154,4 +154,4 @@ def main(
         if out:
             write_out(out, dumps(result, indent=1) + "\n")
 
-    app.run(lambda _: launch.report_errors(command), flags_parser=launch.parse)
+    app.run(lambda _: launch.report_errors(command, device=False), flags_parser=launch.parse)

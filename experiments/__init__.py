@@ -1,1 +1,5 @@
 """Experiments to run: `python -m experiments.gan` and its neighbours."""
+
+from experiments import startup
+
+startup.prepare("experiments")

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from aigc_jax import storage
 from aigc_jax.pictures import animation, image_grid
-from aigc_jax.run_folder import RunFolder, write_atomically
+from aigc_jax.run_folder import RunFolder
 from experiments.experiment import Artefact
 
 FEWEST_FRAMES = 3
@@ -14,14 +15,15 @@ def write_artefact(folder: RunFolder, name: str, step: int, artefact: Artefact) 
     """Writes images as NAME_STEP.png and text as NAME_STEP.txt."""
     stem = f"{name}_{step:07d}"
     if isinstance(artefact, str):
-        write_atomically(folder.samples / f"{stem}.txt", artefact)
+        folder.write(folder.samples / f"{stem}.txt", artefact)
     else:
-        write_atomically(folder.samples / f"{stem}.png", image_grid(np.asarray(artefact)))
+        folder.write(folder.samples / f"{stem}.png", image_grid(np.asarray(artefact)))
 
 
 def write_animation(folder: RunFolder) -> None:
     """Writes samples.gif, the samples of each evaluation in turn, where there are three or more."""
     paths = [folder.samples / f"samples_{record['step']:07d}.png" for record in folder.heldout()]
-    frames = [path.read_bytes() for path in paths if path.exists()]
+    with storage.told(folder.samples):
+        frames = [path.read_bytes() for path in paths if path.exists()]
     if len(frames) >= FEWEST_FRAMES:
-        write_atomically(folder.samples / "samples.gif", animation(frames, SECONDS_PER_FRAME))
+        folder.write(folder.samples / "samples.gif", animation(frames, SECONDS_PER_FRAME))

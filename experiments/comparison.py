@@ -5,6 +5,7 @@ mean = Σ x_i / n,   standard error = √(Σ (x_i − mean)² / (n − 1)) / √
 
 import glob
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 from aigc_jax.errors import InputError
 from aigc_jax.report import figures_of, references_of
 from aigc_jax.run_folder import RunFolder
+from experiments.paths import local
 
 # What a result does not depend on: where things lie, and how often a person looks. Any other
 # option, also one that is not known here, parts the runs in which it differs.
@@ -80,11 +82,11 @@ def find(names: Sequence[str]) -> list[str]:
       InputError: a name leads to no run.
     """
     found: dict[str, None] = {}
-    for name in names:
-        if glob.has_magic(name):
-            paths = [p for p in sorted(glob.glob(name)) if RunFolder(p).read_config()]
-        else:
-            paths = [name] if RunFolder(name).read_config() else []
+    for name in (local(name, "--runs") for name in names):
+        paths = [name]
+        if glob.has_magic(name) and not os.path.lexists(name):  # else it is called that
+            paths = sorted(glob.glob(name))
+        paths = [path for path in paths if RunFolder(path).read_config()]
         if not paths:
             raise InputError(f"--runs: {name} holds no run")
         found |= dict.fromkeys(str(Path(p)) for p in paths)

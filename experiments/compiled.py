@@ -32,7 +32,10 @@ def keep_programs(folder: Path | None = None) -> Path | None:
     """
     if jax.config.values["jax_compilation_cache_dir"]:
         return None
-    folder = (cache_folder("compiled") if folder is None else folder) / _kind_of_cpu()
+    folder = cache_folder("compiled") if folder is None else folder
+    if folder is None:
+        return None
+    folder /= _kind_of_cpu()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _delete_old(folder)

@@ -25,13 +25,13 @@ from functools import partial
 
 from absl import app, flags
 
-from aigc_jax import printed
-from aigc_jax.errors import InputError
+from aigc_jax.errors import InputError, one_line
 from experiments import codecs, launch
 from experiments.compression import Compressed, compress, open_model, read_input, suited
 from experiments.output import check_out, write_out
+from experiments.paths import define_path, local
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run that compresses. Required.")
+WORKDIR = define_path("workdir", None, "Folder of the run that compresses. Required.")
 BINARISE = flags.DEFINE_boolean(
     "binarise",
     False,
@@ -57,20 +57,20 @@ def run(workdir: str | None, source: str, out: str, binarise: bool) -> None:
     """Compresses INPUT into OUTPUT, and prints what came of it."""
     if not workdir:
         raise InputError("--workdir is required; see --help")
-    target = check_out(out, "OUTPUT")
+    source, target = local(source, "INPUT"), check_out(out, "OUTPUT")
     if target.exists() and os.path.exists(source) and os.path.samefile(source, target):
         raise InputError(f"OUTPUT: {out} is INPUT itself; give another name")
     model = open_model(workdir)
     images = suited(read_input(source), model, binarise, source)
     if binarise:
-        drawn = f"Binary images drawn from {source}: these are compressed, and not the grey ones"
-        print(printed.line(drawn))
+        drawn = f"Binary images drawn from {one_line(source)}"
+        print(f"{drawn}: these are compressed, and not the grey ones")
     start = time.perf_counter()
     done = compress(model, images)
     seconds = time.perf_counter() - start
     write_out(target, done.content, "OUTPUT")
     took = f"after {seconds:.1f} s, one decoding included"
-    print(printed.line(f"{len(done.images)} images in {out}, {took}"))
+    print(one_line(f"{len(done.images)} images in {target}, {took}"))
     print("What other compressors make of them (a minute for 7 million pixels):", flush=True)
     print(report(done))
 

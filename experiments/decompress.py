@@ -13,16 +13,16 @@ import time
 from functools import partial
 
 import numpy as np
-from absl import app, flags
+from absl import app
 
-from aigc_jax import printed
-from aigc_jax.errors import InputError
+from aigc_jax.errors import InputError, one_line
 from aigc_jax.vae.compression.container import MAGIC
 from experiments import launch
 from experiments.compression import decompress, open_model
 from experiments.output import check_out, write_out
+from experiments.paths import define_path, local
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run that compressed. Required.")
+WORKDIR = define_path("workdir", None, "Folder of the run that compressed. Required.")
 
 
 def _content(source: str) -> bytes:
@@ -36,22 +36,22 @@ def run(workdir: str | None, source: str, out: str) -> None:
     """Decompresses INPUT into OUTPUT."""
     if not workdir:
         raise InputError("--workdir is required; see --help")
-    target = check_out(out, "OUTPUT")
+    source, target = local(source, "INPUT"), check_out(out, "OUTPUT")
     if target.suffix != ".npz":
         raise InputError(f"OUTPUT: {out} must end in .npz, as the array `images` goes into it")
     try:
         content = _content(source)
     except OSError as error:
         raise InputError(f"{source}: cannot be read ({error.strerror})") from error
-    except (MemoryError, ValueError) as error:  # a name with a zero byte is the second
-        raise InputError(f"{source}: cannot be read ({error or 'it is too large'})") from error
+    except MemoryError as error:
+        raise InputError(f"{source}: does not fit into the memory") from error
     start = time.perf_counter()
     images = decompress(open_model(workdir), content, source)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, images=images)
     write_out(target, buffer.getvalue(), "OUTPUT")
-    took = f"after {time.perf_counter() - start:.1f} s"
-    print(printed.line(f"{len(images)} images in {out}, {took}"))
+    seconds = time.perf_counter() - start
+    print(one_line(f"{len(images)} images in {target}, after {seconds:.1f} s"))
 
 
 def main(arguments: list[str]) -> None:

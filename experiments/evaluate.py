@@ -12,32 +12,30 @@ from typing import Any
 
 from absl import app, flags
 
-from aigc_jax import printed
-from aigc_jax.errors import InputError
+from aigc_jax.errors import InputError, many_lines, one_line
 from aigc_jax.strict_json import dumps
 from experiments import launch
 from experiments.finished import CHECKPOINTS, open_run
 from experiments.output import check_out, write_out
+from experiments.paths import define_path
 from experiments.run_config import check_data, describe_data
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run to judge. Required.")
+WORKDIR = define_path("workdir", None, "Folder of the run to judge. Required.")
 CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", CHECKPOINTS, "Which state to judge.")
-DATA_DIR = flags.DEFINE_string(
+DATA_DIR = define_path(
     "data_dir", None, "Where the data set's files are, if no longer where they were."
 )
-IMAGES = flags.DEFINE_string(
+IMAGES = define_path(
     "images", None, "Where the run's own images are, if no longer where they were."
 )
-TEXT = flags.DEFINE_string("text", None, "Where the run's text is, if no longer where it was.")
-CLASSIFIER = flags.DEFINE_string(
+TEXT = define_path("text", None, "Where the run's text is, if no longer where it was.")
+CLASSIFIER = define_path(
     "classifier", None, "Where the classifier's run is that judged, if no longer where it was."
 )
 K = flags.DEFINE_integer(
     "k", None, "Importance samples of a VAE's likelihood, in place of the run's own number."
 )
-OUT = flags.DEFINE_string(
-    "out", None, "JSON file to write the figures to, replaced when it exists."
-)
+OUT = define_path("out", None, "JSON file to write the figures to, replaced when it exists.")
 LISTS = "lists"  # the key of the figures that are more than one number
 MOST = 50  # numbers of a list that are printed
 
@@ -85,10 +83,10 @@ def main(_: list[str]) -> None:
         }
         moved |= {"classifier": CLASSIFIER.value, "k": K.value}
         figures = evaluate(WORKDIR.value, CHECKPOINT.value, **moved)
-        at = f"{printed.line(WORKDIR.value)} at step {figures['step']}"
-        print(printed.lines(f"{at}\n{table(figures)}"))
         if out:
             write_out(out, dumps(figures, indent=2) + "\n")
+        at = f"{one_line(WORKDIR.value)} at step {figures['step']}"
+        print(many_lines(f"{at}\n{table(figures)}"))
 
     launch.report_errors(command)
 

@@ -13,21 +13,22 @@ Characters and bytes are tokens of the same numbers there. The text in transform
 unprompted text does here, with a line break; of a run on documents with U+001E, which ends one too.
 """
 
+import os
 from functools import partial
 from pathlib import Path
 
 from absl import app, flags
 
-from aigc_jax import printed
 from aigc_jax.data.tokenizer_json import tokenizer_json
-from aigc_jax.errors import InputError
+from aigc_jax.errors import InputError, one_line
 from aigc_jax.strict_json import dumps
 from aigc_jax.transformer.interchange import check_new, family_of, save_folder
 from experiments import launch, texts
 from experiments.finished import CHECKPOINTS, open_run
 from experiments.lm_options import to_config
+from experiments.paths import define_path, local
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run to export. Required.")
+WORKDIR = define_path("workdir", None, "Folder of the run to export. Required.")
 CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", CHECKPOINTS, "Which state to export.")
 
 
@@ -39,7 +40,8 @@ def export(workdir: str | None, checkpoint: str, out: str) -> None:
     """
     if not workdir:
         raise InputError("--workdir is required; see --help")
-    check_new(Path(out).absolute())
+    target = Path(os.path.realpath(local(out, "OUTPUT")))  # a link stays, and leads to the folder
+    check_new(target)
     run = open_run(workdir, checkpoint)
     if run.experiment.name != "lm":
         raise InputError(f"the run in {workdir} is no language model; only those are exported")
@@ -57,8 +59,8 @@ def export(workdir: str | None, checkpoint: str, out: str) -> None:
         "tokenizer.json": tokenizer_json(texts.tokenizer(run.facts)),
         "tokenizer_config.json": dumps(settings, indent=2) + "\n",
     }
-    save_folder(out, config, run.state.judged, files)
-    print(printed.line(f"the model of {workdir} at step {run.step} is in {out}"))
+    save_folder(target, config, run.state.judged, files)
+    print(one_line(f"the model of {workdir} at step {run.step} is in {out}"))
 
 
 def main(arguments: list[str]) -> None:

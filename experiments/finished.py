@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from aigc_jax import storage
 from aigc_jax.algorithm import Algorithm, State
 from aigc_jax.checkpoint import Checkpoints
 from aigc_jax.errors import InputError
@@ -66,7 +67,7 @@ def open_run(workdir: str, checkpoint: str = "newest", **changes: Any) -> Finish
     like = jax.jit(algorithm.init)(jax.random.key(options.seed))
     found = None
     place = folder.best if checkpoint == "best" else folder.checkpoints
-    if place.is_dir():
+    if storage.is_there(place):
         with Checkpoints(place) as checkpoints:
             found = checkpoints.restore_newest(like, repair=False)
     if found is None:

@@ -66,6 +66,7 @@ class GanOptions(ImageOptions):
         "Folder of the run of experiments.classifier that judges; trained there first when "
         "missing. Default: runs/classifier-DATASET-default.",
         changeable=True,
+        path=True,
     )
     stop_at_fcd: float | None = option(
         None, "End training at the first evaluation with an FCD of at most this.", changeable=True

@@ -28,6 +28,7 @@ class ImageOptions(Options):
         "integer `labels` [M]; or a folder of PNG and JPEG files of one size, in a subfolder for "
         "each class if they are labelled.",
         changeable=True,
+        path=True,
     )
 
     @property

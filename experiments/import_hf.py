@@ -21,14 +21,15 @@ import numpy as np
 from absl import app, flags
 from tokenizers import Tokenizer
 
-from aigc_jax import parallel, printed, transformer
-from aigc_jax.errors import InputError
+from aigc_jax import parallel, transformer
+from aigc_jax.errors import InputError, many_lines
 from aigc_jax.transformer.generation import advance, begin
 from aigc_jax.transformer.interchange import Model, load_folder
 from aigc_jax.transformer.sampling import Sampling
 from experiments import launch, texts
 from experiments.lm_options import DTYPES
 from experiments.options import check_seed
+from experiments.paths import define_path, local
 
 PROMPT = flags.DEFINE_string("prompt", "", "What the text begins with.")
 LENGTH = flags.DEFINE_integer("length", 200, "Tokens to write; fewer where the model ends.")
@@ -36,7 +37,7 @@ TEMPERATURE = flags.DEFINE_float("temperature", 1.0, "Below 1 the probable becom
 TOP_K = flags.DEFINE_integer("top_k", None, "Draw from so many most probable tokens.")
 TOP_P = flags.DEFINE_float("top_p", None, "Draw from the fewest tokens of this probability.")
 SEED = flags.DEFINE_integer("seed", 0, "Decides the text.")
-TEXT = flags.DEFINE_string("text", None, "A UTF-8 file to take the loss on, in place of writing.")
+TEXT = define_path("text", None, "A UTF-8 file to take the loss on, in place of writing.")
 CONTEXT = flags.DEFINE_integer("context", 1024, "Of --text: tokens that the model sees at most.")
 DTYPE = flags.DEFINE_enum("dtype", "float32", tuple(DTYPES), "Of the computation.")
 AT_ONCE = 8  # tokens between two looks at the device
@@ -177,13 +178,13 @@ def run(folder: str) -> None:
             print(f"{name} {figure:.4f}")
         return
     for piece in stream(model, coder, PROMPT.value, LENGTH.value, SEED.value, sampling):
-        print(printed.lines(piece), end="", flush=True)
+        print(many_lines(piece), end="", flush=True)
     print()
 
 
 def main(arguments: list[str]) -> None:
     """The command."""
-    launch.report_errors(lambda: run(arguments[1]))
+    launch.report_errors(lambda: run(local(arguments[1], "FOLDER")))
 
 
 if __name__ == "__main__":

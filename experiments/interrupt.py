@@ -2,9 +2,11 @@
 
 import contextlib
 import signal
-import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from aigc_jax.log_stream import say
 
 
 class Interrupted(Exception):
@@ -19,22 +21,26 @@ class Interrupted(Exception):
 def noted_signals() -> Iterator[Callable[[], int | None]]:
     """Within it SIGTERM and Ctrl-C are noted, not obeyed; a second one ends the process at once.
 
+    In any other thread than the main one, which alone is told of signals, nothing changes.
+
     Yields:
       A function that returns the signal received, or None.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
     received: list[int] = []
     before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
 
     def restore() -> None:
         for s, handler in before.items():
-            signal.signal(s, handler)
+            # None is a handler that was not set from Python, and cannot be from there.
+            signal.signal(s, signal.SIG_DFL if handler is None else handler)
 
     def note(signum: int, _frame: Any) -> None:
         received.append(signum)
         restore()
-        print(
-            "stopping after this dispatch; once more to stop at once", file=sys.stderr, flush=True
-        )
+        say("stopping after this dispatch; once more to stop at once")
 
     for s in before:
         signal.signal(s, note)

@@ -1,7 +1,8 @@
 """The command line of every experiment: flags in, one-line errors and exit codes out.
 
-Exit codes: 0 finished; 1 a bug; 2 unusable input; 3 diverged; 130 and 143 interrupted by Ctrl-C and
-SIGTERM, and saved.
+Exit codes: 0 finished; 1 a bug; 2 unusable input, environment or output; 3 diverged; 130 and 143
+interrupted by Ctrl-C and SIGTERM, and saved; 141 whoever read standard output has gone. A standard
+error that cannot be written to changes nothing.
 """
 
 import shlex
@@ -11,12 +12,12 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
-from aigc_jax import printed
-from aigc_jax.errors import Diverged, InputError
-from experiments import compiled, training
+from aigc_jax.errors import Diverged, InputError, one_line
+from experiments import compiled, environment, streams, training
 from experiments.experiment import Experiment
 from experiments.interrupt import Interrupted
 from experiments.options import define_flags, from_flags
+from experiments.streams import OutputLost
 
 BAD_INPUT, DIVERGED, CTRL_C = 2, 3, 130
 
@@ -28,24 +29,34 @@ _CACHE = flags.DEFINE_bool(
 )
 
 
-def report_errors(command: Callable[[], None]) -> NoReturn:
-    """Runs a command and exits; an error that is a person's to mend is one line and a code."""
+def report_errors(command: Callable[[], None], device: bool = True) -> NoReturn:
+    """Runs a command and exits; an error that is a person's to mend is one line and a code.
+
+    Args:
+      command: what to do, under the settings of `environment`.
+      device: start what it runs on first; False for a command that chooses it.
+    """
     code = 0
     try:
+        environment.settle()
+        if device:
+            environment.start_device()
         command()
     except InputError as error:
-        print(printed.line(f"error: {error}"), file=sys.stderr)
+        print(one_line(f"error: {error}"), file=sys.stderr)
         code = BAD_INPUT
     except Diverged as error:
-        print(printed.line(f"diverged: {error}"), file=sys.stderr)
+        print(one_line(f"diverged: {error}"), file=sys.stderr)
         code = DIVERGED
     except Interrupted as error:
-        print(printed.line(error), file=sys.stderr)
+        print(one_line(error), file=sys.stderr)
         code = error.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = CTRL_C
-    sys.exit(code)
+    except OutputLost as lost:
+        code = streams.give_up(lost)
+    sys.exit(streams.finish(code))
 
 
 def parse(arguments: Sequence[str], names: Sequence[str] = ()) -> list[str]:
@@ -58,19 +69,22 @@ def parse(arguments: Sequence[str], names: Sequence[str] = ()) -> list[str]:
     Returns:
       What is left: the program's name, and an argument for each of `names`.
     """
+    streams.guard()
     # For --help, which shows the flags of the program's own module, known as its name.
     flags.FLAGS.register_key_flag_for_module(arguments[0], flags.FLAGS[_CACHE.name])
     try:
         left = flags.FLAGS(list(arguments))
     except SystemExit:
-        sys.exit(0)  # absl ends --help with code 1, which here means a bug
+        sys.exit(streams.finish(0))  # absl ends --help with code 1, which here means a bug
+    except OutputLost as lost:
+        sys.exit(streams.give_up(lost))
     except flags.Error as error:
-        print(printed.line(f"error: {error}; see --help"), file=sys.stderr)
+        print(one_line(f"error: {error}; see --help"), file=sys.stderr)
         sys.exit(BAD_INPUT)
     if len(left) > 1 + len(names):
         extra = left[1 + len(names)]
         message = f"error: unexpected argument {extra!r}; options begin with --"
-        print(printed.line(message), file=sys.stderr)
+        print(one_line(message), file=sys.stderr)
         sys.exit(BAD_INPUT)
     if len(left) < 1 + len(names):
         print(f"error: {names[len(left) - 1]} is missing; see --help", file=sys.stderr)

@@ -62,7 +62,7 @@ class LmOptions(TransformerOptions):
     """The options of every Transformer, and the language model's own."""
 
     dataset: str = option("python_docs", "What to train on.", choices=DATASETS)
-    text: str | None = option(None, "A UTF-8 file to train on instead.", changeable=True)
+    text: str | None = option(None, "A UTF-8 file to train on instead.", changeable=True, path=True)
     tokenizer: str = option("char", "What a token is.", choices=texts.TOKENIZERS)
     vocabulary: int | None = option(
         None, f"Tokens of --tokenizer=bpe; without it {texts.VOCABULARY}.", least=256

@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 from absl import flags
 
 from aigc_jax.errors import InputError
+from experiments.paths import local
 
 T = TypeVar("T", bound="Options")
 
@@ -26,6 +27,7 @@ def option(
     choices: Sequence[str] | None = None,
     changeable: bool = False,
     least: int | None = None,
+    path: bool = False,
 ) -> Any:
     """A field that is a flag.
 
@@ -36,8 +38,10 @@ def option(
       changeable: whether a run may be continued under another value, because the result does not
         depend on it.
       least: the smallest number it may be. Default: 1 for whole numbers, above 0 for others.
+      path: whether it names a file or folder; see `paths.local`.
     """
     metadata = {"help": help, "choices": choices, "changeable": changeable, "least": least}
+    metadata["path"] = path
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -51,12 +55,14 @@ class Options:
         None,
         "Folder of the data set's files; without it they are downloaded once.",
         changeable=True,
+        path=True,
     )
     workdir: str | None = option(
         None,
         "Folder of the run, made when missing; a run found there is continued. "
         "Without it: runs/EXPERIMENT-DATASET-PRESET.",
         changeable=True,
+        path=True,
     )
     steps: int = option(1000, "Updates to train for in all.", changeable=True)
     batch_size: int = option(128, "Examples in an update.")
@@ -141,13 +147,16 @@ def from_flags(presets: Mapping[str, T], values: Mapping[str, Any]) -> T:
       values: by field; None leaves the preset's.
 
     Raises:
-      InputError: the preset or a choice is unknown, or a number is out of range.
+      InputError: the preset or a choice is unknown, a number is out of range, or a path leads off
+        this machine.
     """
     name = values.get("preset") or next(iter(presets))
     if name not in presets:
         raise InputError(f"unknown preset {name!r}; choose one of {', '.join(presets)}")
     fields = {f.name: f for f in dataclasses.fields(presets[name])}
     given = {k: v for k, v in values.items() if k in fields and v is not None}
+    for k in (k for k in given if fields[k].metadata["path"]):
+        given[k] = local(given[k], f"--{k}")
     suited = presets[name].suited_to(given)
     options = dataclasses.replace(suited, **{**given, "preset": name})
     for field in fields.values():

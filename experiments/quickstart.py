@@ -12,12 +12,14 @@ from typing import Any
 
 from absl import app, flags
 
-from aigc_jax import printed, report
-from aigc_jax.run_folder import RunFolder, write_atomically
+from aigc_jax import report
+from aigc_jax.errors import one_line
+from aigc_jax.run_folder import RunFolder
 from experiments import classifier, gan, launch, lm, training, vae
 from experiments.options import from_flags
+from experiments.paths import define_path
 
-WORKDIR = flags.DEFINE_string("workdir", "runs/quickstart", "Folder for the runs and the page.")
+WORKDIR = define_path("workdir", "runs/quickstart", "Folder for the runs and the page.")
 GAN_STEPS = 1500  # fewer than its preset's: digits that one can read, in a minute or two
 STEPS = flags.DEFINE_integer("steps", None, "Steps of each run. Default: each experiment's own.")
 
@@ -56,8 +58,8 @@ def main(_: list[str]) -> None:
         newest = max(folder.page.stat().st_mtime_ns for folder in folders)
         if not page.exists() or page.stat().st_mtime_ns < newest:
             sections = [report.run_section(folder) for folder in folders[1:] + folders[:1]]
-            write_atomically(page, report.page("aigc_jax quickstart", LEAD, sections))
-        print(f"\n{printed.line(f'open {page.resolve()}')}", file=sys.stderr)
+            RunFolder(WORKDIR.value).write(page, report.page("aigc_jax quickstart", LEAD, sections))
+        print(f"\nopen {one_line(page.resolve())}", file=sys.stderr)
 
     launch.report_errors(command)
 

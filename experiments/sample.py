@@ -18,8 +18,7 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags
 
-from aigc_jax import printed
-from aigc_jax.errors import InputError
+from aigc_jax.errors import InputError, many_lines, one_line
 from aigc_jax.pictures import image_grid
 from aigc_jax.transformer.sampling import Sampling
 from experiments import launch, texts
@@ -27,13 +26,14 @@ from experiments.finished import CHECKPOINTS, Finished, open_run
 from experiments.images import grid
 from experiments.options import check_seed
 from experiments.output import check_out, write_out
+from experiments.paths import define_path
 from experiments.streaming import stream
 from experiments.writing import write
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run to sample from. Required.")
+WORKDIR = define_path("workdir", None, "Folder of the run to sample from. Required.")
 CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", CHECKPOINTS, "Which state to sample from.")
 NUM = flags.DEFINE_integer("num", None, "How many samples: 64 images or 1 text without it.")
-OUT = flags.DEFINE_string(
+OUT = define_path(
     "out",
     None,
     "File to write, replaced when it exists: .png (a grid of images), .npz (array `images`, "
@@ -107,7 +107,7 @@ def write_texts(run: Finished, num: int, seed: int, out: Path | None) -> None:
     how, prompt = sampling(), PROMPT.value or ""
     if num == 1 and not out:
         for piece in stream(run, prompt, LENGTH.value, seed, how):
-            print(printed.lines(piece), end="", flush=True)
+            print(many_lines(piece), end="", flush=True)
         print()
         return
     model = (run.options, run.facts, run.algorithm, run.state)
@@ -115,7 +115,7 @@ def write_texts(run: Finished, num: int, seed: int, out: Path | None) -> None:
     if out:
         write_out(out, encode(written, out.suffix))
     else:
-        print(printed.lines(texts.SEPARATOR.join(written)))
+        print(many_lines(texts.SEPARATOR.join(written)))
 
 
 def main(_: list[str]) -> None:
@@ -143,7 +143,7 @@ def main(_: list[str]) -> None:
                 raise InputError("--out is required for images; see --help")
             write_out(out, encode(draw(run, num, SEED.value), out.suffix))
         if out:
-            print(printed.line(f"{num} samples of {WORKDIR.value} at step {run.step} in {out}"))
+            print(one_line(f"{num} samples of {WORKDIR.value} at step {run.step} in {out}"))
 
     launch.report_errors(command)
 

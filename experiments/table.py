@@ -16,8 +16,7 @@ from typing import Any
 
 from absl import app, flags
 
-from aigc_jax import printed
-from aigc_jax.errors import InputError
+from aigc_jax.errors import InputError, many_lines, one_line
 from aigc_jax.strict_json import dumps
 from experiments import launch
 from experiments.comparison import (
@@ -31,10 +30,11 @@ from experiments.comparison import (
     rows_of,
 )
 from experiments.output import check_out, write_out
+from experiments.paths import define_path
 
 RUNS = flags.DEFINE_list("runs", None, "Folders of runs; * and ? are filled in. Required.")
 FIGURES = flags.DEFINE_list("figures", None, "Which figures, in this order. Default: all.")
-OUT = flags.DEFINE_string("out", None, "File to write, replaced when it exists: .md or .json.")
+OUT = define_path("out", None, "File to write, replaced when it exists: .md or .json.")
 
 
 def finished(names: Sequence[str]) -> list[Run]:
@@ -49,7 +49,7 @@ def finished(names: Sequence[str]) -> list[Run]:
         if isinstance(run, Run):
             runs.append(run)
         else:
-            print(printed.line(f"left out: {path} {run}"), file=sys.stderr)
+            print(one_line(f"left out: {path} {run}"), file=sys.stderr)
     if not runs:
         raise InputError("--runs: none of these is finished")
     return runs
@@ -121,7 +121,7 @@ def markdown(rows: Sequence[Row], figures: Sequence[str]) -> str:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(printed.line(cell).replace("|", "\\|") for cell in cells) + " |\n"
+    return "| " + " | ".join(one_line(cell).replace("|", "\\|") for cell in cells) + " |\n"
 
 
 def _told(row: Row) -> str:
@@ -174,10 +174,10 @@ def main(_: list[str]) -> None:
         rows = rows_of(finished(RUNS.value))
         figures = columns(rows, FIGURES.value)
         table = markdown(rows, figures)
-        print(printed.lines(table), end="")
         if out:
             json_text = dumps({"rows": numbers(rows, figures)}, indent=2) + "\n"
             write_out(out, table if out.suffix == ".md" else json_text)
+        print(many_lines(table), end="")
 
     launch.report_errors(command)
 

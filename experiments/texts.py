@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from aigc_jax import printed
 from aigc_jax.cache_folder import cache_folder
 from aigc_jax.data import documents
 from aigc_jax.data.bpe import BpeTokenizer
 from aigc_jax.data.text import Part, Text, chunks, count_bytes, load_text
 from aigc_jax.data.token_file import tokens_on_disk
 from aigc_jax.data.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer
-from aigc_jax.errors import InputError
+from aigc_jax.errors import InputError, one_line
 from aigc_jax.metrics.ngrams import bigram_nll, unigram_nll
 from aigc_jax.strict_json import dumps
 
@@ -93,7 +92,7 @@ def tokens(options: Any, facts: dict[str, Any], text: Text) -> tuple[np.ndarray,
 
         def announced() -> Iterable[np.ndarray]:
             print(
-                printed.line(f"tokens of the {name} part of {part.path} go to {folder}"),
+                one_line(f"tokens of the {name} part of {part.path} go to {folder}"),
                 file=sys.stderr,
             )
             return coder.encode_chunks(chunks(part))

@@ -13,7 +13,7 @@ from aigc_jax import loop, report
 from aigc_jax.algorithm import Algorithm, State
 from aigc_jax.checkpoint import Checkpoints
 from aigc_jax.data.batches import Order, order_of
-from aigc_jax.errors import Diverged, InputError
+from aigc_jax.errors import Diverged, InputError, one_line
 from aigc_jax.progress import ProgressReport
 from aigc_jax.run_folder import RunFolder
 from experiments.artefacts import write_animation, write_artefact
@@ -119,6 +119,7 @@ class _Run:
         self, algorithm: Algorithm, state: State, start: int, order: Order, cadence: loop.Cadence
     ) -> None:
         steps, folder = cadence.steps, self.folder
+        place = one_line(str(folder.path))
         self._clock = time.monotonic() - folder.rewind_metrics(start)
         self._evaluations = folder.heldout()
         self.best.resume(start, state)
@@ -131,12 +132,12 @@ class _Run:
         ):
             reached = self.best.goal_reached()
             if start == steps:
-                self.progress.note(f"finished: {folder.path} has all of its {steps} steps")
+                self.progress.note(f"finished: {place} has all of its {steps} steps")
             elif reached:
-                self.progress.note(f"finished: {folder.path} has reached its goal, {reached}")
+                self.progress.note(f"finished: {place} has reached its goal, {reached}")
             else:
                 self.progress.note(
-                    f"{'continuing' if start else 'starting'} {folder.path} at step {start}"
+                    f"{'continuing' if start else 'starting'} {place} at step {start}"
                 )
                 step = self._learn(algorithm, state, start, order, cadence, received)
                 if reached := self.best.goal_reached():
@@ -150,7 +151,7 @@ class _Run:
             if folder.page_is_stale():
                 write_animation(folder)
                 report.write_page(folder)
-            self.progress.note(f"see {folder.page}")
+            self.progress.note(one_line(f"see {folder.page}"))
 
     def _learn(
         self,

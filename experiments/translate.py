@@ -20,6 +20,7 @@ from aigc_jax.data.pairs import Pairs, load_pairs
 from aigc_jax.errors import InputError
 from experiments import launch
 from experiments.experiment import Experiment, Task
+from experiments.paths import define_path
 from experiments.translate_options import PRESETS, TranslateOptions, to_config
 from experiments.translation import (
     Translator,
@@ -94,9 +95,7 @@ EXPERIMENT = Experiment(
 
 def main() -> None:
     """The program: training, or with --input translating."""
-    flags.DEFINE_string(
-        "input", None, "File to translate line by line, or - for the standard input."
-    )
+    define_path("input", None, "File to translate line by line, or - for the standard input.")
 
     def translates() -> bool:
         name, workdir = flags.FLAGS.input, flags.FLAGS.workdir

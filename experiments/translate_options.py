@@ -18,18 +18,24 @@ class TranslateOptions(TransformerOptions):
     source: str = option("en", "Language to translate from; of cldr, any locale such as pt_BR.")
     target: str = option("zh", "Language to translate to; it also decides how BLEU cuts words.")
     pairs: str | None = option(
-        None, "A UTF-8 file to train on instead: source, tab, target in each line.", changeable=True
+        None,
+        "A UTF-8 file to train on instead: source, tab, target in each line.",
+        changeable=True,
+        path=True,
     )
     source_file: str | None = option(
-        None, "A UTF-8 file of sentences to translate from, one in a line.", changeable=True
+        None,
+        "A UTF-8 file of sentences to translate from, one in a line.",
+        changeable=True,
+        path=True,
     )
     target_file: str | None = option(
-        None, "Their translations, line by line, with --source_file.", changeable=True
+        None, "Their translations, line by line, with --source_file.", changeable=True, path=True
     )
     heldout_source: str | None = option(
-        None, "Sentences to judge by; without it a tenth of the pairs.", changeable=True
+        None, "Sentences to judge by; without it a tenth of the pairs.", changeable=True, path=True
     )
-    heldout_target: str | None = option(None, "Their translations.", changeable=True)
+    heldout_target: str | None = option(None, "Their translations.", changeable=True, path=True)
     vocabulary: int = option(1000, "Tokens of the BPE that both languages share.", least=259)
     hidden: int | None = option(None, "Width of the feed-forward layers; without it four widths.")
     source_context: int = option(64, "Tokens of a source, and of a row that is packed with them.")

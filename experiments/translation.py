@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aigc_jax import printed, transformer
+from aigc_jax import transformer
 from aigc_jax.algorithm import Params
 from aigc_jax.data.bpe import BpeTokenizer
 from aigc_jax.data.packing import PackedPairs, bucket_by_length, pack_pairs, padded_length
 from aigc_jax.data.pairs import Pair, Pairs
-from aigc_jax.errors import InputError
+from aigc_jax.errors import InputError, many_lines
 from aigc_jax.strict_json import dumps, loads
 from aigc_jax.transformer.beam import beam_search
 from experiments.translate_options import TranslateOptions, to_config
@@ -184,4 +184,4 @@ def translate_lines(workdir: str, name: str) -> None:
     if not lines[-1]:
         del lines[-1]  # what follows the last line break is no line
     for line in Translator(run.options, run.facts).translate(run.state.judged, lines):
-        print(printed.lines(line))
+        print(many_lines(line))

@@ -66,6 +66,7 @@ class VaeOptions(ImageOptions):
         None,
         "Folder of a run whose averaged parameters are the first ones here, such as a VAE's for "
         "an IWAE.",
+        path=True,
     )
     codes: int = option(512, "Vectors in the codebook, of --preset=vq.")
     levels: str = option("8,5,5,5", "Values that each feature may take, of --preset=fsq.")

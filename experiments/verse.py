@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
-from aigc_jax import parallel, printed, transformer
+from aigc_jax import parallel, transformer
 from aigc_jax.data.documents import END, documents_of
-from aigc_jax.errors import InputError
+from aigc_jax.errors import InputError, many_lines
 from aigc_jax.metrics.verse import first_line, is_regulated, shares, up_to_last_line
 from aigc_jax.transformer.generation import generate
 from aigc_jax.transformer.sampling import Sampling
@@ -25,11 +25,12 @@ from experiments import launch, texts
 from experiments.finished import CHECKPOINTS, Finished, open_run
 from experiments.lm_options import to_config
 from experiments.options import check_seed
+from experiments.paths import define_path
 from experiments.writing import begun, stop_of
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a run on documents. Required.")
+WORKDIR = define_path("workdir", None, "Folder of a run on documents. Required.")
 CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", CHECKPOINTS, "Which state to judge.")
-TEXT = flags.DEFINE_string("text", None, "Where the text lies, if not where it did.")
+TEXT = define_path("text", None, "Where the text lies, if not where it did.")
 NUM = flags.DEFINE_integer("num", 500, "Poems to judge at most.", lower_bound=1)
 TEMPERATURE = flags.DEFINE_float("temperature", 1.0, "1 draws from the model itself.")
 SEED = flags.DEFINE_integer("seed", 0, "Decides the poems.")
@@ -99,7 +100,7 @@ def judge() -> None:
     poems = continued(run, [prompt for _, prompt in heads], sampling, SEED.value)
     verses = [whole_lines(poem[len(head) :]) for poem, (head, _) in zip(poems, heads, strict=True)]
     shown = texts.SEPARATOR.join(poem.rstrip(END) for poem in poems[:SHOWN])
-    print(printed.lines(shown), end="\n\n")
+    print(many_lines(shown), end="\n\n")
     for name, share in shares(verses).items():
         print(f"{name} {share:.4f} of {len(verses)} poems")
 

@@ -334,6 +334,73 @@ def test_states_hold_arrays_alone(family):
     assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(family.states[0]))
 
 
+def dtypes(tree):
+    return [x.dtype for x in jax.tree.leaves(tree)]
+
+
+def widened(batch):
+    """As somebody's own data may be under x64: float64 and int64."""
+    return jax.tree.map(lambda x: np.asarray(x, f"{x.dtype.kind}8"), batch)
+
+
+def test_x64_changes_neither_dtypes_nor_numbers(family, assert_close):
+    """A default dtype anywhere would be twice as wide, and draw other random numbers."""
+
+    def init_and_step(state, batch):
+        return family.algorithm.init(jax.random.key(0)), family.algorithm.step(state, batch)
+
+    expected = family.states[0], (family.states[4], family.infos[3])
+    with jax.enable_x64(True):
+        actual = jax.jit(init_and_step)(family.states[3], widened(nth(family.batches, 3)))
+    assert dtypes(actual) == dtypes(expected)
+    assert_close(actual, expected)
+
+
+def samples_and_figures(name, algorithm, state, batch):
+    """What a family makes of a state, and how that state is judged: a tree of arrays and floats."""
+    key, known = jax.random.key(1), algorithm.step.keywords
+    model = {k: known[k] for k in ("networks", "quantiser", "likelihood") if k in known}
+    if name.startswith("gan"):
+        return algorithm.sample(state, key, 3)
+    if name == "classifier":
+        pixels = np.uint8(255 * np.asarray(batch.images))
+        said = classifier.describe(state.ema, pixels, **model)
+        return algorithm.logits(state.params, batch.images), said.logits, said.nll(batch.labels)
+    if name.startswith("vae"):
+        samples = algorithm.sample(state, key, 3)
+        if "quantiser" in model:
+            return samples, discrete.heldout_figures(state, batch, **model)
+        usage = vae.latent_usage(state.ema, batch, key, networks=model["networks"])
+        elbo = vae.heldout_elbo(state.ema, batch, key, **model)
+        return samples, usage.kl_nats, elbo, vae.heldout_nll(state.ema, batch, key, **model, k=2)
+    nll = transformer.mean_nll(state.judged, [batch], **model)
+    if batch.source is not None:
+        return nll
+    return nll, algorithm.sample(state, key, 2, batch.inputs[0, :3], 12)
+
+
+# One of each kind of networks, likelihood and prior: it takes a second or two for each.
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.xdist_group(name))
+        for name in (
+            *("gan-classes", "gan-dcgan", "vae-gated", "vae-classes", "vae-ladder", "vae-vq"),
+            *("classifier", "lm-llama", "lm-translator"),
+        )
+    ],
+)
+def test_x64_changes_neither_samples_nor_figures(name, assert_close):
+    family = plain_run(name)
+    batch = nth(family.batches, 0)
+    expected = samples_and_figures(name, family.algorithm, family.states[4], batch)
+    with jax.enable_x64(True):
+        actual = samples_and_figures(name, family.algorithm, family.states[4], batch)
+    actual, expected = (jax.tree.map(np.asarray, tree) for tree in (actual, expected))
+    assert dtypes(actual) == dtypes(expected)
+    assert_close(actual, expected, rtol=1e-4)
+
+
 def test_example_keys_do_not_depend_on_the_split():
     key = jax.random.key(7)
     whole = jax.random.key_data(parallel.example_keys(key, BATCH))

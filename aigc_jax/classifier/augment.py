@@ -29,7 +29,7 @@ def augment(keys: Keys, images: jax.Array, *, reach: int, mirrored: bool) -> jax
 
 def mirror(keys: Keys, images: jax.Array) -> jax.Array:
     """Left and right exchanged, with probability ½: keys `[B]`, `[B, H, W, C]` → the same."""
-    chosen = jax.vmap(jax.random.bernoulli)(keys)
+    chosen = jax.vmap(lambda key: jax.random.bernoulli(key, jnp.float32(0.5)))(keys)
     return jnp.where(chosen[:, None, None, None], images[:, :, ::-1], images)
 
 
@@ -44,7 +44,7 @@ def shift(keys: Keys, images: jax.Array, reach: int) -> jax.Array:
     Returns:
       `[B, H, W, C]`.
     """
-    draw = jax.vmap(lambda key: jax.random.randint(key, (2,), 0, 2 * reach + 1))
+    draw = jax.vmap(lambda key: jax.random.randint(key, (2,), 0, 2 * reach + 1, jnp.int32))
     offsets = draw(keys)
     for axis in (1, 2):
         images = _moved(images, offsets[:, axis - 1], axis, reach)
@@ -59,7 +59,7 @@ def _moved(images: jax.Array, offsets: jax.Array, axis: int, reach: int) -> jax.
     """
     border = [(reach, reach) if i == axis else (0, 0) for i in range(images.ndim)]
     padded, size = jnp.pad(images, border), images.shape[axis]
-    chosen = jax.nn.one_hot(offsets, 2 * reach + 1)[:, :, None, None, None]
+    chosen = jax.nn.one_hot(offsets, 2 * reach + 1, dtype=jnp.float32)[:, :, None, None, None]
     moved = jnp.zeros_like(images)
     for k in range(2 * reach + 1):
         moved += chosen[:, k] * jax.lax.slice_in_dim(padded, k, k + size, axis=axis)

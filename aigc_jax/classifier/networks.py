@@ -67,8 +67,8 @@ def convolutional(
     def init(key: Key) -> Params:
         key_trunk, key_head = jax.random.split(key)
         return {
-            "features": trunk.init(key_trunk, jnp.zeros((1, *image_shape))),
-            "head": head.init(key_head, jnp.zeros((1, features))),
+            "features": trunk.init(key_trunk, jnp.zeros((1, *image_shape), jnp.float32)),
+            "head": head.init(key_head, jnp.zeros((1, features), jnp.float32)),
         }
 
     def features_of(params: Params, images: jax.Array) -> Any:

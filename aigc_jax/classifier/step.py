@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from aigc_jax import optim, parallel
-from aigc_jax.algorithm import Key, Keys, Params
+from aigc_jax.algorithm import Key, Keys, Params, narrow
 from aigc_jax.classifier.augment import augment
 from aigc_jax.classifier.losses import cross_entropy
 from aigc_jax.optim import State
@@ -51,7 +51,7 @@ def dropout(keys: Keys, x: jax.Array, rate: float) -> jax.Array:
     """x_d m_d / (1 − rate), m_d ~ Bernoulli(1 − rate): keys `[B]`, `[B, D]` → `[B, D]`."""
     if rate == 0:
         return x
-    kept = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - rate, x.shape[1:]))(keys)
+    kept = jax.vmap(lambda key: jax.random.bernoulli(key, jnp.float32(1 - rate), x.shape[1:]))(keys)
     return jnp.where(kept, x / (1 - rate), 0.0)
 
 
@@ -95,6 +95,7 @@ def step(
     Returns:
       The new state, and `Info`.
     """
+    batch = narrow(batch)
     key_images, key_features = jax.random.split(jax.random.fold_in(state.key, state.step))
     size = batch.labels.shape[0]
     keys_images, keys_features = (
@@ -106,7 +107,11 @@ def step(
         features = dropout(keys_features, networks.features(params, images), dropout_rate)
         scores = networks.head(params, features)
         correct = jnp.sum(jnp.argmax(scores, axis=-1) == batch.labels, dtype=jnp.float32)
-        return cross_entropy(scores, batch.labels, smoothing), jnp.ones(size), (correct,)
+        return (
+            cross_entropy(scores, batch.labels, smoothing),
+            jnp.ones(size, jnp.float32),
+            (correct,),
+        )
 
     mean, (accuracy,), grads = parallel.mean_and_grad(loss, axis_name)(state.params)
     return optim.update(state, grads, tx, ema_decay), Info(mean, accuracy)

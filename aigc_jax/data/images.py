@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from aigc_jax.cache_folder import cache_folder
 from aigc_jax.data import stacked_mnist
 from aigc_jax.errors import InputError
 
@@ -154,13 +155,15 @@ def _locate(name: str, file: str, data_dir: str | None) -> Path:
     except ImportError as error:
         message = f"dataset {name}: pass --data_dir, or pip install 'aigc_jax[data]' to download it"
         raise InputError(message) from error
-    source = _SOURCES[name]
+    source, folder = _SOURCES[name], cache_folder(name)
+    if folder is None:
+        raise InputError(f"dataset {name}: there is no home folder to keep it in; pass --data_dir")
     try:
         path = pooch.retrieve(
             source.url + file,
             known_hash="sha256:" + source.sha256[file],
             fname=file,
-            path=pooch.os_cache("aigc_jax") / name,
+            path=folder,
         )
     except (OSError, ValueError) as error:  # the network's errors, and a wrong hash
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]

@@ -10,7 +10,6 @@ training on it.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aigc_jax import storage
 from aigc_jax.cache_folder import cache_folder
 from aigc_jax.errors import InputError
 
@@ -45,9 +45,13 @@ def tokens_on_disk(
       Unsigned `[M]`, mapped into memory and read-only: what is looked at is read, nothing else.
 
     Raises:
-      InputError: the folder cannot be written to, or is full.
+      InputError: the folder cannot be written to, or is full, or nothing says where it is.
     """
     folder = cache_folder("tokens") if folder is None else folder
+    if folder is None:
+        raise InputError(
+            "there is no home folder to keep tokens in; set XDG_CACHE_HOME to a folder"
+        )
     path = folder / f"{hashlib.sha256(identity.encode()).hexdigest()}.tokens"
     dtype = np.dtype("<u2" if vocabulary_size <= 2**16 else "<u4")
     try:
@@ -68,7 +72,7 @@ def tokens_on_disk(
 def _locked(path: Path) -> Iterator[None]:
     """Waits until no other process is here. The lock ends with its process, however that ends."""
     with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        storage.lock(file, wait=True)
         yield
 
 

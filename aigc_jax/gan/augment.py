@@ -51,7 +51,7 @@ def augment(
     def one(key: Key, image: jax.Array) -> jax.Array:
         for index, transform in enumerate(transforms):
             key_chance, key_transform = jax.random.split(jax.random.fold_in(key, index))
-            chosen = jax.random.uniform(key_chance) < probability
+            chosen = jax.random.uniform(key_chance, (), jnp.float32) < probability
             image = jnp.where(chosen, transform(key_transform, image), image)
         return image
 
@@ -60,19 +60,19 @@ def augment(
 
 def brightness(key: Key, image: jax.Array) -> jax.Array:
     """x + b, b ~ U(−¼, ¼)."""
-    return image + 0.5 * (jax.random.uniform(key) - 0.5)
+    return image + 0.5 * (jax.random.uniform(key, (), jnp.float32) - 0.5)
 
 
 def saturation(key: Key, image: jax.Array) -> jax.Array:
     """m + 2u (x − m), m the mean over the channels of each pixel, u ~ U(0, 1)."""
     mean = jnp.broadcast_to(image.mean(-1, keepdims=True), image.shape)
-    return mean + 2 * jax.random.uniform(key) * (image - mean)
+    return mean + 2 * jax.random.uniform(key, (), jnp.float32) * (image - mean)
 
 
 def contrast(key: Key, image: jax.Array) -> jax.Array:
     """m + (u + ½) (x − m), m the mean of the image, u ~ U(0, 1)."""
     mean = image.mean()
-    return mean + (jax.random.uniform(key) + 0.5) * (image - mean)
+    return mean + (jax.random.uniform(key, (), jnp.float32) + 0.5) * (image - mean)
 
 
 def translation(key: Key, image: jax.Array) -> jax.Array:
@@ -87,7 +87,7 @@ def translation(key: Key, image: jax.Array) -> jax.Array:
 
 def _shift(key: Key, size: int, reach: int) -> jax.Array:
     """M[i, j] = 1 where j = i + offset, for one random offset: `[size, size]`."""
-    offset = jax.random.randint(key, (), -reach, reach + 1)
+    offset = jax.random.randint(key, (), -reach, reach + 1, jnp.int32)
     index = jnp.arange(size)
     return (index[None, :] == index[:, None] + offset).astype(jnp.float32)
 
@@ -103,7 +103,7 @@ def cutout(key: Key, image: jax.Array) -> jax.Array:
 
 def _inside(key: Key, size: int) -> jax.Array:
     """1 on the half of an axis around a random centre, `[size]`."""
-    first = jax.random.randint(key, (), 0, size + 1) - size // 4
+    first = jax.random.randint(key, (), 0, size + 1, jnp.int32) - size // 4
     index = jnp.arange(size)
     return ((index >= first) & (index < first + size // 2)).astype(jnp.float32)
 

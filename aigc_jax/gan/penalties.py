@@ -107,7 +107,9 @@ def dragan(
 
 def _one_per_image(keys: Keys) -> jax.Array:
     """U(0, 1), `[B, 1, 1, 1]`: the same for all pixels of an image."""
-    draws = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, 0)))(keys)
+    draws = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, 0), (), jnp.float32))(
+        keys
+    )
     return draws[:, None, None, None]
 
 
@@ -115,7 +117,7 @@ def due(penalties: Sequence[Penalty], count: jax.Array) -> Callable[..., jax.Arr
     """The weighted sum of the penalties that fall on update `count` of D, counted from 0."""
 
     def total(critic: Critic, real: jax.Array, *rest) -> jax.Array:
-        nothing = jnp.zeros(real.shape[0])
+        nothing = jnp.zeros(real.shape[0], jnp.float32)
         found = nothing
         for penalty in penalties:
 

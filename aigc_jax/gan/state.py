@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from aigc_jax.algorithm import Key, Keys, Params
+from aigc_jax.algorithm import Key, Keys, Params, narrow
 from aigc_jax.gan.augment import Augmentation, Controller, controller
 from aigc_jax.gan.penalties import LeCam
 
@@ -114,7 +114,7 @@ class Info(NamedTuple):
 
 def latents(keys: Keys, latent_size: int) -> jax.Array:
     """z ~ N(0, I): keys `[B]` → float32 `[B, Z]`, each row a function of its own key."""
-    return jax.vmap(lambda key: jax.random.normal(key, (latent_size,)))(keys)
+    return jax.vmap(lambda key: jax.random.normal(key, (latent_size,), jnp.float32))(keys)
 
 
 def init(
@@ -148,7 +148,7 @@ def as_batch(batch: Any, networks: Networks) -> Batch:
     Raises:
       ValueError: the networks are conditional and there are no labels.
     """
-    batch = batch if isinstance(batch, Batch) else Batch(batch)
+    batch = narrow(batch if isinstance(batch, Batch) else Batch(batch))
     if networks.classes and batch.labels is None:
         raise ValueError("class-conditional networks need a Batch with labels")
     return batch if networks.classes else Batch(batch.images)

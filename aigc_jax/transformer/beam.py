@@ -111,7 +111,7 @@ def _rows(cache: Cache, rows: jax.Array) -> Cache:
 def _start(tokens: jax.Array, length: jax.Array, *, beams: int) -> Search:
     """One beam, and none that has ended; of its K copies, K − 1 do not exist yet."""
     tokens, lengths = jnp.tile(tokens, (beams, 1)), jnp.repeat(length, beams)
-    none = jnp.full(beams, -jnp.inf)
+    none = jnp.full(beams, -jnp.inf, jnp.float32)
     return Search(length, Beams(tokens, lengths, none.at[0].set(0)), Beams(tokens, lengths, none))
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from aigc_jax import optim, parallel
-from aigc_jax.algorithm import Key, Keys, Params
+from aigc_jax.algorithm import Key, Keys, Params, narrow
 from aigc_jax.transformer.losses import Losses, in_chunks, regularised_nll
 
 
@@ -111,7 +111,9 @@ def next_tokens(tokens: jax.Array, weights: jax.Array | None = None) -> Batch:
       weights: `[B, T]`; None counts all.
     """
     labels = tokens[:, 1:]
-    return Batch(tokens[:, :-1], labels, jnp.ones(labels.shape) if weights is None else weights)
+    return Batch(
+        tokens[:, :-1], labels, jnp.ones(labels.shape, jnp.float32) if weights is None else weights
+    )
 
 
 def packed_documents(rows: Sequence[jax.Array]) -> Batch:
@@ -190,6 +192,7 @@ def step(
     Returns:
       The new state, and `Info`.
     """
+    batch = narrow(batch)
     key = jax.random.fold_in(state.key, state.step)
     keys = parallel.example_keys(key, len(batch.inputs), axis_name)
 

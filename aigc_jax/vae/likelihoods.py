@@ -153,7 +153,7 @@ def dequantise(keys: Keys, x: jax.Array) -> jax.Array:
 
     Source: Theis et al. 2016, https://arxiv.org/abs/1511.01844, section 3.1.
     """
-    noise = jax.vmap(lambda key: jax.random.uniform(key, x.shape[1:]))(keys)
+    noise = jax.vmap(lambda key: jax.random.uniform(key, x.shape[1:], jnp.float32))(keys)
     return (255.0 * x + noise) / 256.0
 
 

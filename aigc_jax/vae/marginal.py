@@ -81,6 +81,6 @@ def importance_sampled_nll(
         )
         return jnp.logaddexp(log_sum, log_w), None
 
-    start = jnp.full(x.shape[0], -jnp.inf)
+    start = jnp.full(x.shape[0], -jnp.inf, jnp.float32)
     log_sum, _ = jax.lax.scan(add_sample, start, jax.random.split(key, k))
     return math.log(k) - log_sum

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from aigc_jax.algorithm import Key, Keys, Params
+from aigc_jax.algorithm import Key, Keys, Params, narrow
 
 
 class Batch(NamedTuple):
@@ -66,12 +66,12 @@ class Networks(NamedTuple):
 
 def split_batch(batch: Batch | jax.Array) -> Batch:
     """The batch with its labels, which are None where plain images are given."""
-    return batch if isinstance(batch, Batch) else Batch(batch)
+    return narrow(batch if isinstance(batch, Batch) else Batch(batch))
 
 
 def reparameterise(keys: Keys, mean: jax.Array, log_variance: jax.Array) -> jax.Array:
     """z = μ + σ ε with ε ~ N(0, I): keys `[B]`, μ and log σ² `[B, ...]` → `[B, ...]`."""
-    noise = jax.vmap(lambda key: jax.random.normal(key, mean.shape[1:]))(keys)
+    noise = jax.vmap(lambda key: jax.random.normal(key, mean.shape[1:], jnp.float32))(keys)
     return mean + jnp.exp(0.5 * log_variance) * noise
 
 

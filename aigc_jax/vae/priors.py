@@ -41,7 +41,7 @@ def _standard_log_density(_: Any, z: jax.Array) -> jax.Array:
 
 
 def _standard_sample(_: Any, keys: Keys, latent_size: int) -> jax.Array:
-    zeros = jnp.zeros((len(keys), latent_size))
+    zeros = jnp.zeros((len(keys), latent_size), jnp.float32)
     return reparameterise(keys, zeros, zeros)
 
 
@@ -82,7 +82,7 @@ def vamp_prior(image_shape: tuple[int, int, int], components: int = 500) -> Prio
     """
 
     def init(key: Key) -> Params:
-        noise = 0.05 + 0.01 * jax.random.normal(key, (components, *image_shape))
+        noise = 0.05 + 0.01 * jax.random.normal(key, (components, *image_shape), jnp.float32)
         return {"pseudo_inputs": noise}
 
     def prepare(params: Params, own: Params, encode: Encoder) -> Gaussian:
@@ -91,8 +91,8 @@ def vamp_prior(image_shape: tuple[int, int, int], components: int = 500) -> Prio
     def sample(p: Gaussian, keys: Keys, latent_size: int) -> jax.Array:
         def one(key: Key) -> jax.Array:
             key_k, key_z = jax.random.split(key)
-            k = jax.random.randint(key_k, (), 0, components)
-            noise = jax.random.normal(key_z, (latent_size,))
+            k = jax.random.randint(key_k, (), 0, components, jnp.int32)
+            noise = jax.random.normal(key_z, (latent_size,), jnp.float32)
             return p.mean[k] + jnp.exp(0.5 * p.log_variance[k]) * noise
 
         return jax.vmap(one)(keys)

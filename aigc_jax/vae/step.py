@@ -75,7 +75,7 @@ def step(
     if pixels is not None:
         x = pixels(parallel.example_keys(key_x, size, axis_name), images)
     keys_z = parallel.example_keys(key_z, size, axis_name)
-    weight = beta(state.step) if callable(beta) else beta
+    weight = jnp.float32(beta(state.step)) if callable(beta) else beta
 
     def loss(params):
         losses, terms = objective(
@@ -88,7 +88,7 @@ def step(
             likelihood=likelihood,
             axis_name=axis_name,
         )
-        return losses, jnp.ones(size), tuple(jnp.sum(term) for term in terms)
+        return losses, jnp.ones(size, jnp.float32), tuple(jnp.sum(term) for term in terms)
 
     mean, (reconstruction, kl), grads = parallel.mean_and_grad(loss, axis_name)(state.params)
     info = Info(mean, reconstruction + kl, reconstruction, kl)

@@ -1,9 +1,11 @@
 """From the command line to the file and back, with runs of hardly any training."""
 
+import bz2
 import dataclasses
 import functools
 import gzip
 import importlib
+import lzma
 import struct
 import sys
 
@@ -329,6 +331,16 @@ def test_colours_are_no_obstacle_to_the_others(rng):
     images = rng.integers(256, size=(3, 5, 4, 3), dtype=np.uint8)
     found = codecs.baselines(images, 256)
     assert all(size and size >= 3 * 5 * 4 for size in found.values())
+
+
+def test_binary_rows_may_begin_with_a_byte(rng):
+    """Rows of 13 pixels out of 4 that there are: a byte of its own shows that they repeat."""
+    kinds = 255 * rng.integers(2, size=(4, 13, 1), dtype=np.uint8)
+    images = kinds[rng.integers(4, size=(200, 9))]
+    by_row = np.packbits(images > 127, axis=2).tobytes()
+    found = codecs.baselines(images, 2)
+    assert found["xz -9e"] == len(lzma.compress(by_row, preset=9 | lzma.PRESET_EXTREME))
+    assert found["bz2 -9"] == len(bz2.compress(by_row, 9))
 
 
 def test_a_compressor_that_cannot_take_the_images_is_left_out(monkeypatch):

@@ -35,8 +35,8 @@ class ProjectionHead(nn.Module):
         logits = Dense(1, kernel_init=self.kernel_init)(features).squeeze(-1)
         if self.classes:
             shape = (self.classes, features.shape[-1])
-            table = self.param("class_embedding", nn.initializers.normal(0.02), shape)
-            chosen = jax.nn.one_hot(labels, self.classes) @ table
+            table = self.param("class_embedding", nn.initializers.normal(0.02), shape, jnp.float32)
+            chosen = jax.nn.one_hot(labels, self.classes, dtype=jnp.float32) @ table
             logits += jnp.sum(chosen * features, axis=-1)
         return logits
 
@@ -69,15 +69,15 @@ def from_linen(
     def init(key: Key) -> tuple[Variables, Variables]:
         key_g, key_d = jax.random.split(key)
         labels = jnp.zeros(1, jnp.int32) if classes else None
-        z = jnp.zeros((1, latent_size + classes))
-        images = jnp.zeros((1, height, width, packing * channels))
+        z = jnp.zeros((1, latent_size + classes), jnp.float32)
+        images = jnp.zeros((1, height, width, packing * channels), jnp.float32)
         g = generator.init(key_g, z, False, None)
         d = discriminator.init(key_d, images, labels, False, None)
         return _variables(g), _variables(d)
 
     def generate(variables, z, labels, train, axis_name):
         if classes:
-            z = jnp.concatenate([z, jax.nn.one_hot(labels, classes)], axis=-1)
+            z = jnp.concatenate([z, jax.nn.one_hot(labels, classes, dtype=jnp.float32)], axis=-1)
         return _apply(generator, variables, train, z, train, axis_name)
 
     def discriminate(variables, images, labels, train, axis_name):

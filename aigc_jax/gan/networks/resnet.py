@@ -91,7 +91,7 @@ class ResNetDiscriminator(nn.Module):
                 h = Residual(self.depth * count)(h)
         h = _activation(h)
         init = nn.initializers.variance_scaling(1.0, "fan_in", "normal", in_axis=(0, 1), out_axis=2)
-        places = self.param("places", init, (rows, columns, h.shape[-1]))
+        places = self.param("places", init, (rows, columns, h.shape[-1]), jnp.float32)
         features = jnp.einsum("bhwc,hwc->bc", h, places)
         return ProjectionHead(self.classes)(features, labels)
 

@@ -57,7 +57,7 @@ def from_tensors(
     def read(path: Any, leaf: jax.ShapeDtypeStruct) -> jax.Array:
         match = by_path[_name(path)]
         if not match.theirs:
-            return jnp.zeros(leaf.shape)
+            return jnp.zeros(leaf.shape, leaf.dtype)
         parts = [np.asarray(tensors[name], np.float32) for name in match.theirs]
         whole = np.concatenate([part.T if match.turned else part for part in parts], axis=-1)
         return jnp.asarray(whole)

@@ -53,10 +53,10 @@ class Transformer(nn.Module):
         self.embedding = nn.Embed(c.vocabulary_size, c.width, embedding_init=initial)
         if c.positions is Positions.LEARNED:
             places = nn.initializers.normal(INIT_STD)
-            self.positions = self.param("positions", places, (c.context, c.width))
+            self.positions = self.param("positions", places, (c.context, c.width), jnp.float32)
             if c.encoder_layers:
                 self.source_positions = self.param(
-                    "source_positions", places, (c.source_context, c.width)
+                    "source_positions", places, (c.source_context, c.width), jnp.float32
                 )
         if c.encoder_layers:
             self.encoder = Stack(c, c.encoder_layers)

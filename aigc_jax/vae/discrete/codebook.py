@@ -3,6 +3,7 @@
 Dimensions: B batch, h w the grid, M = B·h·w positions, D features, K codes.
 """
 
+import math
 from functools import partial
 from typing import NamedTuple
 
@@ -34,8 +35,10 @@ def init(key: Key, codes: int, features: int) -> Codebook:
     By averages of 0 a code is dead unless the first batch uses it often, and the first `update`
     that revives takes the vectors from features: the codebook starts where they are.
     """
-    vectors = jax.random.normal(key, (codes, features)) / np.sqrt(features)
-    return Codebook(vectors, jnp.zeros(codes), jnp.zeros((codes, features)))
+    vectors = jax.random.normal(key, (codes, features), jnp.float32) / math.sqrt(features)
+    return Codebook(
+        vectors, jnp.zeros(codes, jnp.float32), jnp.zeros((codes, features), jnp.float32)
+    )
 
 
 def nearest(vectors: jax.Array, features: jax.Array) -> jax.Array:
@@ -129,7 +132,7 @@ def update(
     dead = counts < revive_below * usual
     taken = _take_features(flat, size, key, axis_name)
     begun = 2.0 * revive_below * usual
-    revived = Codebook(taken, jnp.full(size, begun), begun * taken)
+    revived = Codebook(taken, jnp.full(size, begun, jnp.float32), begun * taken)
     found = jax.tree.map(
         lambda new, old: jnp.where(dead.reshape(-1, *(1,) * (new.ndim - 1)), new, old),
         revived,
@@ -154,8 +157,8 @@ def _take_features(flat: jax.Array, size: int, key: Key, axis_name: str | None) 
     positions = parallel.psum(len(flat), axis_name)
     bounds = np.arange(size + 1) * positions // size
     key_start, key_within = jax.random.split(key)
-    start = jax.random.randint(key_start, (), 0, positions)
-    within = jax.random.randint(key_within, (size,), 0, np.maximum(np.diff(bounds), 1))
+    start = jax.random.randint(key_start, (), 0, positions, jnp.int32)
+    within = jax.random.randint(key_within, (size,), 0, np.maximum(np.diff(bounds), 1), jnp.int32)
     index = (jnp.asarray(bounds[:-1]) + within + start) % positions
     # Every device contributes those that it holds.
     local = index - parallel.first_index(len(flat), axis_name)

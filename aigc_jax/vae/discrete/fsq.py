@@ -88,7 +88,7 @@ def quantise(features: jax.Array, levels: Sequence[int]) -> Quantised:
     bounded = bound(features, levels)
     rounded = straight_through(jnp.round(bounded), bounded)
     codes = codes_of(rounded, levels)
-    return Quantised(_scaled(rounded, levels), codes, jnp.zeros(len(features)))
+    return Quantised(_scaled(rounded, levels), codes, jnp.zeros(len(features), jnp.float32))
 
 
 def finite_scalar_quantiser(levels: Sequence[int] = (8, 5, 5, 5)) -> Quantiser:

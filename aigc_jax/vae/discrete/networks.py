@@ -78,8 +78,8 @@ def convolutional(
     def init(key: Key) -> Params:
         key_e, key_d = jax.random.split(key)
         return {
-            "encoder": encoder.init(key_e, jnp.zeros((1, *image_shape))),
-            "decoder": decoder.init(key_d, jnp.zeros((1, rows, columns, features))),
+            "encoder": encoder.init(key_e, jnp.zeros((1, *image_shape), jnp.float32)),
+            "decoder": decoder.init(key_d, jnp.zeros((1, rows, columns, features), jnp.float32)),
         }
 
     def encode(params: Params, x: jax.Array) -> Any:

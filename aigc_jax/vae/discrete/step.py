@@ -45,7 +45,7 @@ def init(
 ) -> State:
     """The state before the first update: all codes equally frequent."""
     key_n, key_q = jax.random.split(key)
-    frequencies = jnp.ones((*networks.grid, quantiser.codes)) / quantiser.codes
+    frequencies = jnp.ones((*networks.grid, quantiser.codes), jnp.float32) / quantiser.codes
     return State(*optim.init(key_n, networks.init, tx), quantiser.init(key_q), frequencies)
 
 
@@ -100,7 +100,7 @@ def step(
         nll = likelihood.nll(networks.decode(params, found.vectors), x)
         sums = jnp.sum(nll), jnp.sum(found.commitment)
         losses = nll + commitment * found.commitment
-        return losses, jnp.ones(size), sums, lax.stop_gradient(features), found.codes
+        return losses, jnp.ones(size, jnp.float32), sums, lax.stop_gradient(features), found.codes
 
     mean, (nll, strayed), grads, features, codes = parallel.mean_and_grad(loss, axis_name)(
         state.params
@@ -118,7 +118,7 @@ def _frequencies(codes: jax.Array, size: int, axis_name: str | None) -> jax.Arra
     batch, rows, columns = codes.shape
     row, column = jnp.arange(rows)[None, :, None], jnp.arange(columns)[None, None, :]
     # Counts are exact in any order of addition.
-    counts = jnp.zeros((rows, columns, size)).at[row, column, codes].add(1.0)
+    counts = jnp.zeros((rows, columns, size), jnp.float32).at[row, column, codes].add(1.0)
     return parallel.psum(counts, axis_name) / parallel.psum(batch, axis_name)
 
 

@@ -36,7 +36,7 @@ class Shared(nn.Module):
     def __call__(self, outputs: jax.Array) -> jax.Array:
         if not self.count:
             return outputs
-        shared = self.param("shared", nn.initializers.zeros_init(), (self.count,))
+        shared = self.param("shared", nn.initializers.zeros_init(), (self.count,), jnp.float32)
         spread = jnp.broadcast_to(shared, (*outputs.shape[:-1], self.count))
         return jnp.concatenate([outputs, spread], axis=-1)
 
@@ -74,7 +74,7 @@ def one_layer(
         return {**init(key_n), **({"prior": own} if own else {})}
 
     def posterior(params: Params, x: jax.Array, labels: jax.Array | None = None) -> Gaussian:
-        given = (jax.nn.one_hot(labels, classes),) if classes else ()
+        given = (jax.nn.one_hot(labels, classes, dtype=jnp.float32),) if classes else ()
         return Gaussian(*encode(params, x, *given))
 
     def prepare(params: Params) -> Any:
@@ -94,7 +94,7 @@ def one_layer(
 
     def decode_all(params: Params, z: jax.Array, labels: jax.Array | None = None) -> jax.Array:
         if classes:
-            z = jnp.concatenate([z, jax.nn.one_hot(labels, classes)], axis=-1)
+            z = jnp.concatenate([z, jax.nn.one_hot(labels, classes, dtype=jnp.float32)], axis=-1)
         return decode(params, z)
 
     def sample_prior(params: Params, keys: Keys) -> jax.Array:
@@ -115,10 +115,10 @@ def from_linen(
 
     def init(key: Key) -> Params:
         key_e, key_d = jax.random.split(key)
-        given = (jnp.zeros((1, classes)),) if classes else ()
+        given = (jnp.zeros((1, classes), jnp.float32),) if classes else ()
         return {
-            "encoder": encoder.init(key_e, jnp.zeros((1, *image_shape)), *given),
-            "decoder": decoder.init(key_d, jnp.zeros((1, latent_size + classes))),
+            "encoder": encoder.init(key_e, jnp.zeros((1, *image_shape), jnp.float32), *given),
+            "decoder": decoder.init(key_d, jnp.zeros((1, latent_size + classes), jnp.float32)),
         }
 
     def encode(params: Params, x: jax.Array, *given: jax.Array) -> Any:

@@ -80,11 +80,11 @@ class TopDown(nn.Module):
         self, features: tuple[jax.Array, ...] | None, keys: Keys
     ) -> tuple[Latents, jax.Array, jax.Array, tuple[jax.Array, ...]]:
         size, widest = len(keys), self.width * 2 ** (self.resolutions - 1)
-        start = self.param("top", nn.initializers.zeros_init(), (*self.grid, widest))
+        start = self.param("top", nn.initializers.zeros_init(), (*self.grid, widest), jnp.float32)
         h = jnp.broadcast_to(start, (size, *start.shape))
         samples: list[jax.Array] = []
         divergences: list[jax.Array] = []
-        log_q = log_p = jnp.zeros(size)
+        log_q = log_p = jnp.zeros(size, jnp.float32)
         for i in range(self.resolutions):
             if i:
                 h = Convolution(conv_up, h.shape[-1] // 2, 4)(nn.elu(h))
@@ -175,15 +175,15 @@ def ladder(
     )
 
     def one_hot(labels: jax.Array | None) -> tuple[jax.Array, ...]:
-        return (jax.nn.one_hot(labels, classes),) if classes else ()
+        return (jax.nn.one_hot(labels, classes, dtype=jnp.float32),) if classes else ()
 
     def init(key: Key) -> Params:
         key_u, key_d, key_h = jax.random.split(key, 3)
-        given = (jnp.zeros((1, classes)),) if classes else ()
-        image = jnp.zeros((1, *image_shape))
+        given = (jnp.zeros((1, classes), jnp.float32),) if classes else ()
+        image = jnp.zeros((1, *image_shape), jnp.float32)
         up_params = up.init(key_u, image, *given)
         features = up.apply(up_params, image, *given)
-        path = jnp.zeros((1, height // 2, breadth // 2, width + classes))
+        path = jnp.zeros((1, height // 2, breadth // 2, width + classes), jnp.float32)
         return {
             "up": up_params,
             "down": down.init(key_d, features, key[None]),

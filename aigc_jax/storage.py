@@ -1,0 +1,117 @@
+"""Storage that fails, which says nothing of what is stored there.
+
+A disk that is full, a server that does not answer and a file of somebody else's are a person's to
+mend, and then all is as it was. Only contents that were read can be found to be damaged.
+"""
+
+import contextlib
+import errno
+import fcntl
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from aigc_jax.errors import InputError, one_line
+
+logger = logging.getLogger(__name__)
+
+_ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR}  # of a file: these are true of the contents
+_HELD = {errno.EWOULDBLOCK, errno.EAGAIN}
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
+# Of these the words stand at the end of what C++ libraries say, who know no errno.
+_FAILURES = (
+    *(errno.EACCES, errno.EPERM, errno.ESTALE, errno.EIO, errno.ENOSPC, errno.EDQUOT),
+    *(errno.EMFILE, errno.ENFILE, errno.EROFS, errno.ENOMEM, errno.ETIMEDOUT, errno.EHOSTDOWN),
+    *(errno.ENOTCONN, errno.EBUSY, errno.ENXIO, errno.ENODEV, errno.ELOOP, errno.ENAMETOOLONG),
+)
+
+
+@contextlib.contextmanager
+def told(path: object, what: str = "read") -> Iterator[None]:
+    """An OSError within it becomes an `InputError`: `PATH: cannot be WHAT (Permission denied)`."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be {what} ({error.strerror or error})") from error
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a file or a folder; `Path.exists` may say no of one it may not look at.
+
+    Raises:
+      InputError: the storage does not say.
+    """
+    with told(path):
+        try:
+            path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+    return True
+
+
+def failure(error: BaseException | None, folder: Path) -> str | None:
+    """What the storage said, where it is why the contents of a folder could not be read.
+
+    Args:
+      error: of the attempt, which may be of any type and carry the system's words alone.
+      folder: all of it is read once more, since a library may take what it may not look at for
+        missing.
+
+    Returns:
+      `Permission denied`, say; None where all was read, and so is not what it should be.
+    """
+    said = str(error)
+    while error is not None:
+        if isinstance(error, OSError) and error.errno not in (None, *_ABSENT):
+            return error.strerror or str(error)
+        error = error.__cause__ or error.__context__
+    for words in map(os.strerror, _FAILURES):
+        if words in said:
+            return words
+    try:
+        _read_all(folder)
+    except OSError as found:
+        return found.strerror or str(found)
+    return None
+
+
+def _read_all(folder: Path) -> None:
+    def fail(error: OSError) -> None:
+        raise error
+
+    for place, _, names in os.walk(folder, onerror=fail):
+        for name in names:
+            if stat.S_ISREG(os.stat(path := os.path.join(place, name)).st_mode):
+                with open(path, "rb") as file:
+                    while file.read(2**20):
+                        pass
+
+
+def lock(file: IO[Any], wait: bool = False) -> bool:
+    """Takes the lock of a file, which ends with its process, however that ends.
+
+    Where the storage has no locks that is said, and nobody is kept out.
+
+    Args:
+      file: open.
+      wait: until another process lets go of it.
+
+    Returns:
+      False where another process has it.
+
+    Raises:
+      OSError: the storage fails.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError as error:
+        if error.errno in _HELD:
+            return False
+        if error.errno not in _NO_LOCKS:
+            raise
+        said = "%s: no locks on this storage (%s): see that no other process uses it meanwhile"
+        logger.warning(said, one_line(str(file.name)), error.strerror)
+    return True

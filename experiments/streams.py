@@ -1,0 +1,95 @@
+"""Standard input, output and error such that no command ends in a traceback because of them.
+
+Standard error is a log: what cannot be written there is forgotten, and the command goes on.
+Standard output is what was asked for: a command that cannot write it ends, as `cat` would.
+
+    the reader has gone, as `head` does     code 141 = 128 + SIGPIPE, in silence
+    the disk is full, or another error      one line and code 2
+    closed before the start (`>&-`)         nothing is written, and nothing is wrong
+
+Characters that the encoding of either lacks are written as escapes, `\\xe4`.
+"""
+
+import io
+import os
+import sys
+from typing import Any, TextIO
+
+from aigc_jax.errors import one_line
+from aigc_jax.log_stream import LogStream
+
+UNUSABLE, BROKEN_PIPE = 2, 141
+
+
+class OutputLost(Exception):
+    """Standard output cannot be written. `exit_code` says what the command ends with."""
+
+    def __init__(self, error: OSError):
+        super().__init__(f"standard output cannot be written ({error.strerror or error})")
+        self.exit_code = BROKEN_PIPE if isinstance(error, BrokenPipeError) else UNUSABLE
+
+
+class _Output:
+    """A text stream whose failures have a type of their own, unlike those of other files."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            raise OutputLost(error) from error
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            raise OutputLost(error) from error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def guard() -> None:
+    """Makes the standard streams of this process such; done twice, it does nothing more."""
+    if isinstance(sys.stderr, LogStream):
+        return
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # Else the next file that is opened would have this number, and a checkpoint be what
+            # the compiler writes its warnings to. The lowest free one is given, which is this one.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    sys.stdout = _Output(sys.stdout or open(os.devnull, "w"))  # type: ignore[assignment]
+    sys.stderr = LogStream(sys.stderr)  # type: ignore[assignment]
+
+
+def finish(code: int) -> int:
+    """Writes out what standard output holds back.
+
+    Args:
+      code: what the command ends with.
+
+    Returns:
+      The same, or the code of an output that is lost where it was 0.
+    """
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OutputLost as lost:
+        return code or give_up(lost)
+    return code
+
+
+def give_up(lost: OutputLost) -> int:
+    """Says why, where a person should know; returns the exit code."""
+    # What is still held back would fail once more when Python ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if lost.exit_code != BROKEN_PIPE:
+        print(one_line(f"error: {lost}"), file=sys.stderr)
+    return lost.exit_code
