@@ -301,6 +301,24 @@ def test_images_are_read_in_their_order_from_each_kind_of_input(tmp_path):
         np.testing.assert_array_equal(read_input(str(tmp_path / name)), images)
 
 
+def test_a_folder_of_grey_images_suits_a_model_of_colours(models, rng):
+    grey = rng.integers(256, size=(3, SIDE, SIDE, 1), dtype=np.uint8)
+    config = models["grey"].config._replace(image_shape=(SIDE, SIDE, 3))
+    found = suited(grey, models["grey"]._replace(config=config), False, "d")
+    np.testing.assert_array_equal(found, np.repeat(grey, 3, axis=3))
+
+
+def test_what_a_file_is_called_does_not_say_what_it_is(tmp_path, rng):
+    images = rng.integers(256, size=(3, 5, 4, 1), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", images=images)
+    (tmp_path / "a.npz").rename(tmp_path / "npz.gz")
+    idx = bytes([0, 0, 8, 3]) + struct.pack(">3I", 3, 5, 4) + images.tobytes()
+    (tmp_path / "zipped").write_bytes(gzip.compress(idx))
+    (tmp_path / "plain.gz").write_bytes(idx)
+    for name in ("npz.gz", "zipped", "plain.gz"):
+        np.testing.assert_array_equal(read_input(str(tmp_path / name)), images)
+
+
 def test_suited_images_are_left_as_they_are(place, models):
     for kind in ("binary", "grey"):
         images = images_of(place, kind, 3)
