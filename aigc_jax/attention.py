@@ -6,9 +6,13 @@ head.
 
 import math
 from collections.abc import Callable
+from functools import reduce
+from operator import and_
 
 import jax
 import jax.numpy as jnp
+
+from aigc_jax.fused_attention import cudnn_attention, fits
 
 
 def scaled_dot_product_attention(
@@ -87,6 +91,8 @@ def attention(
     mask: jax.Array | None = None,
     *,
     causal: bool = False,
+    window: int | None = None,
+    lengths: jax.Array | None = None,
     softcap: float | None = None,
     drop: Callable[[jax.Array], jax.Array] | None = None,
 ) -> jax.Array:
@@ -95,32 +101,68 @@ def attention(
     On a CPU that is the formula and, where `causal`, without a quarter of its products: gradient
     and value of a layer, 8 rows of 256 and 6 heads of 64 on 2 cores, took 46 ms by
     `jax.nn.dot_product_attention`, 36 by the formula and 25 without that quarter (jax 0.10.2; 30,
-    27 and 20 on 0.12.0). Elsewhere it is that function, which XLA may replace by a fused kernel;
-    with a cap or dropout, which that lacks, the formula.
+    27 and 20 on 0.12.0). Elsewhere it is that function, by XLA's own programs, which hold the
+    scores `[B, N, T, S]`.
+
+    On a GPU of CUDA it is cuDNN's kernel, which holds none, where the arrays fit (half precision,
+    heads of a multiple of 8 up to 128, see `fused_attention.fits`) and all that is hidden is said
+    by `causal`, `window` and `lengths`: not with a mask, which JAX would make a bias `[B, N, T, S]`
+    with a gradient, and not with a cap or dropout. Of such arrays there is no derivative in forward
+    mode, and on other backends too the backward pass computes the weights again.
 
     Arguments and result are those of `scaled_dot_product_attention`, except that `mask` must have
-    four dimensions.
+    four dimensions, and hides what it hides beside the following.
 
     Args:
-      causal: whether `mask`, `[B or 1, 1, T, T]`, hides all keys behind a query from it.
+      causal: hide all keys behind a query from it; there must be as many keys as queries.
+      window: of causal attention, how many keys a query sees at most, its own included.
+      lengths: int `[B]`, how many keys of a row there are, at least 1; those behind are hidden.
 
     Raises:
-      ValueError: `causal` without a mask.
+      ValueError: `causal` without as many keys as queries, or a window of what is not causal.
     """
-    if causal and mask is None:
-        raise ValueError("causal says something of the mask, and there is none")
+    queries, keys = query.shape[1], key.shape[1]
+    if causal and queries != keys:
+        raise ValueError(
+            f"causal needs as many keys as queries, got {keys} and {queries}; where they differ "
+            "there is none: give a mask"
+        )
+    if window is not None and not causal:
+        raise ValueError("a window is of causal attention: give causal=True, or a mask")
 
-    def formula(query, key, value, mask):
+    def visible(mask, lengths):
+        order = causal_mask(queries, window=window) if causal else None
+        present = None if lengths is None else padding_mask(lengths, keys)
+        given = [part for part in (mask, order, present) if part is not None]
+        return reduce(and_, given) if given else None
+
+    def formula(query, key, value, mask, lengths):
+        mask = visible(mask, lengths)
         if causal and drop is None:  # one key for both halves would drop alike in either
             return _in_halves(query, key, value, mask, softcap)
         return scaled_dot_product_attention(query, key, value, mask, softcap=softcap, drop=drop)
 
+    def xla(query, key, value, mask, lengths):
+        return _by_xla(query, key, value, visible(mask, lengths))
+
+    def cudnn(query, key, value, mask, lengths):
+        return cudnn_attention(query, key, value, lengths, causal=causal, window=window)
+
+    arrays = (query, key, value, mask, lengths)
     if softcap is not None or drop is not None:
-        return formula(query, key, value, mask)
-    return jax.lax.platform_dependent(query, key, value, mask, cpu=formula, default=_fused)
+        return formula(*arrays)
+    if mask is not None or not fits(query, key, value):
+        return jax.lax.platform_dependent(*arrays, cpu=formula, default=xla)
+    # Each branch returns what any of them keeps for its backward pass: the weights [B, N, T, S] of
+    # one would be zeros in the kernel's.
+    return jax.lax.platform_dependent(
+        *arrays, cuda=cudnn, cpu=jax.checkpoint(formula), default=jax.checkpoint(xla)
+    )
 
 
-def _fused(query: jax.Array, key: jax.Array, value: jax.Array, mask: jax.Array | None) -> jax.Array:
+def _by_xla(
+    query: jax.Array, key: jax.Array, value: jax.Array, mask: jax.Array | None
+) -> jax.Array:
     return jax.nn.dot_product_attention(query, key, value, mask=mask)
 
 

@@ -19,6 +19,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import DTypeLike
 
 from aigc_jax.algorithm import Keys
 
@@ -32,12 +33,13 @@ def fence(x: jax.Array) -> jax.Array:
     return lax.platform_dependent(x, cpu=lax.optimization_barrier, default=lambda y: y)
 
 
-def linear(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def linear(x: jax.Array, kernel: jax.Array, dtype: DTypeLike | None = None) -> jax.Array:
     """y = x W.
 
     Args:
       x: `[..., K]`.
       kernel: `[K, F]`, of the same dtype.
+      dtype: of y, which sums are rounded to once; None: x's.
 
     Returns:
       `[..., F]`.
@@ -45,13 +47,15 @@ def linear(x: jax.Array, kernel: jax.Array) -> jax.Array:
     inputs, outputs = kernel.shape
     rows = x.reshape(-1, inputs)
     if rows.shape[0] < _FEW_ROWS:
-        return (rows @ kernel).reshape(*x.shape[:-1], outputs)
+        y = jnp.matmul(rows, kernel, preferred_element_type=dtype)
+        return y.reshape(*x.shape[:-1], outputs)
     if inputs > outputs:
         # The gradient of a fenced transpose is computed as gᵀx and then transposed: the smaller
         # copy of the two.
-        y = lax.dot_general(rows, fence(kernel.T), (((1,), (1,)), ((), ())))
+        by_rows = (((1,), (1,)), ((), ()))
+        y = lax.dot_general(rows, fence(kernel.T), by_rows, preferred_element_type=dtype)
     else:
-        y = rows @ kernel
+        y = jnp.matmul(rows, kernel, preferred_element_type=dtype)
     return fence(y).reshape(*x.shape[:-1], outputs)
 
 
@@ -141,16 +145,22 @@ def _broadcast_affine(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Ar
 
 
 class Dense(nn.Module):
-    """y = x W + b, in x's dtype, with `kernel` [K, F] and `bias` [F] as `flax.linen.Dense` has."""
+    """y = x W + b, with `kernel` [K, F] and `bias` [F] as `flax.linen.Dense` has.
+
+    Attributes:
+      features: F.
+      out_dtype: of y; None: x's, which the product is of in either case.
+    """
 
     features: int
     use_bias: bool = True
     kernel_init: nn.initializers.Initializer = nn.initializers.glorot_uniform()
+    out_dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features), jnp.float32)
-        y = linear(x, kernel.astype(x.dtype))
+        y = linear(x, kernel.astype(x.dtype), self.out_dtype)
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
             y = y + jnp.broadcast_to(bias.astype(y.dtype), y.shape)

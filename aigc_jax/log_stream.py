@@ -3,7 +3,7 @@
 import sys
 from typing import Any, TextIO
 
-from aigc_jax.errors import one_line
+from aigc_jax import printed
 
 
 class LogStream:
@@ -53,4 +53,4 @@ class LogStream:
 
 def say(message: str) -> None:
     """One line on standard error, if there is one."""
-    print(one_line(message), file=LogStream(sys.stderr), flush=True)  # type: ignore[type-var]
+    print(printed.line(message), file=LogStream(sys.stderr), flush=True)  # type: ignore[type-var]

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aigc_jax import storage
-from aigc_jax.errors import one_line
+from aigc_jax import printed, storage
 from aigc_jax.metrics import collapse
 from aigc_jax.pictures import curves
 from aigc_jax.run_folder import RunFolder
@@ -44,7 +43,7 @@ _CAPTIONS = {
     "nearest": "Samples and, to the right of each, the nearest training image",
     "reconstructions": "Held-out images and, to the right of each, their reconstructions",
     "hardest": "Held-out images, the least likely label first",
-    "manifold": "The 2-D latent space, decoded at equal steps of the prior's distribution function",
+    "manifold": "The 2-D latent space, decoded at equal steps of N(0, 1)'s distribution function",
     "traversals": "One image's latents moved from −3 to 3, each row the one that says next most",
     "latents": "What each latent says of held-out images",
     "codes": "The codes used most, each standing in all positions",
@@ -83,7 +82,7 @@ def run_section(folder: RunFolder) -> str:
         parts += [f'<div class="row">{"".join(_pictures(folder))}</div>', _texts(folder)]
     parts += [f"<h3>Held-out figures</h3>{_figures(config, metrics)}"]
     parts += [
-        f'<h3>Curves</h3><div class="row">{"".join(_curves(metrics))}</div>',
+        f'<h3>Curves</h3><div class="row">{"".join(_curves(config, metrics))}</div>',
         _configuration(config),
     ]
     return "\n".join(parts)
@@ -128,7 +127,7 @@ def _lead(config: dict[str, Any], metrics: list[dict]) -> str:
     )
     if classes := data.get("classes"):
         named = ", ".join(
-            f"{label} {one_line(name)}" for label, name in enumerate(classes[:_NAMED])
+            f"{label} {printed.line(name)}" for label, name in enumerate(classes[:_NAMED])
         )
         more = f" and {len(classes) - _NAMED} more" if len(classes) > _NAMED else ""
         text += f" Classes: {named}{more}."
@@ -221,8 +220,13 @@ def _best(config: dict[str, Any], evaluations: list[dict]) -> str:
     return f"<p>{html.escape(text)}</p>"
 
 
-def _curves(metrics: list[dict]) -> list[str]:
-    """One drawing for each figure: over training, over held-out evaluations, and its baselines."""
+def _curves(config: dict[str, Any], metrics: list[dict]) -> list[str]:
+    """One drawing for each figure: over training, over held-out evaluations, and its baselines.
+
+    Below it, what the figure is, where the table of held-out figures does not say so.
+    """
+    evaluations = [m for m in metrics if m["split"] == "heldout"]
+    said = figures_of(evaluations[-1]) if evaluations else {}
     by_figure: dict[str, dict[str, tuple[list, list]]] = {}
     references = references_of(metrics)
     for record in metrics:
@@ -237,7 +241,9 @@ def _curves(metrics: list[dict]) -> list[str]:
         if all(len(set(values)) < 2 for _, values in series.values()):
             continue
         levels = {split: values[name] for split, values in references.items() if name in values}
-        drawn.append(f"<figure>{curves(series, levels, name)}</figure>")
+        meaning = "" if name in said else html.escape(config.get("figures", {}).get(name, ""))
+        caption = f"<figcaption>{meaning}</figcaption>" if meaning else ""
+        drawn.append(f"<figure>{curves(series, levels, name)}{caption}</figure>")
     return drawn
 
 

@@ -25,8 +25,8 @@ _LONGEST = 100  # characters of a file's name in a run's folder, more than any h
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Replaces `path` by `content`, whole or not at all, even when the machine loses power.
 
-    A new file has the permissions that the umask leaves it; one that is replaced keeps its own. A
-    byte of a file's name that is not UTF-8 becomes `\\udcff`, which JSON takes for that byte.
+    A byte of a file's name that is not UTF-8 becomes `\\udcff`, which JSON takes for that byte. A
+    new file has the permissions that the umask leaves it; one that is replaced keeps its own.
     """
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     # Not by tempfile, whose files are their owner's alone.
@@ -112,7 +112,7 @@ class RunFolder:
             config = loads(self._config.read_bytes())
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{self._config}: cannot be read ({error})") from error
         if not isinstance(config, dict) or not all(
             isinstance(config.get(name), kind) for name, kind in _REQUIRED.items()

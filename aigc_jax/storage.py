@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from aigc_jax.errors import InputError, one_line
+from aigc_jax import printed
+from aigc_jax.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -113,5 +114,5 @@ def lock(file: IO[Any], wait: bool = False) -> bool:
         if error.errno not in _NO_LOCKS:
             raise
         said = "%s: no locks on this storage (%s): see that no other process uses it meanwhile"
-        logger.warning(said, one_line(str(file.name)), error.strerror)
+        logger.warning(said, printed.line(str(file.name)), error.strerror)
     return True

@@ -19,6 +19,7 @@ from aigc_jax.errors import InputError
 from experiments import images as shared
 from experiments import launch
 from experiments.experiment import Experiment, Task
+from experiments.figures import of_classifier
 from experiments.options import option
 
 STEPS = {"mnist5k": 300, "mnist": 1000, "fashion_mnist": 4500, "your own images": 2000}
@@ -109,6 +110,7 @@ EXPERIMENT = Experiment(
     task=task,
     sample=sample,
     extendable=lambda options: False,  # the learning rate's cosine ends where --steps says
+    meanings=of_classifier,
 )
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ from functools import partial
 
 from absl import app, flags
 
-from aigc_jax.errors import InputError, one_line
+from aigc_jax import printed
+from aigc_jax.errors import InputError
 from experiments import codecs, launch
 from experiments.compression import Compressed, compress, open_model, read_input, suited
 from experiments.output import check_out, write_out
@@ -63,14 +64,14 @@ def run(workdir: str | None, source: str, out: str, binarise: bool) -> None:
     model = open_model(workdir)
     images = suited(read_input(source), model, binarise, source)
     if binarise:
-        drawn = f"Binary images drawn from {one_line(source)}"
-        print(f"{drawn}: these are compressed, and not the grey ones")
+        drawn = f"Binary images drawn from {source}: these are compressed, and not the grey ones"
+        print(printed.line(drawn))
     start = time.perf_counter()
     done = compress(model, images)
     seconds = time.perf_counter() - start
     write_out(target, done.content, "OUTPUT")
     took = f"after {seconds:.1f} s, one decoding included"
-    print(one_line(f"{len(done.images)} images in {target}, {took}"))
+    print(printed.line(f"{len(done.images)} images in {target}, {took}"))
     print("What other compressors make of them (a minute for 7 million pixels):", flush=True)
     print(report(done))
 

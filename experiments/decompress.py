@@ -15,7 +15,8 @@ from functools import partial
 import numpy as np
 from absl import app
 
-from aigc_jax.errors import InputError, one_line
+from aigc_jax import printed
+from aigc_jax.errors import InputError
 from aigc_jax.vae.compression.container import MAGIC
 from experiments import launch
 from experiments.compression import decompress, open_model
@@ -43,15 +44,15 @@ def run(workdir: str | None, source: str, out: str) -> None:
         content = _content(source)
     except OSError as error:
         raise InputError(f"{source}: cannot be read ({error.strerror})") from error
-    except MemoryError as error:
-        raise InputError(f"{source}: does not fit into the memory") from error
+    except (MemoryError, ValueError) as error:  # a name with a zero byte is the second
+        raise InputError(f"{source}: cannot be read ({error or 'it is too large'})") from error
     start = time.perf_counter()
     images = decompress(open_model(workdir), content, source)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, images=images)
     write_out(target, buffer.getvalue(), "OUTPUT")
-    seconds = time.perf_counter() - start
-    print(one_line(f"{len(images)} images in {target}, after {seconds:.1f} s"))
+    took = f"after {time.perf_counter() - start:.1f} s"
+    print(printed.line(f"{len(images)} images in {target}, {took}"))
 
 
 def main(arguments: list[str]) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 from absl import app, flags
 
-from aigc_jax.errors import InputError, many_lines, one_line
+from aigc_jax import printed
+from aigc_jax.errors import InputError
 from aigc_jax.strict_json import dumps
 from experiments import launch
 from experiments.finished import CHECKPOINTS, open_run
@@ -85,8 +86,8 @@ def main(_: list[str]) -> None:
         figures = evaluate(WORKDIR.value, CHECKPOINT.value, **moved)
         if out:
             write_out(out, dumps(figures, indent=2) + "\n")
-        at = f"{one_line(WORKDIR.value)} at step {figures['step']}"
-        print(many_lines(f"{at}\n{table(figures)}"))
+        at = f"{printed.line(WORKDIR.value)} at step {figures['step']}"
+        print(printed.lines(f"{at}\n{table(figures)}"))
 
     launch.report_errors(command)
 

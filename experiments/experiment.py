@@ -43,6 +43,8 @@ class Experiment(NamedTuple):
     facts: Callable[[Any, Any], dict[str, Any]]  # (options, data set) -> JSON
     algorithm: Callable[[Any, dict[str, Any]], Algorithm]  # (options, facts)
     task: Callable[[Any, Any, dict[str, Any], Algorithm], Task]  # (options, data set, facts, …)
-    sample: Callable[[Any, dict[str, Any], Algorithm, State, int, int], Any]  # (…, num, seed)
+    sample: Callable[..., Any]  # (options, facts, algorithm, state, num, seed[, labels])
     extendable: Callable[[Any], bool] = lambda options: True  # may --steps grow later?
     begin: Callable[[Any, State], State] = lambda options, state: state  # at the first step
+    meanings: Callable[[Any, dict[str, Any]], dict[str, str]] = lambda options, facts: {}
+    # (options, facts) -> by figure, in words, what it is in such a run

@@ -10,7 +10,8 @@ queries and keys are normalised. What these do not have is refused by name: a wi
 post-norm of --preset=textbook.
 
 Characters and bytes are tokens of the same numbers there. The text in transformers should begin as
-unprompted text does here, with a line break; of a run on documents with U+001E, which ends one too.
+unprompted text does here, with a line break; of a run on documents it does, with U+001E, which is a
+special token there: texts begin with it, and generation stops at it.
 """
 
 import os
@@ -19,14 +20,17 @@ from pathlib import Path
 
 from absl import app, flags
 
+from aigc_jax import printed
+from aigc_jax.data.documents import END
 from aigc_jax.data.tokenizer_json import tokenizer_json
-from aigc_jax.errors import InputError, one_line
+from aigc_jax.errors import InputError
 from aigc_jax.strict_json import dumps
 from aigc_jax.transformer.interchange import check_new, family_of, save_folder
 from experiments import launch, texts
 from experiments.finished import CHECKPOINTS, open_run
 from experiments.lm_options import to_config
 from experiments.paths import define_path, local
+from experiments.writing import stop_of
 
 WORKDIR = define_path("workdir", None, "Folder of the run to export. Required.")
 CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", CHECKPOINTS, "Which state to export.")
@@ -55,12 +59,16 @@ def export(workdir: str | None, checkpoint: str, out: str) -> None:
         "model_max_length": config.context,
         "clean_up_tokenization_spaces": False,
     }
+    end = END if run.options.documents else None
+    if end:
+        settings |= {"bos_token": end, "eos_token": end}
     files = {
-        "tokenizer.json": tokenizer_json(texts.tokenizer(run.facts)),
+        "tokenizer.json": tokenizer_json(texts.tokenizer(run.facts), end),
         "tokenizer_config.json": dumps(settings, indent=2) + "\n",
     }
-    save_folder(target, config, run.state.judged, files)
-    print(one_line(f"the model of {workdir} at step {run.step} is in {out}"))
+    ends = stop_of(run.options, run.facts)
+    save_folder(target, config, run.state.judged, files, end=ends[0] if ends else None)
+    print(printed.line(f"the model of {workdir} at step {run.step} is in {out}"))
 
 
 def main(arguments: list[str]) -> None:

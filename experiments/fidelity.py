@@ -1,4 +1,4 @@
-"""Judging generated images by a classifier's features, beside a floor and a ceiling.
+"""Judging generated images by a classifier's features, beside what a perfect sampler would reach.
 
 Everything is quantised to uint8 first, and as many images are drawn as are held out, up to 10,000,
 since the figures depend on the number.
@@ -13,12 +13,23 @@ import numpy as np
 from aigc_jax.data.images import Images
 from aigc_jax.data.stacked_mnist import MODES
 from aigc_jax.errors import InputError
-from aigc_jax.metrics.classes import class_histogram_kl, mode_coverage
-from aigc_jax.metrics.frechet import frechet_distance, moments
+from aigc_jax.metrics.classes import (
+    class_histogram_kl,
+    expected_class_histogram_kl,
+    expected_mode_kl,
+    mode_coverage,
+)
+from aigc_jax.metrics.frechet import (
+    enough,
+    expected_distance,
+    frechet_distance,
+    mean_distance_by_class,
+    moments,
+)
 from aigc_jax.metrics.kid import kid
 from aigc_jax.metrics.neighbours import nearest
 from aigc_jax.metrics.pixels import shuffled_pixels
-from aigc_jax.metrics.prdc import prdc
+from aigc_jax.metrics.prdc import expected_coverage, prdc
 from experiments.features import FeatureNetwork
 
 JUDGED = 10_000  # images on either side at most
@@ -63,55 +74,127 @@ class Judge:
       images: the data set.
       network: its feature network, or `PIXELS`, or one of your own: all it needs is `describe` and
         the number of classes.
+      conditional: whether the generator is told classes, and judged by how it heeds them.
 
     Raises:
-      InputError: too few images are held out.
+      InputError: too few images are held out, or of each class where classes are told.
     """
 
-    def __init__(self, images: Images, network: FeatureNetwork):
+    def __init__(self, images: Images, network: FeatureNetwork, conditional: bool = False):
         self.images, self.network = images, network
         self.count = count_of(images)
+        self.conditional = conditional
+        if conditional:
+            check_classes(images)
 
     @cached_property
     def _heldout(self) -> tuple[np.ndarray, np.ndarray]:
         return self.network.describe(self.images.heldout[: self.count])
 
-    def figures(self, generated: np.ndarray) -> dict[str, float]:
-        """By name, for uint8 images `[N, H, W, C]`, N the number held out."""
+    def figures(self, generated: np.ndarray, asked: np.ndarray | None = None) -> dict[str, float]:
+        """By name, for uint8 images `[N, H, W, C]`, N the number held out.
+
+        Args:
+          generated: the images.
+          asked: int `[N]`, the classes that a conditional generator was told.
+        """
         (real, real_labels), (features, labels) = self._heldout, self.network.describe(generated)
         found = {"kid": kid(real, features).value, **prdc(real, features, NEIGHBOURS)._asdict()}
         if not self.network.classes:
             return found
         distance = frechet_distance(moments(real), moments(features))
         histogram = class_histogram_kl(labels, real_labels, self.network.classes)
-        return {"fcd": distance, **found, "class_kl_nats": histogram}
+        found = {"fcd": distance, **found, "class_kl_nats": histogram}
+        if asked is None:
+            return found
+        by_class = mean_distance_by_class(real, self._classes, features, asked)
+        accuracy = float(np.mean(labels == asked))
+        return {"class_fcd": by_class, "label_accuracy": accuracy, **found}
+
+    @property
+    def _classes(self) -> np.ndarray:
+        """Those of the held-out images, by whoever labelled them."""
+        return np.asarray(self.images.heldout_labels)[: self.count]
 
     def costly(self, draw: Callable[[int], np.ndarray]) -> dict[str, float]:
         """The figures that take longer, for images that `draw(n)` gives as uint8."""
         found = {"nearest_train_distance": self.distance(draw(min(self.count, 1000)))}
-        if self.images.name == STACKED:
-            _, labels = self.network.describe(draw(MODE_SAMPLES))
-            modes = mode_coverage(labels, MODES)
-            found |= {"modes": float(modes.found), "modes_kl_nats": modes.kl_nats}
-        return found
+        return found | self._modes(draw)
+
+    def _modes(self, draw: Callable[[int], np.ndarray]) -> dict[str, float]:
+        if self.images.name != STACKED:
+            return {}
+        modes = mode_coverage(self.network.describe(draw(MODE_SAMPLES))[1], MODES)
+        return {"modes": float(modes.found), "modes_kl_nats": modes.kl_nats}
 
     def distance(self, generated: np.ndarray) -> float:
         """The mean distance to the nearest training image, pixels in [0, 1]."""
         return float(nearest(self.images.train[:SEARCHED], generated).distance.mean() / 255)
 
-    def references(self, seed: int) -> dict[str, dict[str, float]]:
-        """The floor, training images in place of samples, and the ceiling, noise without shape."""
-        train, heldout = self.images.train, self.images.heldout
-        chosen = np.random.default_rng(seed).choice(len(train), self.count, replace=False)
-        floor = self.figures(train[np.sort(chosen)])
-        # Training images are at distance 0 from themselves; held-out ones are as far as new ones.
-        floor["nearest_train_distance"] = self.distance(heldout[: min(self.count, 1000)])
-        noise = shuffled_pixels(train, seed, self.count)
-        ceiling = self.figures(noise)
-        ceiling["nearest_train_distance"] = self.distance(noise[: min(self.count, 1000)])
+    def expected(self) -> dict[str, float]:
+        """What a perfect sampler, one of the held-out images' own distribution, can be expected to
+        reach; of what has no such figure, nothing.
+
+        No judge's training comes into it: moments and accuracy are of held-out images.
+        """
+        (real, real_labels), n = self._heldout, self.count
+        found = {"kid": 0.0, "density": 1.0, "coverage": expected_coverage(n, n, NEIGHBOURS)}
+        # As far from the training images as new images of the same kind are.
+        found["nearest_train_distance"] = self.distance(self.images.heldout[: min(n, 1000)])
+        if not self.network.classes:
+            return found
+        if enough(n, real.shape[1]):
+            found["fcd"] = expected_distance(real, n, n)
+        found["class_kl_nats"] = expected_class_histogram_kl(real_labels, n)
+        if self.conditional:
+            found["label_accuracy"] = float(np.mean(real_labels == self._classes))
+            of_class = [real[self._classes == c] for c in np.unique(self._classes)]
+            of_class = [x for x in of_class if len(x) > 1]
+            if all(enough(len(x), x.shape[1]) for x in of_class):
+                expected = [expected_distance(x, len(x), len(x)) for x in of_class]
+                found["class_fcd"] = float(np.mean(expected))
         if self.images.name == STACKED:
-            shapeless = shuffled_pixels(train, seed, MODE_SAMPLES)
-            for found, source in ((floor, train[:MODE_SAMPLES]), (ceiling, shapeless)):
-                modes = mode_coverage(self.network.describe(source)[1], MODES)
-                found |= {"modes": float(modes.found), "modes_kl_nats": modes.kl_nats}
-        return {"training images": floor, "shuffled pixels": ceiling}
+            missed = (1 - 1 / MODES) ** MODE_SAMPLES
+            found["modes"] = MODES * (1 - missed)
+            found["modes_kl_nats"] = expected_mode_kl(MODE_SAMPLES, MODES)
+        return found
+
+    def references(self, seed: int) -> dict[str, dict[str, float]]:
+        """Beside `expected`: training images in place of samples, and pixels without shape.
+
+        The network that judges was itself trained on the training images, so that their features
+        are not quite those of new images; and where the two parts of a data set differ, as MNIST's
+        do, their figures hold that too. Images of shuffled pixels are an example of poor ones and
+        no bound: a generator can do worse.
+        """
+        train, noise = self.images.train, shuffled_pixels(self.images.train, seed, self.count)
+        chosen = np.random.default_rng(seed).choice(len(train), self.count, replace=False)
+        chosen = np.sort(chosen)
+        asked = None
+        if self.conditional:
+            asked = np.asarray(self.images.train_labels)[chosen]
+        known = self.figures(train[chosen], asked)
+        known["nearest_train_distance"] = 0.0
+        shapeless = self.figures(noise, asked)
+        shapeless["nearest_train_distance"] = self.distance(noise[: min(self.count, 1000)])
+        known |= self._modes(lambda n: train[:n])
+        shapeless |= self._modes(lambda n: shuffled_pixels(train, seed, n))
+        return {
+            "perfect sampler (expected)": self.expected(),
+            "training images": known,
+            "shuffled pixels": shapeless,
+        }
+
+
+def check_classes(images: Images) -> None:
+    """Refuses to judge class by class where that cannot be done.
+
+    Raises:
+      InputError: no class has two held-out images, between which there would be a distance.
+    """
+    labels = np.asarray(images.heldout_labels)[: count_of(images)]
+    if np.bincount(labels).max() < 2:
+        raise InputError(
+            f"--conditional is judged class by class, and {images.name} holds out no two images "
+            "of any class"
+        )

@@ -1,19 +1,29 @@
-"""What each figure means: the text beside it on a run's page."""
+"""What each figure means: the text beside it on a run's page, in the words of that run.
 
-MEANINGS = {
-    # GAN
-    "loss_d": "the discriminator's objective, without penalties; minimax and non-saturating: nats, "
-    "1.386 where it cannot tell real from generated; relativistic: 0.693",
-    "loss_g": "the generator's objective",
+Each launcher has a function `(options, facts) -> texts` of all figures of such a run, by name.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+_GAN = {
     "penalty_d": "gradient and LeCam penalties on the discriminator, weighted",
     "logit_real": "mean logit of D on real images",
     "logit_fake": "mean logit of D on generated images",
     "augment_probability": "with which each transform is applied to what D sees",
     "fcd": "Fréchet distance between Gaussians fitted to a classifier's features of held-out and "
     "of generated images, as many of either; not an FID, and comparable only under the same "
-    "classifier and number. Beside it, here and below: training images in place of samples (the "
-    "least to be hoped for), and images whose pixels are each drawn from that pixel's training "
-    "histogram (no shape)",
+    "classifier and number. Beside it, here and below: what a perfect sampler can be expected to "
+    "reach, to first order in 1 / number (none where that does not hold); training images in place "
+    "of samples, which the classifier itself was trained on; and images of shuffled pixels, each "
+    "drawn from that pixel's values in the training set (no shape; not the worst there is)",
+    "class_fcd": "mean over the classes of the FCD between held-out images and samples of one "
+    "class: what a conditional model is judged by, for the best checkpoint and --stop_at_fcd. It "
+    "is above the FCD of all, the more so the fewer images a class has: with fewer than there are "
+    "features, 64, the covariances of a class are singular; compare at equal numbers alone, and "
+    "with the training images beside it",
+    "label_accuracy": "share of samples that the classifier takes for the class asked for; beside "
+    "it that of held-out images, under their labels",
     "kid": "squared maximum mean discrepancy of the same features (here and below: pixels, where "
     "images have no labels), cubic kernel, unbiased: about 0 for equal distributions",
     "precision": "share of samples within the 5-nearest-neighbour balls of held-out images",
@@ -22,32 +32,108 @@ MEANINGS = {
     "coverage": "share of held-out images with a sample within their own ball",
     "class_kl_nats": "KL(classes of samples ‖ classes of held-out images), by the classifier, nats",
     "nearest_train_distance": "mean distance of 1,000 samples to their nearest training image, in "
-    "pixels of [0, 1]; beside it, that of held-out images: samples that lie much nearer are copies",
+    "pixels of [0, 1]; of a perfect sampler, that of held-out images: samples that lie much nearer "
+    "are copies",
     "modes": "how many of the 1,000 triples of digits occur among 26,000 samples",
     "modes_kl_nats": "KL(triples of samples ‖ uniform), nats; 0.019 for a perfect sampler",
-    # VAE
-    "negative_elbo_nats": "reconstruction + KL, nats per image; held-out images are binarised once "
-    "(preset textbook: grey values, where it bounds no likelihood). Beside it: every pixel on its "
-    "own, at its training mean",
-    "reconstruction_nats": "−log p(x|z) under one z ~ q(z|x), nats per image",
-    "kl_nats": "KL(q(z|x) ‖ N(0, I)), nats per image",
-    "nll_nats_per_image": "−log p(x) of binarised images, by importance sampling with k = 100",
-    # Classifier
+}
+_CLASSIFIER = {
     "loss_nats": "cross-entropy of the labels on augmented training images, with dropout, nats",
     "accuracy": "share of images whose likeliest class is their label; held-out: under averaged "
     "weights. Beside it: the most frequent training class for all, and the class whose mean image "
     "is the nearest",
     "label_nll_nats": "−log p(label | image), nats per held-out image",
-    # Language model
-    "nll_nats": "−log p of the next token, nats per token; held-out: of a text, every token but "
-    "the first, in windows of one context, beside models that count tokens, and pairs of tokens; "
-    "of translations, every token and the end, given the source",
-    "bits_per_byte": "the same, in bits per byte of UTF-8: comparable between tokenisers",
-    "perplexity": "exp of the nats per token, comparable only under the same tokeniser",
-    # Translation
-    "exact_match": "share of held-out translations that are the reference, character by character",
-    "chrf": "F-score of character n-grams, 0 to 100, by sacreBLEU",
-    "bleu": "share of the reference's word n-grams, 0 to 100, by sacreBLEU",
+}
+_TRANSFORMER = {
+    "nll_nats": "−log p of the next token, nats per token; held-out: {}",
     "tokens": "tokens in an update",
     "gradient_norm": "global norm of the gradient before clipping",
+    "perplexity": "exp of the nats per token, comparable only under the same tokeniser",
 }
+_TRANSLATIONS = {
+    "exact_match": "share of held-out translations that are the reference, character by character; "
+    "here and below, beside it: the source itself in place of a translation",
+    "chrf": "F-score of character n-grams, 0 to 100, by sacreBLEU",
+    "bleu": "share of the reference's word n-grams, 0 to 100, by sacreBLEU",
+}
+_OBJECTIVES = {
+    "minimax": (
+        "−log D(x) − log(1 − D(G(z))), nats: 1.386 where D cannot tell real from generated",
+        "log(1 − D(G(z))), nats: −0.693 where D cannot tell",
+    ),
+    "non_saturating": (
+        "−log D(x) − log(1 − D(G(z))), nats: 1.386 where D cannot tell real from generated",
+        "−log D(G(z)), nats: 0.693 where D cannot tell",
+    ),
+    "least_squares": (
+        "half the squared distances of D's scores from 1 on real images and 0 on generated ones: "
+        "0.25 where it cannot tell",
+        "half the squared distance of D's score of a generated image from 1",
+    ),
+    "hinge": (
+        "how far D's scores are short of 1 on real images and of −1 on generated ones: 2 where it "
+        "gives all the score 0",
+        "minus D's score of a generated image",
+    ),
+    "wasserstein": (
+        "D's score of a generated image less that of a real one",
+        "minus D's score of a generated image",
+    ),
+    "relativistic": (
+        "log(1 + exp(D(G(z)) − D(x))), nats: 0.693 where D cannot tell real from generated",
+        "log(1 + exp(D(x) − D(G(z)))), nats: 0.693 where D cannot tell",
+    ),
+}
+_BY_PIXELS = (
+    "squared maximum mean discrepancy of the pixels, here and below in place of features as there "
+    "is no classifier, cubic kernel, unbiased: about 0 for equal distributions. Beside it: "
+    "training images in place of samples, and images whose pixels are each drawn from that "
+    "pixel's training histogram (no shape)"
+)
+_OF_LABELS = {"class_fcd", "label_accuracy"}  # of a conditional model
+_OF_CLASSES = {"fcd", "class_kl_nats"} | _OF_LABELS  # by a classifier
+_OF_MODES = {"modes", "modes_kl_nats"}  # of triples of digits
+
+
+def of_gan(options: Any, facts: Mapping[str, Any]) -> dict[str, str]:
+    """Of a GAN, judged by a classifier or, where `facts` has no hash of one, by pixels."""
+    loss_d, loss_g = _OBJECTIVES[options.objective]
+    found = {
+        "loss_d": f"the discriminator's objective, without penalties: {loss_d}",
+        "loss_g": f"the generator's objective: {loss_g}",
+        **_GAN,
+    }
+    absent = set() if options.dataset == "stacked_mnist" and not options.images else _OF_MODES
+    if not options.conditional:
+        absent = absent | _OF_LABELS
+    if not facts["classifier_sha256"]:
+        absent = absent | _OF_CLASSES
+        found["kid"] = _BY_PIXELS
+    return {name: text for name, text in found.items() if name not in absent}
+
+
+def of_classifier(options: Any, facts: Mapping[str, Any]) -> dict[str, str]:
+    """Of a classifier of images."""
+    return _CLASSIFIER
+
+
+def of_lm(options: Any, facts: Mapping[str, Any]) -> dict[str, str]:
+    """Of a language model."""
+    if options.documents:
+        judged = "every token but the first of each document, which sees itself alone"
+    else:
+        judged = f"every token but the first, in windows of {options.context} tokens"
+    counting = ", beside models that count tokens, and pairs of tokens"
+    return {
+        **_told(judged + counting),
+        "bits_per_byte": "the same, in bits per byte of UTF-8: comparable between tokenisers",
+    }
+
+
+def of_translation(options: Any, facts: Mapping[str, Any]) -> dict[str, str]:
+    """Of a translator."""
+    return {**_told("every token of a translation and its end, given the source"), **_TRANSLATIONS}
+
+
+def _told(judged: str) -> dict[str, str]:
+    return {**_TRANSFORMER, "nll_nats": _TRANSFORMER["nll_nats"].format(judged)}

@@ -20,7 +20,8 @@ from experiments import images as shared
 from experiments import launch
 from experiments.experiment import Experiment, Task
 from experiments.features import FeatureNetwork, feature_network
-from experiments.fidelity import PIXELS, Judge, count_of, quantise
+from experiments.fidelity import PIXELS, Judge, check_classes, count_of, quantise
+from experiments.figures import of_gan
 from experiments.gan_options import PRESETS, GanOptions, to_config
 from experiments.gan_pictures import pictures
 
@@ -43,6 +44,8 @@ def facts(options: GanOptions, images: Images) -> dict:
             f"--conditional needs training images of each of the {known['classes']} classes "
             "(labels 0, 1, ...)"
         )
+    if options.conditional:
+        check_classes(images)
     return {**known, "classifier_sha256": network_of(options, images).sha256}
 
 
@@ -69,30 +72,35 @@ def task(options: GanOptions, images: Images, facts: dict, algorithm: Algorithm)
             "the classifier is not the one that this run was judged by (its weights' "
             "SHA-256 differs); name that one's folder with --classifier"
         )
-    judge, key = Judge(images, network), jax.random.key(options.seed + 1)
+    judge = Judge(images, network, conditional=options.conditional)
+    key = jax.random.key(options.seed + 1)
     sample = jax.jit(algorithm.sample, static_argnums=2)
 
-    labels = images.train_labels if config.classes else None
+    labels = np.asarray(images.train_labels, np.int32) if config.classes else None
+
+    def asked(n):
+        if labels is None:
+            return None
+        # Classes as often as in the training set, which is how often the held-out set has them.
+        return np.random.default_rng(options.seed).choice(labels, n)
 
     def draw(state, n):
-        if labels is None:
-            return quantise(sample(state, key, n))
-        # Classes as often as in the training set, which is how often the held-out set has them.
-        drawn = np.random.default_rng(options.seed).choice(labels, n).astype(np.int32)
-        return quantise(sample(state, key, n, drawn))
+        return quantise(sample(state, key, n, asked(n)))
 
     def evaluate(state):
-        return judge.figures(draw(state, judge.count))
+        return judge.figures(draw(state, judge.count), asked(judge.count))
 
+    # Of a conditional generator the figure that its labels matter to.
+    score = "class_fcd" if config.classes else "fcd" if network.classes else None
     return Task(
-        data=images.train if labels is None else (images.train, np.int32(labels)),
+        data=images.train if labels is None else (images.train, labels),
         gather=shared.gather if labels is None else gather_labelled,
         examples=len(images.train),
         evaluate=evaluate,
         references=lambda: judge.references(options.seed),
         pictures=lambda state: pictures(state, key, config, algorithm, images),
         costly=lambda state: judge.costly(lambda n: draw(state, n)),
-        score="fcd" if network.classes else None,
+        score=score,
         goal=options.stop_at_fcd,
         batches_per_step=options.steps_d,
     )
@@ -113,6 +121,7 @@ EXPERIMENT = Experiment(
     task=task,
     sample=shared.sample,
     extendable=lambda options: not options.decay,
+    meanings=of_gan,
 )
 
 if __name__ == "__main__":

@@ -69,7 +69,11 @@ class GanOptions(ImageOptions):
         path=True,
     )
     stop_at_fcd: float | None = option(
-        None, "End training at the first evaluation with an FCD of at most this.", changeable=True
+        None,
+        "End training at the first evaluation with an FCD of at most this; with --conditional, "
+        "with a class_fcd of at most this: the mean of the FCDs of single classes, which is higher "
+        "the fewer held-out images a class has. The best checkpoint is by the same figure.",
+        changeable=True,
     )
 
     def suited_to(self, given: Mapping[str, Any]) -> "GanOptions":

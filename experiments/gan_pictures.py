@@ -56,5 +56,5 @@ def interpolations(state: gan.State, key: Key, config: gan.Config) -> jax.Array:
     labels = None
     if config.classes:
         labels = jnp.repeat(jnp.arange(LINES) % config.classes, COLUMNS)
-    images, _ = gan.networks_of(config).generate(state.ema_g, line, labels, False, None)
-    return images
+    networks = gan.networks_of(config)
+    return networks.generate(gan.averaged(state, networks), line, labels, False, None)[0]

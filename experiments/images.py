@@ -72,10 +72,21 @@ def gather_labelled(
 
 
 def sample(
-    options: Options, facts: dict[str, Any], algorithm: Algorithm, state: State, num: int, seed: int
+    options: Options,
+    facts: dict[str, Any],
+    algorithm: Algorithm,
+    state: State,
+    num: int,
+    seed: int,
+    labels: np.ndarray | None = None,
 ) -> jax.Array:
-    """`num` images of a trained model, `[num, H, W, C]` in [0, 1]."""
-    return algorithm.sample(state, jax.random.key(seed), num)
+    """`num` images of a trained model, `[num, H, W, C]` in [0, 1], of the classes `[num]` if given.
+
+    Raises:
+      InputError: labels that are no classes of the model.
+    """
+    told = {} if labels is None else {"labels": labels}
+    return algorithm.sample(state, jax.random.key(seed), num, **told)
 
 
 def grid(images: np.ndarray, columns: int) -> np.ndarray:

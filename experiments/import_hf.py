@@ -10,19 +10,20 @@ nothing is downloaded and nothing is unpickled. From Python the same is
 `transformer.interchange.load_folder(path)`.
 """
 
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
-from tokenizers import Tokenizer
 
-from aigc_jax import parallel, transformer
-from aigc_jax.errors import InputError, many_lines
+from aigc_jax import parallel, printed, transformer
+from aigc_jax.data.foreign_tokenizer import ForeignTokenizer
+from aigc_jax.data.text import check_prompt, read_text
+from aigc_jax.errors import InputError
 from aigc_jax.transformer.generation import advance, begin
 from aigc_jax.transformer.interchange import Model, load_folder
 from aigc_jax.transformer.sampling import Sampling
@@ -41,32 +42,10 @@ TEXT = define_path("text", None, "A UTF-8 file to take the loss on, in place of 
 CONTEXT = flags.DEFINE_integer("context", 1024, "Of --text: tokens that the model sees at most.")
 DTYPE = flags.DEFINE_enum("dtype", "float32", tuple(DTYPES), "Of the computation.")
 AT_ONCE = 8  # tokens between two looks at the device
+SHOWN = 5  # characters without a token that a line names
 
 
-def read_tokenizer(folder: str) -> Tokenizer:
-    """The tokeniser of a model.
-
-    Raises:
-      InputError: there is none, or it is damaged.
-    """
-    path = Path(folder) / "tokenizer.json"
-    if not path.exists():
-        raise InputError(
-            f"{folder} has no tokenizer.json; save the fast tokeniser beside the model"
-        )
-    try:
-        return Tokenizer.from_str(path.read_text("utf-8"))
-    except Exception as error:  # the bindings raise no narrower type
-        raise InputError(f"{path}: cannot be read ({str(error)[:200]})") from error
-
-
-def stops(settings: Any) -> tuple[int, ...]:
-    """The tokens after which a text has ended."""
-    found = settings.get("eos_token_id")
-    return tuple(found) if isinstance(found, list) else () if found is None else (found,)
-
-
-def encoded(model: Model, coder: Tokenizer, text: str, specials: bool) -> np.ndarray:
+def encoded(model: Model, coder: ForeignTokenizer, text: str, specials: bool) -> np.ndarray:
     """Tokens, int32 `[T]`.
 
     Args:
@@ -78,7 +57,7 @@ def encoded(model: Model, coder: Tokenizer, text: str, specials: bool) -> np.nda
     Raises:
       InputError: the tokeniser has more tokens than the model.
     """
-    tokens = np.array(coder.encode(text, add_special_tokens=specials).ids, np.int32)
+    tokens = coder.encode(text, specials)
     known = model.architecture.vocabulary_size
     if len(tokens) and tokens.max() >= known:
         raise InputError(
@@ -89,7 +68,7 @@ def encoded(model: Model, coder: Tokenizer, text: str, specials: bool) -> np.nda
 
 
 def stream(
-    model: Model, coder: Tokenizer, prompt: str, length: int, seed: int, sampling: Sampling
+    model: Model, coder: ForeignTokenizer, prompt: str, length: int, seed: int, sampling: Sampling
 ) -> Iterator[str]:
     """A continuation, in pieces as they come; joined, they begin with the prompt.
 
@@ -102,10 +81,14 @@ def stream(
       sampling: how a token is chosen.
 
     Raises:
-      InputError: there is no prompt and no first token, or no room for more.
+      InputError: there is no prompt and no first token, no room for more, or no token for a
+        character of the prompt that is not blank.
     """
+    check_prompt(prompt)
+    if lacking := coder.lacking(prompt).strip():
+        raise InputError(f"the tokeniser has no token for {named(lacking)}; prompt without it")
     tokens = encoded(model, coder, prompt, specials=True)
-    first, context = model.settings.get("bos_token_id"), model.architecture.context
+    first, context = model.special.begin, model.architecture.context
     if not len(tokens):
         if first is None:
             raise InputError("the model has no token that texts begin with; give a --prompt")
@@ -124,8 +107,7 @@ def stream(
     @partial(jax.jit, donate_argnums=1)
     def go_on(params, decoding):
         extend = transformer.extender(params, networks)
-        ends = stops(model.settings)
-        return advance(extend, decoding, AT_ONCE, sampling=sampling, stop=ends)
+        return advance(extend, decoding, AT_ONCE, sampling=sampling, stop=model.special.ends)
 
     decoding, shown = start(model.params, jnp.asarray(tokens)[None]), ""
     while True:
@@ -140,25 +122,42 @@ def stream(
         decoding = go_on(model.params, decoding)
 
 
-def judge(model: Model, coder: Tokenizer, path: str, context: int) -> dict[str, float]:
+def judge(model: Model, coder: ForeignTokenizer, path: str, context: int) -> dict[str, float]:
     """The model's loss on a text: see `texts.figures_of`.
 
     Raises:
       InputError: the file is not text, or too short.
     """
-    try:
-        text = Path(path).read_text("utf-8")
-    except (OSError, ValueError) as error:
-        raise InputError(f"--text: {path} cannot be read as UTF-8 ({error})") from error
-    tokens = encoded(model, coder, text, specials=False)
-    if len(tokens) < 2:
-        raise InputError(f"--text: {path} has {len(tokens)} tokens; a loss needs two")
+    text = read_text(Path(path))
+    if len(text) > texts.LONG:
+        message = f"encoding the {len(text)} characters of {path}"
+        print(printed.line(message), file=sys.stderr, flush=True)
+    tokens, lacking = encoded(model, coder, text, specials=False), coder.lacking(text)
+    unread = len(lacking.encode())
+    if len(tokens) < 2 or unread >= len(text.encode()):
+        without = f", and there is none for {named(lacking)}" if lacking else ""
+        raise InputError(
+            f"--text: {path} has {len(tokens)} tokens{without}; a loss needs two, and text"
+        )
+    if lacking:
+        message = (
+            f"note: the tokeniser has no token for {len(lacking)} of {len(text)} characters, "
+            f"{named(lacking)}: bits_per_byte is of the others"
+        )
+        print(printed.line(message), file=sys.stderr)
     networks = transformer.networks_of(model.architecture)
     seen = min(context, networks.context, len(tokens) - 1)
     nll = transformer.heldout_nll(
         model.params, tokens, networks=networks._replace(context=seen), chunk=max(1, 1024 // seen)
     )
-    return texts.figures_of(tokens, text)(nll)
+    return texts.figures_of(tokens, text, unread)(nll)
+
+
+def named(lacking: str) -> str:
+    """The first of the distinct characters, as a line shows them."""
+    distinct = [*dict.fromkeys(lacking)]
+    more = f" and {len(distinct) - SHOWN} more" if len(distinct) > SHOWN else ""
+    return ", ".join(map(repr, distinct[:SHOWN])) + more
 
 
 def run(folder: str) -> None:
@@ -172,13 +171,13 @@ def run(folder: str) -> None:
     except ValueError as error:
         raise InputError(f"--{error}") from error
     model = load_folder(folder, dtype=DTYPES[DTYPE.value])
-    coder = read_tokenizer(folder)
+    coder = ForeignTokenizer.read(folder)
     if TEXT.value:
         for name, figure in judge(model, coder, TEXT.value, CONTEXT.value).items():
             print(f"{name} {figure:.4f}")
         return
     for piece in stream(model, coder, PROMPT.value, LENGTH.value, SEED.value, sampling):
-        print(many_lines(piece), end="", flush=True)
+        print(printed.lines(piece), end="", flush=True)
     print()
 
 

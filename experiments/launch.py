@@ -12,7 +12,8 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
-from aigc_jax.errors import Diverged, InputError, one_line
+from aigc_jax import printed
+from aigc_jax.errors import Diverged, InputError
 from experiments import compiled, environment, streams, training
 from experiments.experiment import Experiment
 from experiments.interrupt import Interrupted
@@ -43,13 +44,13 @@ def report_errors(command: Callable[[], None], device: bool = True) -> NoReturn:
             environment.start_device()
         command()
     except InputError as error:
-        print(one_line(f"error: {error}"), file=sys.stderr)
+        print(printed.line(f"error: {error}"), file=sys.stderr)
         code = BAD_INPUT
     except Diverged as error:
-        print(one_line(f"diverged: {error}"), file=sys.stderr)
+        print(printed.line(f"diverged: {error}"), file=sys.stderr)
         code = DIVERGED
     except Interrupted as error:
-        print(one_line(error), file=sys.stderr)
+        print(printed.line(error), file=sys.stderr)
         code = error.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -79,12 +80,12 @@ def parse(arguments: Sequence[str], names: Sequence[str] = ()) -> list[str]:
     except OutputLost as lost:
         sys.exit(streams.give_up(lost))
     except flags.Error as error:
-        print(one_line(f"error: {error}; see --help"), file=sys.stderr)
+        print(printed.line(f"error: {error}; see --help"), file=sys.stderr)
         sys.exit(BAD_INPUT)
     if len(left) > 1 + len(names):
         extra = left[1 + len(names)]
         message = f"error: unexpected argument {extra!r}; options begin with --"
-        print(one_line(message), file=sys.stderr)
+        print(printed.line(message), file=sys.stderr)
         sys.exit(BAD_INPUT)
     if len(left) < 1 + len(names):
         print(f"error: {names[len(left) - 1]} is missing; see --help", file=sys.stderr)

@@ -17,7 +17,8 @@ from aigc_jax.data.documents import END, cut
 from aigc_jax.data.text import Text
 from experiments import launch, texts
 from experiments.experiment import Experiment, Task
-from experiments.lm_options import PRESETS, LmOptions, to_config
+from experiments.figures import of_lm
+from experiments.lm_options import PRESETS, LmOptions, thrift, to_config
 from experiments.readings import rows_of, windows_of
 from experiments.writing import write
 
@@ -41,13 +42,16 @@ def task(options: LmOptions, text: Text, facts: dict, algorithm: Algorithm) -> T
     if options.documents:
         end = int(coder.encode(END)[0])
         reading = rows_of(train, end, options.context)
-        nll = partial(transformer.documents_nll, documents=cut(heldout, end), networks=networks)
+        nll = partial(transformer.documents_nll, documents=cut(heldout, end))
     else:
         reading = windows_of(train, options.context)
-        nll = partial(transformer.heldout_nll, tokens=heldout, networks=networks)
+        nll = partial(transformer.heldout_nll, tokens=heldout)
+
+    rows, positions = thrift(options)
 
     def evaluate(state):
-        return figures(nll(state.judged))
+        measured = nll(state.judged, networks=networks, chunk=rows, positions=positions)
+        return figures(measured)
 
     def references():
         counting = texts.counting_nlls(train, heldout, coder.vocabulary_size)
@@ -77,6 +81,7 @@ EXPERIMENT = Experiment(
     sample=sample,
     # A schedule ends where --steps says.
     extendable=lambda options: options.schedule == "constant",
+    meanings=of_lm,
 )
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -70,7 +70,7 @@ class LmOptions(TransformerOptions):
     documents: bool = option(
         False, "The text is many, parted by blank lines: each is learnt and judged on its own."
     )
-    context: int = option(64, "Tokens that the model sees at once.")
+    context: int = option(64, "Tokens that the model sees at once.", least=2)
     window: int | None = option(
         None, "Tokens that a layer sees at once, its own included; without it all."
     )
@@ -165,6 +165,21 @@ _AS_THEY_ARE = (
     "microbatches",
     "ema_decay",
 )
+
+
+ROWS = 64  # whose loss is computed at once at most, where training has as many
+
+
+class Thrift(NamedTuple):
+    """How much of an evaluation exists at once."""
+
+    rows: int
+    positions: int | None  # whose logits do; None: all, see `transformer.mean_nll`
+
+
+def thrift(options: TransformerOptions) -> Thrift:
+    """No more than of a step of training."""
+    return Thrift(min(ROWS, options.batch_size // options.microbatches), options.chunk)
 
 
 def shared_changes(options: TransformerOptions) -> dict[str, Any]:

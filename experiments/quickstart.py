@@ -12,8 +12,7 @@ from typing import Any
 
 from absl import app, flags
 
-from aigc_jax import report
-from aigc_jax.errors import one_line
+from aigc_jax import printed, report
 from aigc_jax.run_folder import RunFolder
 from experiments import classifier, gan, launch, lm, training, vae
 from experiments.options import from_flags
@@ -59,7 +58,7 @@ def main(_: list[str]) -> None:
         if not page.exists() or page.stat().st_mtime_ns < newest:
             sections = [report.run_section(folder) for folder in folders[1:] + folders[:1]]
             RunFolder(WORKDIR.value).write(page, report.page("aigc_jax quickstart", LEAD, sections))
-        print(f"\nopen {one_line(page.resolve())}", file=sys.stderr)
+        print(f"\n{printed.line(f'open {page.resolve()}')}", file=sys.stderr)
 
     launch.report_errors(command)
 

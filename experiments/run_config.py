@@ -11,7 +11,6 @@ import jax
 from aigc_jax.algorithm import State
 from aigc_jax.errors import InputError
 from experiments.experiment import Experiment, Task
-from experiments.figures import MEANINGS
 from experiments.options import Options, refuse_changes
 
 VERSIONED = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tokenizers")
@@ -114,7 +113,7 @@ def describe(
             for k, v in networks.items()
         },
         "data": described,
-        "figures": MEANINGS,
+        "figures": experiment.meanings(options, facts),
         "score": task.score,
         "goal": task.goal,
         "hardware": cores

@@ -2,6 +2,7 @@
 
     python -m experiments.sample --workdir=runs/gan-mnist5k-r3gan --num=64 --out=samples.png
     python -m experiments.sample --workdir=runs/vae-mnist5k-default --num=1000 --out=samples.npz
+    python -m experiments.sample --workdir=runs/conditional --labels=3,3,7 --out=digits.png
     python -m experiments.sample --workdir=runs/lm-python_docs-default --num=3 --out=samples.txt
     python -m experiments.sample --workdir=runs/lm-python_docs-default --prompt="The value of"
 
@@ -18,7 +19,8 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags
 
-from aigc_jax.errors import InputError, many_lines, one_line
+from aigc_jax import printed
+from aigc_jax.errors import InputError
 from aigc_jax.pictures import image_grid
 from aigc_jax.transformer.sampling import Sampling
 from experiments import launch, texts
@@ -41,6 +43,12 @@ OUT = define_path(
     "need one.",
 )
 SEED = flags.DEFINE_integer("seed", 0, "Decides the samples; the first n of more are the same n.")
+LABELS = flags.DEFINE_list(
+    "labels",
+    None,
+    "Of class-conditional models: the classes to draw, such as 3,3,7, in turn where --num asks for "
+    "more. Without it, all classes in turn.",
+)
 PROMPT = flags.DEFINE_string("prompt", None, "Of text: what it begins with.")
 LENGTH = flags.DEFINE_integer("length", 500, "Of text: tokens to write.")
 TEMPERATURE = flags.DEFINE_float(
@@ -80,10 +88,36 @@ def encode(samples: np.ndarray | list[str], suffix: str) -> bytes:
     return image_grid(grid(samples, columns=math.isqrt(len(samples) - 1) + 1))
 
 
-def draw(run: Finished, num: int, seed: int) -> np.ndarray | list[str]:
-    """`num` samples: images `[num, H, W, C]`, or texts."""
-    samples = run.experiment.sample(run.options, run.facts, run.algorithm, run.state, num, seed)
+def draw(
+    run: Finished, num: int, seed: int, labels: np.ndarray | None = None
+) -> np.ndarray | list[str]:
+    """`num` samples: images `[num, H, W, C]`, of the classes `[num]` if given, or texts."""
+    model = (run.options, run.facts, run.algorithm, run.state)
+    told = {} if labels is None else {"labels": labels}
+    samples = run.experiment.sample(*model, num, seed, **told)
     return samples if isinstance(samples, list) else np.asarray(samples)
+
+
+def classes(run: Finished) -> list[int]:
+    """The classes that --labels names; none without it.
+
+    Raises:
+      InputError: the model knows no classes, or not these.
+    """
+    if LABELS.value is None:
+        return []
+    if not getattr(run.options, "conditional", False):
+        raise InputError(
+            f"--labels is of models trained with --conditional; the run in {WORKDIR.value} is not"
+        )
+    known = run.facts["classes"]
+    for label in LABELS.value or [""]:
+        if not label.isdecimal() or int(label) >= known:
+            raise InputError(
+                f"--labels takes classes from 0 to {known - 1}, such as 0,0,{known - 1}; "
+                f"got {label!r}"
+            )
+    return [int(label) for label in LABELS.value]
 
 
 def sampling() -> Sampling:
@@ -107,7 +141,7 @@ def write_texts(run: Finished, num: int, seed: int, out: Path | None) -> None:
     how, prompt = sampling(), PROMPT.value or ""
     if num == 1 and not out:
         for piece in stream(run, prompt, LENGTH.value, seed, how):
-            print(many_lines(piece), end="", flush=True)
+            print(printed.lines(piece), end="", flush=True)
         print()
         return
     model = (run.options, run.facts, run.algorithm, run.state)
@@ -115,7 +149,7 @@ def write_texts(run: Finished, num: int, seed: int, out: Path | None) -> None:
     if out:
         write_out(out, encode(written, out.suffix))
     else:
-        print(many_lines(texts.SEPARATOR.join(written)))
+        print(printed.lines(texts.SEPARATOR.join(written)))
 
 
 def main(_: list[str]) -> None:
@@ -130,20 +164,24 @@ def main(_: list[str]) -> None:
         out = check_out(OUT.value) if OUT.value else None
         run = open_run(WORKDIR.value, CHECKPOINT.value)
         if run.experiment.name == "lm":
+            if LABELS.present:
+                raise InputError(f"--labels is of images; the run in {WORKDIR.value} is of text")
             num = NUM.value or 1
             if out:
                 encode([], out.suffix)
             write_texts(run, num, SEED.value, out)
         else:
-            num = NUM.value or 64
+            labels = classes(run)
+            num = NUM.value or len(labels) or 64
             given = [flag.name for flag in OF_TEXT if flag.present]
             if given:
                 raise InputError(f"--{given[0]} is of text; the run in {WORKDIR.value} has none")
             if out is None:
                 raise InputError("--out is required for images; see --help")
-            write_out(out, encode(draw(run, num, SEED.value), out.suffix))
+            told = np.resize(np.array(labels, np.int32), num) if labels else None
+            write_out(out, encode(draw(run, num, SEED.value, told), out.suffix))
         if out:
-            print(one_line(f"{num} samples of {WORKDIR.value} at step {run.step} in {out}"))
+            print(printed.line(f"{num} samples of {WORKDIR.value} at step {run.step} in {out}"))
 
     launch.report_errors(command)
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from absl import app, flags
 
-from aigc_jax.errors import InputError, many_lines, one_line
+from aigc_jax import printed
+from aigc_jax.errors import InputError
 from aigc_jax.strict_json import dumps
 from experiments import launch
 from experiments.comparison import (
@@ -49,7 +50,7 @@ def finished(names: Sequence[str]) -> list[Run]:
         if isinstance(run, Run):
             runs.append(run)
         else:
-            print(one_line(f"left out: {path} {run}"), file=sys.stderr)
+            print(printed.line(f"left out: {path} {run}"), file=sys.stderr)
     if not runs:
         raise InputError("--runs: none of these is finished")
     return runs
@@ -121,7 +122,7 @@ def markdown(rows: Sequence[Row], figures: Sequence[str]) -> str:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(one_line(cell).replace("|", "\\|") for cell in cells) + " |\n"
+    return "| " + " | ".join(printed.line(cell).replace("|", "\\|") for cell in cells) + " |\n"
 
 
 def _told(row: Row) -> str:
@@ -177,7 +178,7 @@ def main(_: list[str]) -> None:
         if out:
             json_text = dumps({"rows": numbers(rows, figures)}, indent=2) + "\n"
             write_out(out, table if out.suffix == ".md" else json_text)
-        print(many_lines(table), end="")
+        print(printed.lines(table), end="")
 
     launch.report_errors(command)
 

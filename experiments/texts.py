@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from aigc_jax import printed
 from aigc_jax.cache_folder import cache_folder
 from aigc_jax.data import documents
 from aigc_jax.data.bpe import BpeTokenizer
 from aigc_jax.data.text import Part, Text, chunks, count_bytes, load_text
 from aigc_jax.data.token_file import tokens_on_disk
 from aigc_jax.data.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer
-from aigc_jax.errors import InputError, one_line
+from aigc_jax.errors import InputError
 from aigc_jax.metrics.ngrams import bigram_nll, unigram_nll
 from aigc_jax.strict_json import dumps
 
@@ -22,6 +23,7 @@ SEPARATOR = "\n\n――――――――\n\n"
 TOKENIZERS = ("char", "byte", "bpe")
 VOCABULARY = 8000  # tokens of a BPE where nothing else is said
 TRAINED_ON = 2**25  # characters that a BPE is trained on at most, from all over the text
+LONG = 2**22  # characters whose encoding takes a while, of which a line tells
 COUNTED = 2**24  # training tokens that are counted at most, from the beginning on
 
 
@@ -52,7 +54,9 @@ def facts(options: Any, text: Text) -> dict[str, Any]:
         every = -(-len(text.train) // TRAINED_ON) or 1
         some = islice(chunks(text.train), 0, None, every)
         trained_on = (chunk.replace(documents.END, "\n") for chunk in some)
-        coder = BpeTokenizer.trained(trained_on, options.vocabulary or VOCABULARY)
+        size, characters = options.vocabulary or VOCABULARY, -(-len(text.train) // every)
+        _announce(f"training a BPE of {size} tokens on {characters} characters of {text.name}")
+        coder = BpeTokenizer.trained(trained_on, size)
         return {"alphabet": None, "bpe": coder.to_json()}
     return {"alphabet": CharTokenizer.of(chain(chunks(text.train), chunks(text.heldout))).alphabet}
 
@@ -85,16 +89,15 @@ def tokens(options: Any, facts: dict[str, Any], text: Text) -> tuple[np.ndarray,
     coder, parts = tokenizer(facts), {"training": text.train, "held-out": text.heldout}
 
     def encode(name: str, part: Part) -> np.ndarray:
+        if len(part) > LONG and isinstance(part, str):
+            _announce(f"encoding the {len(part)} characters of the {name} part of {text.name}")
         if options.documents:
             return documents.encoded(coder, part)
         if isinstance(part, str):
             return coder.encode(part)
 
         def announced() -> Iterable[np.ndarray]:
-            print(
-                one_line(f"tokens of the {name} part of {part.path} go to {folder}"),
-                file=sys.stderr,
-            )
+            _announce(f"tokens of the {name} part of {part.path} go to {folder}")
             return coder.encode_chunks(chunks(part))
 
         folder, decided = cache_folder("tokens"), [text.fingerprint(), name, facts]
@@ -115,18 +118,21 @@ def counting_nlls(train: np.ndarray, heldout: np.ndarray, vocabulary_size: int) 
     return {"unigram counts": unigram_nll(*counted), "bigram counts": bigram_nll(*counted)}
 
 
-def figures_of(tokens: np.ndarray, part: Part) -> Callable[[float], dict[str, float]]:
+def figures_of(
+    tokens: np.ndarray, part: Part, unread: int = 0
+) -> Callable[[float], dict[str, float]]:
     """What follows from a loss on a part of the text, as a function of it.
 
     Args:
       tokens: of the part, `[M]`; all but the first are predicted.
       part: of the text.
+      unread: bytes of the part that no token stands for.
 
     Returns:
       `(nats per token) -> figures`. The perplexity is exp(nats): among how many tokens, all as
       likely, the model is in doubt.
     """
-    bits_per_byte = (len(tokens) - 1) / count_bytes(part) / math.log(2)
+    bits_per_byte = (len(tokens) - 1) / (count_bytes(part) - unread) / math.log(2)
 
     def figures(nll: float) -> dict[str, float]:
         with np.errstate(over="ignore"):
@@ -134,3 +140,7 @@ def figures_of(tokens: np.ndarray, part: Part) -> Callable[[float], dict[str, fl
         return {"nll_nats": nll, "bits_per_byte": nll * bits_per_byte, "perplexity": perplexity}
 
     return figures
+
+
+def _announce(line: str) -> None:
+    print(printed.line(line), file=sys.stderr, flush=True)

@@ -13,7 +13,7 @@ from aigc_jax import loop, report
 from aigc_jax.algorithm import Algorithm, State
 from aigc_jax.checkpoint import Checkpoints
 from aigc_jax.data.batches import Order, order_of
-from aigc_jax.errors import Diverged, InputError, one_line
+from aigc_jax.errors import Diverged, InputError
 from aigc_jax.progress import ProgressReport
 from aigc_jax.run_folder import RunFolder
 from experiments.artefacts import write_animation, write_artefact
@@ -85,7 +85,10 @@ def train(experiment: Experiment, options: Any, command: str) -> RunFolder:
             raise InputError(
                 f"--steps={options.steps}: the run in {folder.path} has done {start} steps already"
             )
-        folder.write_config(describe(experiment, options, command, described, facts, state, task))
+        config = describe(experiment, options, command, described, facts, state, task)
+        if stored and start == options.steps:
+            config["figures"] = stored["figures"]  # the words of the command that took them
+        folder.write_config(config)
         if found is None and state is not fresh:
             # What it began with may be gone, or trained further, when a killed run is continued.
             checkpoints.save(start, state)
@@ -119,7 +122,6 @@ class _Run:
         self, algorithm: Algorithm, state: State, start: int, order: Order, cadence: loop.Cadence
     ) -> None:
         steps, folder = cadence.steps, self.folder
-        place = one_line(str(folder.path))
         self._clock = time.monotonic() - folder.rewind_metrics(start)
         self._evaluations = folder.heldout()
         self.best.resume(start, state)
@@ -132,12 +134,12 @@ class _Run:
         ):
             reached = self.best.goal_reached()
             if start == steps:
-                self.progress.note(f"finished: {place} has all of its {steps} steps")
+                self.progress.note(f"finished: {folder.path} has all of its {steps} steps")
             elif reached:
-                self.progress.note(f"finished: {place} has reached its goal, {reached}")
+                self.progress.note(f"finished: {folder.path} has reached its goal, {reached}")
             else:
                 self.progress.note(
-                    f"{'continuing' if start else 'starting'} {place} at step {start}"
+                    f"{'continuing' if start else 'starting'} {folder.path} at step {start}"
                 )
                 step = self._learn(algorithm, state, start, order, cadence, received)
                 if reached := self.best.goal_reached():
@@ -151,7 +153,7 @@ class _Run:
             if folder.page_is_stale():
                 write_animation(folder)
                 report.write_page(folder)
-            self.progress.note(one_line(f"see {folder.page}"))
+            self.progress.note(f"see {folder.page}")
 
     def _learn(
         self,

@@ -20,6 +20,7 @@ from aigc_jax.data.pairs import Pairs, load_pairs
 from aigc_jax.errors import InputError
 from experiments import launch
 from experiments.experiment import Experiment, Task
+from experiments.figures import of_translation
 from experiments.paths import define_path
 from experiments.translate_options import PRESETS, TranslateOptions, to_config
 from experiments.translation import (
@@ -90,6 +91,7 @@ EXPERIMENT = Experiment(
     task=task,
     sample=sample,
     extendable=lambda options: options.schedule == "constant",
+    meanings=of_translation,
 )
 
 

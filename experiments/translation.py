@@ -10,20 +10,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aigc_jax import transformer
+from aigc_jax import printed, transformer
 from aigc_jax.algorithm import Params
 from aigc_jax.data.bpe import BpeTokenizer
 from aigc_jax.data.packing import PackedPairs, bucket_by_length, pack_pairs, padded_length
 from aigc_jax.data.pairs import Pair, Pairs
-from aigc_jax.errors import InputError, many_lines
+from aigc_jax.errors import InputError
 from aigc_jax.strict_json import dumps, loads
 from aigc_jax.transformer.beam import beam_search
+from aigc_jax.transformer.evaluate import LOGITS
 from experiments.translate_options import TranslateOptions, to_config
 
 PAD, BEGIN, END = range(3)
 SPECIALS = ("<pad>", "<s>", "</s>")
 MULTIPLE = 8  # of the lengths that sources are padded to, so that few are compiled
-AT_ONCE = 2048  # source tokens that are translated at once
+AT_ONCE = 2048  # source tokens that are translated at once at most, but for a source of more
 
 
 def train_tokenizer(pairs: Pairs, size: int) -> BpeTokenizer:
@@ -131,17 +132,23 @@ class Translator:
                 translations[i] = text
         return translations
 
+    @property
+    def _at_once(self) -> int:
+        """Source tokens in a batch: few where a vocabulary is large, as many as one source has."""
+        logits = self.options.beams * self.networks.vocabulary_size
+        affordable = min(AT_ONCE, MULTIPLE * (LOGITS // logits))
+        return max(affordable, int(padded_length(self.options.source_context, MULTIPLE)))
+
     def _batches(
         self, tokens: list[np.ndarray], lengths: np.ndarray, written: np.ndarray
     ) -> Iterator[np.ndarray]:
-        at_once = max(AT_ONCE, int(padded_length(self.options.source_context, MULTIPLE)))
-        for batch in bucket_by_length(lengths[written], at_once, MULTIPLE):
+        for batch in bucket_by_length(lengths[written], self._at_once, MULTIPLE):
             yield written[batch]
 
     def _some(self, params: Params, tokens: list[np.ndarray], batch: np.ndarray) -> list[str]:
         """Translations of sources of one bucket, in one program for all batches of it."""
         length = int(padded_length(max(len(tokens[i]) for i in batch), MULTIPLE))
-        rows = max(AT_ONCE // length, 1)
+        rows = self._at_once // length
         sources = np.full((rows, length), PAD, np.int32)
         lengths = np.ones(rows, np.int32)
         for row, i in enumerate(batch):
@@ -184,4 +191,4 @@ def translate_lines(workdir: str, name: str) -> None:
     if not lines[-1]:
         del lines[-1]  # what follows the last line break is no line
     for line in Translator(run.options, run.facts).translate(run.state.judged, lines):
-        print(many_lines(line))
+        print(printed.lines(line))

@@ -10,10 +10,10 @@ from aigc_jax import transformer
 from aigc_jax.algorithm import State
 from aigc_jax.data.pairs import Pair
 from aigc_jax.metrics.translation import bleu, chrf, exact_match
+from experiments.lm_options import thrift
 from experiments.translation import Translator, batch_of, pack
 
 SHOWN = 20  # pairs on the page
-ROWS = 64  # of packed pairs whose loss is computed at once
 
 
 class TranslationJudge:
@@ -37,9 +37,11 @@ class TranslationJudge:
 
     def loss(self, state: State) -> dict[str, float]:
         """Nats and perplexity of a target's token, given the source."""
-        parts = (slice(i, i + ROWS) for i in range(0, len(self._packed[0]), ROWS))
+        options, networks = self.translator.options, self.translator.networks
+        rows, positions = thrift(options)
+        parts = (slice(i, i + rows) for i in range(0, len(self._packed[0]), rows))
         batches = (batch_of([jnp.asarray(x[part]) for x in self._packed]) for part in parts)
-        nll = transformer.mean_nll(state.judged, batches, networks=self.translator.networks)
+        nll = transformer.mean_nll(state.judged, batches, networks=networks, positions=positions)
         return {"nll_nats": nll, "perplexity": float(np.exp(nll))}
 
     def translations(self, state: State) -> dict[str, float]:

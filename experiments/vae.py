@@ -23,6 +23,7 @@ from experiments import images as shared
 from experiments import launch
 from experiments.experiment import Experiment, Task
 from experiments.vae_discrete import DiscreteJudge
+from experiments.vae_figures import meanings
 from experiments.vae_judge import HELDOUT, TRAINING, Judge, binarised
 from experiments.vae_options import DISCRETE, PRESETS, VaeOptions, to_config, to_discrete_config
 from experiments.vae_pictures import pictures
@@ -114,6 +115,7 @@ EXPERIMENT = Experiment(
     sample=shared.sample,
     extendable=lambda options: not options.decay,
     begin=begin,
+    meanings=meanings,
 )
 
 if __name__ == "__main__":

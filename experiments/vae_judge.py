@@ -62,23 +62,31 @@ class Judge:
         return vae.heldout_elbo(state.ema, self.batch(self.bounded), self.key, **self.model)
 
     def likelihood(self, state: State) -> dict[str, float]:
-        """−log p by importance sampling, bits for each value of a pixel, and active latents."""
+        """−log p by importance sampling, in bits too where it is of values, and active latents."""
         batch = self.batch(self.x)
         nll = vae.heldout_nll(state.ema, batch, self.key, **self.model, k=self.k)
         usage = vae.latent_usage(state.ema, batch, self.key, networks=self.networks)
         active = vae.active_units(usage)
-        figures = {"nll_nats_per_image": nll, "bits_per_dim": self._bits(nll)}
+        figures = {"nll_nats_per_image": nll, **self._bits(nll)}
         return figures if active is None else {**figures, "active_units": float(active)}
 
     def latents(self, state: State) -> dict[str, np.ndarray]:
-        """The divergence of each latent, a mean over the images, in the order of the networks."""
+        """The divergence of each latent, a mean over the images, in the order of the networks.
+
+        None where the prior has no closed form, so that the latents' shares are not known.
+        """
         batch = self.batch(self.x)
         usage = vae.latent_usage(state.ema, batch, self.key, networks=self.networks)
-        return {"kl_nats_by_latent": usage.kl_nats}
+        known = len(usage.kl_nats) == self.networks.latent_size
+        return {"kl_nats_by_latent": usage.kl_nats} if known else {}
 
-    def _bits(self, nats: float) -> float:
+    def _bits(self, nats: float) -> dict[str, float]:
+        """Bits for each value of a pixel; none of a density, unless of values spread over bins."""
+        density = self.config.likelihood.levels == 0
+        if density and self.config.pixels is not vae.dequantise:
+            return {}
         bits = vae.bits_per_dim(nats, self.config.image_shape)
-        return bits + 8 * (self.config.likelihood.levels == 0)  # a density is of values k / 256
+        return {"bits_per_dim": bits + 8 * density}  # bins of 1 / 256
 
     def references(self) -> dict[str, dict[str, float]]:
         """Pixels independent of each other, each with its own frequency of white."""
@@ -87,4 +95,4 @@ class Judge:
         means = pixel_means(unit_interval(self._train))
         bound, nll = (independent_pixels_nll(means, np.asarray(x)) for x in (self.bounded, self.x))
         figures: dict[str, Any] = {"negative_elbo_nats": bound, "nll_nats_per_image": nll}
-        return {"independent pixels": {**figures, "bits_per_dim": self._bits(nll)}}
+        return {"independent pixels": {**figures, **self._bits(nll)}}

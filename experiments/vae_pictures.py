@@ -78,6 +78,8 @@ def between(start: np.ndarray, end: np.ndarray) -> np.ndarray:
 
 def latents_text(usage: vae.Usage, most: int = 100) -> str:
     """What each latent says, the most talkative first: a line each, of at most `most`."""
+    if usage.variance is not None and len(usage.variance) != len(usage.kl_nats):
+        return _variances_text(usage, most)
     order = np.argsort(-usage.kl_nats)[:most]
     lines = ["latent  KL nats  variance of its posterior mean"]
     for j in order:
@@ -86,6 +88,18 @@ def latents_text(usage: vae.Usage, most: int = 100) -> str:
     rest = len(usage.kl_nats) - len(order)
     if rest:
         lines.append(f"and {rest} more, of {np.sort(usage.kl_nats)[:rest].sum():.4f} nats in all")
+    return "\n".join(lines) + "\n"
+
+
+def _variances_text(usage: vae.Usage, most: int) -> str:
+    """The same where only the divergence of all latents together is known."""
+    assert usage.variance is not None
+    lines = [f"KL nats of all latents: {usage.kl_nats.sum():.4f}"]
+    lines += ["latent  variance of its posterior mean"]
+    order = np.argsort(-usage.variance)[:most]
+    lines += [f"{j:6d}  {usage.variance[j]:9.4f}" for j in order]
+    if len(usage.variance) > len(order):
+        lines.append(f"and {len(usage.variance) - len(order)} more")
     return "\n".join(lines) + "\n"
 
 

@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
-from aigc_jax import parallel, transformer
+from aigc_jax import parallel, printed, transformer
 from aigc_jax.data.documents import END, documents_of
-from aigc_jax.errors import InputError, many_lines
+from aigc_jax.errors import InputError
 from aigc_jax.metrics.verse import first_line, is_regulated, shares, up_to_last_line
 from aigc_jax.transformer.generation import generate
 from aigc_jax.transformer.sampling import Sampling
@@ -100,7 +100,7 @@ def judge() -> None:
     poems = continued(run, [prompt for _, prompt in heads], sampling, SEED.value)
     verses = [whole_lines(poem[len(head) :]) for poem, (head, _) in zip(poems, heads, strict=True)]
     shown = texts.SEPARATOR.join(poem.rstrip(END) for poem in poems[:SHOWN])
-    print(many_lines(shown), end="\n\n")
+    print(printed.lines(shown), end="\n\n")
     for name, share in shares(verses).items():
         print(f"{name} {share:.4f} of {len(verses)} poems")
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from aigc_jax.algorithm import Algorithm, State
 from aigc_jax.data.documents import END, until_end
+from aigc_jax.data.text import check_prompt
 from aigc_jax.errors import InputError
 from aigc_jax.transformer.sampling import ANCESTRAL, Sampling
 from experiments import texts
@@ -25,9 +26,10 @@ def begun(options: LmOptions, facts: dict[str, Any], prompt: str) -> np.ndarray:
     what all unprompted texts begin after where there is no prompt.
 
     Raises:
-      InputError: the prompt is longer than the model's context, or holds a character that is not
-        in its alphabet.
+      InputError: the prompt is not UTF-8, longer than the model's context, or holds a character
+        that is not in its alphabet.
     """
+    check_prompt(prompt)
     coder = texts.tokenizer(facts)
     before = [] if prompt and not options.documents else [texts.first_token(options, facts)]
     tokens = np.concatenate([coder.encode(part) for part in (*before, prompt) if part])

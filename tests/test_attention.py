@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aigc_jax.attention import (
-    _fused,
+    _by_xla,
     attention,
     attention_to_kept,
     causal_mask,
@@ -46,7 +46,7 @@ MASKS = {
 
 
 # On a CPU `attention` is the formula; what it is elsewhere is tested by its name.
-@pytest.mark.parametrize("function", [scaled_dot_product_attention, attention, _fused])
+@pytest.mark.parametrize("function", [scaled_dot_product_attention, attention, _by_xla])
 @pytest.mark.parametrize("mask", MASKS)
 def test_equals_the_formula(function, mask, inputs):
     expected = formula(*inputs, MASKS[mask])
@@ -99,7 +99,7 @@ def test_the_fast_path_equals_the_reference_in_value_and_gradient(mask, inputs):
         return lambda args: jnp.sum(jnp.sin(function(*args, MASKS[mask])))
 
     fast, reference = (
-        jax.value_and_grad(loss(f))(inputs) for f in (_fused, scaled_dot_product_attention)
+        jax.value_and_grad(loss(f))(inputs) for f in (_by_xla, scaled_dot_product_attention)
     )
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), fast, reference
@@ -109,7 +109,7 @@ def test_the_fast_path_equals_the_reference_in_value_and_gradient(mask, inputs):
 def test_a_fully_masked_query_gets_the_mean_of_all_values_on_both_paths(inputs):
     nowhere = jnp.zeros((1, 1, T, S), bool)
     mean = np.broadcast_to(inputs[2].mean(1, keepdims=True), (B, T, N, H))
-    for function in (_fused, attention, scaled_dot_product_attention):
+    for function in (_by_xla, attention, scaled_dot_product_attention):
         np.testing.assert_allclose(function(*inputs, nowhere), mean, rtol=1e-5, atol=1e-6)
 
 
@@ -140,11 +140,6 @@ def test_causal_masks_align_the_last_query_with_the_last_key():
     np.testing.assert_array_equal(causal_mask(1, 4)[0, 0], [[True] * 4])
     np.testing.assert_array_equal(causal_mask(2, 4)[0, 0], [[True, True, True, False], [True] * 4])
     np.testing.assert_array_equal(causal_mask(3)[0, 0], np.tril(np.ones((3, 3), bool)))
-
-
-def test_causal_without_a_mask_is_refused(inputs):
-    with pytest.raises(ValueError, match="there is none"):
-        attention(*inputs, causal=True)
 
 
 def test_causal_masks_need_enough_keys():

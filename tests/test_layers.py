@@ -62,6 +62,24 @@ def test_derivatives_of_both_orders_and_modes_agree_with_finite_differences(case
         check_grads(fast, args, order=2, modes=("fwd", "rev"))
 
 
+@pytest.mark.parametrize(("rows", "outputs"), [(6, 9), (ROWS, 9), (ROWS, 3)])
+def test_sums_of_half_precision_are_rounded_once_to_the_type_asked_for(rows, outputs, rng):
+    """By way of bfloat16 they would be off by up to 2⁻⁹ of themselves."""
+    x = jnp.asarray(rng.normal(size=(rows, 8)), jnp.bfloat16)
+    module = layers.Dense(outputs, out_dtype=jnp.float32)
+    params = jax.tree.map(lambda p: p + 0.3, module.init(jax.random.key(0), x))["params"]
+    kernel = np.float64(params["kernel"].astype(jnp.bfloat16))
+    y = module.apply({"params": params}, x)
+    assert y.dtype == jnp.float32
+    expected = np.float64(x) @ kernel + np.float64(params["bias"])
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
+    grads = jax.grad(lambda p: jnp.sum(module.apply({"params": p}, x) ** 2))(params)
+    assert {g.dtype for g in jax.tree.leaves(grads)} == {jnp.dtype("float32")}
+    slope = 2 * np.float64(x).T @ expected  # of the kernel, whose bfloat16 its gradient is of
+    np.testing.assert_allclose(grads["kernel"], slope, rtol=2**-8, atol=1e-3)
+    np.testing.assert_allclose(grads["bias"], 2 * expected.sum(0), rtol=1e-4, atol=1e-3)
+
+
 def test_vmap_of_the_gradient(case):
     fast, plain, args = case
     stacked = [np.stack([a, 2 * a, -a]) for a in args]

@@ -13,12 +13,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer
 
-from aigc_jax.data.text import CHUNK, chunks
+from aigc_jax.data import bpe_training as training
+from aigc_jax.data.text import CHUNK, chunks, utf_bytes
 from aigc_jax.errors import InputError
 
-AT_ONCE = 32  # pieces that are encoded in parallel
+AT_ONCE = 16  # pieces that are encoded in parallel; a signal waits for them, under a second
 BYTES = 256
 
 # A word never goes on over a space or a line break that follows something else.
@@ -72,18 +73,7 @@ class BpeTokenizer:
             added = f" and {len(specials)} special tokens" if specials else ""
             message = f"a vocabulary of {vocabulary_size} tokens has no room for 256 bytes{added}"
             raise InputError(f"{message}; give at least {least}")
-        model = Tokenizer(models.BPE())
-        model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        model.decoder = decoders.ByteLevel()
-        trainer = trainers.BpeTrainer(
-            vocab_size=vocabulary_size,
-            min_frequency=2,
-            special_tokens=list(specials),
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        )
-        model.train_from_iterator(pieces(texts), trainer)
-        return cls(model)
+        return cls.from_json(training.trained(pieces(texts), vocabulary_size, specials))
 
     @classmethod
     def from_json(cls, text: str) -> "BpeTokenizer":
@@ -113,9 +103,14 @@ class BpeTokenizer:
 
         They are cut anew where no token can reach across, so that where they began and ended makes
         no difference; see `pieces` for the one exception.
+
+        Raises:
+          InputError: a text holds what is no character.
         """
         stream = pieces(texts)
         while batch := list(islice(stream, AT_ONCE)):
+            for piece in batch:
+                utf_bytes(piece)  # the bindings would not say what is wrong with it
             encoded = self._model.encode_batch_fast(batch, add_special_tokens=False)
             yield np.concatenate([np.array(e.ids, np.int32) for e in encoded])
 
@@ -138,8 +133,9 @@ def pieces(texts: Iterable[str]) -> Iterator[str]:
     """
     held = ""
     for text in texts:
+        seen = max(len(held) - 1, 0)  # there was no cut before
         held += text
-        found = _UP_TO_LAST_CUT.match(held)
+        found = _UP_TO_LAST_CUT.match(held, seen)
         cut = found.end() if found else len(held) if len(held) >= CHUNK else 0
         if cut:
             yield held[:cut]

@@ -3,6 +3,7 @@
 import codecs
 import hashlib
 import io
+import os
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -104,15 +105,58 @@ def load_text(name: str, file: str | None = None) -> Text:
     return _split(name, "\n".join(topics[topic] for topic in sorted(topics)))
 
 
-def _from_file(path: Path) -> Text:
+def read_text(path: Path) -> str:
+    """A file as a whole, the characters that `load_text` has in its two parts.
+
+    Raises:
+      InputError: the file is missing, empty or not UTF-8.
+    """
     try:
-        if path.stat().st_size > LARGE:
-            return _split_in_place(path)
-        return _split(path.name, _checked(path, path.read_bytes().decode("utf-8-sig")))
+        return _checked(path, path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise _not_utf8(path, error, error.start) from error
+
+
+def utf_bytes(text: str, encoding: str = "utf-8") -> bytes:
+    """A text in an encoding of Unicode.
+
+    Raises:
+      InputError: it holds what is no character, as a command line does that was not UTF-8.
+    """
+    try:
+        return text.encode(encoding)
+    except UnicodeEncodeError as error:
+        # Python keeps byte b of a command line as U+DC00 + b.
+        code, place = ord(text[error.start]), error.start + 1
+        found = f"byte {code - 0xDC00:#04x}" if 0xDC80 <= code < 0xDD00 else f"U+{code:04X}"
+        raise InputError(f"not UTF-8 ({found} for character {place}); give it in UTF-8") from None
+
+
+def check_prompt(prompt: str) -> None:
+    """Refuses what is no text.
+
+    Raises:
+      InputError: it holds bytes that are not UTF-8.
+    """
+    try:
+        utf_bytes(prompt)
+    except InputError as error:
+        raise InputError(f"the prompt is {error}") from None
+
+
+def _from_file(path: Path) -> Text:
+    try:
+        large = path.stat().st_size > LARGE
+        return _split_in_place(path) if large else _split(_name(path), read_text(path))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _name(path: Path) -> str:
+    """A file's name as text, which a name need not be."""
+    return os.fsencode(path.name).decode("utf-8", "backslashreplace")
 
 
 def _not_utf8(path: Path, error: UnicodeDecodeError, offset: int) -> InputError:
@@ -156,7 +200,7 @@ def _split_in_place(path: Path) -> Text:
         within = _character_starts(file.read(_BLOCK))[boundary - before[index]]
     offset = start + index * _BLOCK + int(within)
     train = FilePart(path, start, boundary)
-    return Text(path.name, train, FilePart(path, offset, before[-1] - boundary))
+    return Text(_name(path), train, FilePart(path, offset, before[-1] - boundary))
 
 
 def _character_starts(block: bytes) -> np.ndarray:

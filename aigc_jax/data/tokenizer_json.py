@@ -1,31 +1,57 @@
 """Our tokenisers in the file format of Hugging Face's `tokenizers`, which other software reads."""
 
-from tokenizers import Regex, decoders, models, pre_tokenizers
+import json
+
+from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, processors
 from tokenizers import Tokenizer as Theirs
 
 from aigc_jax.data.bpe import BpeTokenizer, byte_signs
 from aigc_jax.data.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer
 
 
-def tokenizer_json(coder: Tokenizer) -> str:
+def tokenizer_json(coder: Tokenizer, end: str | None = None) -> str:
     """The contents of a `tokenizer.json`: the same text becomes the same numbers there.
 
     A character that is not in an alphabet is left out there, where ours is refused.
+
+    Args:
+      coder: one of ours.
+      end: a character of one token, which is to be a special one there: it is put before each text
+        that is encoded with special tokens, and is not shown where they are left out.
 
     Raises:
       TypeError: a tokeniser of another kind.
     """
     match coder:
         case BpeTokenizer():
-            return coder.to_json()
+            text = coder.to_json()
         case ByteTokenizer():
             model = Theirs(models.BPE({sign: byte for byte, sign in enumerate(byte_signs())}, []))
             model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
             model.decoder = decoders.ByteLevel()
+            text = model.to_str()
         case CharTokenizer():
             model = Theirs(models.BPE({sign: i for i, sign in enumerate(coder.alphabet)}, []))
             model.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
             model.decoder = decoders.Fuse()
+            text = model.to_str()
         case _:
             raise TypeError(f"{type(coder).__name__} has no counterpart in `tokenizers`")
+    return text if end is None else _with_end(text, end, int(coder.encode(end)[0]))
+
+
+def _with_end(text: str, end: str, number: int) -> str:
+    """The contents with a special token, which has the number that its character had.
+
+    A byte goes by another name in a vocabulary, and that name may be a letter of some language: so
+    it is the token that is named as the character, and not the character as the token.
+    """
+    contents = json.loads(text)
+    vocabulary = contents["model"]["vocab"]
+    contents["model"]["vocab"] = {end if i == number else s: i for s, i in vocabulary.items()}
+    model = Theirs.from_str(json.dumps(contents))
+    model.add_special_tokens([AddedToken(end, normalized=False, special=True)])
+    model.post_processor = processors.TemplateProcessing(
+        single=f"{end} $A", pair=f"{end} $A {end} $B:1", special_tokens=[(end, number)]
+    )
     return model.to_str()

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from aigc_jax.data.text import utf_bytes
 from aigc_jax.errors import InputError
 
 
@@ -58,7 +59,7 @@ class CharTokenizer:
         Raises:
           InputError: a character is not in the alphabet; the message names it.
         """
-        code_points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+        code_points = np.frombuffer(utf_bytes(text, "utf-32-le"), np.uint32)
         ranks = np.searchsorted(self._code_points, code_points, sorter=self._order)
         tokens = self._order[np.minimum(ranks, self.vocabulary_size - 1)]
         unknown = self._code_points[tokens] != code_points
@@ -87,7 +88,7 @@ class ByteTokenizer:
 
     def encode(self, text: str) -> np.ndarray:
         """int32 `[bytes]`."""
-        return np.frombuffer(text.encode(), np.uint8).astype(np.int32)
+        return np.frombuffer(utf_bytes(text), np.uint8).astype(np.int32)
 
     def encode_chunks(self, texts: Iterable[str]) -> Iterator[np.ndarray]:
         """One text after the other."""

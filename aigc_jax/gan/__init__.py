@@ -33,7 +33,7 @@ from aigc_jax.gan.losses import (
 )
 from aigc_jax.gan.networks import dcgan, mlp, resnet
 from aigc_jax.gan.penalties import LeCam, Penalty, dragan, lecam, r1, r2, wgan_gp
-from aigc_jax.gan.sampling import sample
+from aigc_jax.gan.sampling import averaged, sample
 from aigc_jax.gan.state import (
     Batch,
     Info,
@@ -73,6 +73,7 @@ __all__ = [
     "State",
     "Variables",
     "augment",
+    "averaged",
     "dcgan",
     "dragan",
     "draw",

@@ -76,7 +76,7 @@ def contrast(key: Key, image: jax.Array) -> jax.Array:
 
 
 def translation(key: Key, image: jax.Array) -> jax.Array:
-    """Moved by up to an eighth of its height and width, zeros coming in."""
+    """Moved by up to an eighth of its height and width, rounded, zeros coming in."""
     height, width, _ = image.shape
     key_y, key_x = jax.random.split(key)
     # Products with shifted unit matrices: derivatives of every order are again products.
@@ -93,7 +93,7 @@ def _shift(key: Key, size: int, reach: int) -> jax.Array:
 
 
 def cutout(key: Key, image: jax.Array) -> jax.Array:
-    """A square of half the height and width set to 0, its centre anywhere."""
+    """A rectangle of half the height and width, rounded up, set to 0, its centre any pixel."""
     height, width, _ = image.shape
     key_y, key_x = jax.random.split(key)
     rows = _inside(key_y, height)[:, None, None]
@@ -102,10 +102,16 @@ def cutout(key: Key, image: jax.Array) -> jax.Array:
 
 
 def _inside(key: Key, size: int) -> jax.Array:
-    """1 on the half of an axis around a random centre, `[size]`."""
-    first = jax.random.randint(key, (), 0, size + 1, jnp.int32) - size // 4
+    """1 on the half of an axis around a random centre, `[size]`.
+
+    Pixels c − ⌊s/2⌋ … c − ⌊s/2⌋ + s − 1 for s = ⌊size/2 + ½⌋. An odd s has its centre on one of the
+    pixels, an even one between two of them, or at either edge: size or size + 1 places, so that no
+    pixel is cut more often than its mirror image.
+    """
+    half = (size + 1) // 2
+    first = jax.random.randint(key, (), 0, size + 1 - half % 2, jnp.int32) - half // 2
     index = jnp.arange(size)
-    return ((index >= first) & (index < first + size // 2)).astype(jnp.float32)
+    return ((index >= first) & (index < first + half)).astype(jnp.float32)
 
 
 TRANSFORMS = (brightness, saturation, contrast, translation, cutout)

@@ -1,13 +1,38 @@
-"""Images from a trained generator."""
+"""Images from a trained generator.
+
+Dimensions: Z latent, H W C image.
+"""
 
 import jax
 import jax.numpy as jnp
 
 from aigc_jax import parallel
 from aigc_jax.algorithm import Key
-from aigc_jax.gan.state import Networks, State, latents
+from aigc_jax.gan.state import Networks, State, Variables, latents
+from aigc_jax.labels import labels_to_draw
 
 _BLOCK = 1000  # samples that are drawn at once, since activations take far more room than images
+_STANDING = 1000  # images that statistics are taken over
+
+
+def averaged(state: State, networks: Networks) -> Variables:
+    """The averaged generator, with batch statistics of its own.
+
+        θ̄ = the average over training,   μ_l, σ²_l = mean and variance of layer l under θ̄
+
+    The average over training of the statistics themselves is of other networks, the iterates, whose
+    activations an average of weights does not have. They are taken anew, over a batch of 1,000
+    images of θ̄ from latents that the state's key decides, the classes in turn: equal states give
+    equal samples, on any number of devices. Networks without batch statistics are not run.
+
+    Source: the standing statistics of Brock et al. 2019 (BigGAN), https://arxiv.org/abs/1809.11096,
+    appendix B; one large batch in place of many.
+    """
+    # No step has this number.
+    keys = parallel.example_keys(jax.random.fold_in(state.key, 2**32 - 1), _STANDING)
+    z = latents(keys, networks.latent_size)
+    labels = labels_to_draw(None, _STANDING, networks.classes)
+    return Variables(state.ema_g.params, networks.standing(state.ema_g, z, labels))
 
 
 def sample(
@@ -21,13 +46,17 @@ def sample(
       n: how many.
       labels: int `[n]`, of class-conditional networks; None takes the classes in turn.
       networks: as trained.
+
+    Raises:
+      InputError: labels that are no classes of these networks.
     """
     z = latents(parallel.example_keys(key, n), networks.latent_size)
-    if networks.classes and labels is None:
-        labels = jnp.arange(n) % networks.classes
+    labels = labels_to_draw(labels, n, networks.classes)
+
+    g = averaged(state, networks)
 
     def generate(z, labels):
-        return networks.generate(state.ema_g, z, labels, False, None)[0]
+        return networks.generate(g, z, labels, False, None)[0]
 
     if n <= _BLOCK:
         return generate(z, labels)

@@ -13,6 +13,7 @@ import optax
 from aigc_jax.algorithm import Key, Keys, Params, narrow
 from aigc_jax.gan.augment import Augmentation, Controller, controller
 from aigc_jax.gan.penalties import LeCam
+from aigc_jax.labels import check_labels
 
 
 class Batch(NamedTuple):
@@ -44,6 +45,8 @@ class Networks(NamedTuple):
       latent_size: Z.
       classes: how many; 0 where labels are not looked at.
       mixes_examples: whether D's logit of an image depends on the rest of its batch.
+      standing: `(variables, z [B, Z], labels) -> stats`: G's statistics over this batch alone,
+        whatever they were before. What `generate` hands on is good enough where there is none.
     """
 
     init: Callable[[Key], tuple[Variables, Variables]]
@@ -52,6 +55,7 @@ class Networks(NamedTuple):
     latent_size: int
     classes: int = 0
     mixes_examples: bool = False
+    standing: Callable[..., Params] = lambda variables, z, labels: variables.stats
 
 
 def plain_networks(
@@ -93,7 +97,7 @@ class State(NamedTuple):
     stats_d: Params
     opt_state_g: optax.OptState
     opt_state_d: optax.OptState
-    ema_g: Variables  # exponential moving average of G: what `sample` uses
+    ema_g: Variables  # exponential moving average of G: see `averaged`, which `sample` uses
     controller: Controller  # of ADA
     lecam: LeCam
 
@@ -146,9 +150,10 @@ def as_batch(batch: Any, networks: Networks) -> Batch:
     """A `Batch` from a `Batch` or from images alone.
 
     Raises:
-      ValueError: the networks are conditional and there are no labels.
+      InputError: the networks are conditional and there are no labels, or they are no classes.
     """
     batch = narrow(batch if isinstance(batch, Batch) else Batch(batch))
-    if networks.classes and batch.labels is None:
-        raise ValueError("class-conditional networks need a Batch with labels")
-    return batch if networks.classes else Batch(batch.images)
+    if not networks.classes:
+        return Batch(batch.images)
+    check_labels(batch.labels, len(batch.images), networks.classes)
+    return batch

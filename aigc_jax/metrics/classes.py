@@ -58,8 +58,8 @@ def class_histogram_kl(
 
     The half count keeps the figure finite where a class is absent from a small reference, and
     fades as the reference grows. A generator that drops a class of frequency f scores at least
-    −log(1 − f): 0.105 for one digit in ten. Two samples of one distribution score not 0 but about
-    (C − 1)/2 · (1/N_generated + 1/N_real).
+    −log(1 − f): 0.105 for one digit in ten. Two samples of one distribution score not 0 either: see
+    `expected_class_histogram_kl`.
 
     Args:
       labels_generated: int `[N_generated]` in [0, classes).
@@ -73,12 +73,35 @@ def class_histogram_kl(
     return kl_divergence(histogram(labels_generated, classes), reference / reference.sum())
 
 
+def expected_class_histogram_kl(labels_real: np.ndarray, generated: int) -> float:
+    """What `class_histogram_kl` expects of a sample of the same distribution, to first order.
+
+        (C − 1)/2 · (1/N_generated + 1/N_real)     nats, over the C classes that occur
+
+    It holds where every class is expected some ten times or more.
+
+    Args:
+      labels_real: int `[N_real]`.
+      generated: N_generated.
+
+    Source: twice the KL divergence of a sample of n from its distribution is χ² of C − 1 degrees of
+    freedom over n (Wilks 1938).
+    """
+    labels_real = np.asarray(labels_real).ravel()
+    return (len(np.unique(labels_real)) - 1) / 2 * (1 / generated + 1 / len(labels_real))
+
+
+def expected_mode_kl(samples: int, modes: int) -> float:
+    """What `mode_coverage` expects of a perfect sampler's KL, to first order: (modes − 1) / 2N."""
+    return (modes - 1) / (2 * samples)
+
+
 def mode_coverage(labels: np.ndarray, modes: int) -> Modes:
     """Modes that occur, and KL(generated ‖ uniform) = log(modes) − H(generated) in nats.
 
     On Stacked-MNIST a label is 100 d_1 + 10 d_2 + d_3, with d_i the class of the i-th channel,
     modes = 1000, and papers draw N = 26,000 samples. Even a perfect sampler does not reach a KL of
-    0: it expects (modes − 1) / 2N, which there is 0.019 nats.
+    0: it expects `expected_mode_kl`, which there is 0.019 nats.
 
     Args:
       labels: int `[N]` in [0, modes).

@@ -4,6 +4,7 @@ Dimensions: n and m points, D features.
 """
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -18,17 +19,46 @@ class Kid(NamedTuple):
     standard_error: float  # nan where there is a single subset
 
 
-def _kernel_sum(x: np.ndarray, y: np.ndarray) -> float:
-    """Σ_ij (x_i·y_j / D + 1)³."""
-    total = 0.0
-    for start in range(0, len(x), _ROWS):
-        kernel = x[start : start + _ROWS] @ y.T / x.shape[1] + 1.0
-        total += (kernel * kernel * kernel).sum()
-    return total
+class _Points(NamedTuple):
+    """Points about an origin c, and what the kernel needs of c."""
+
+    centred: np.ndarray  # z − c [n, D]
+    along: np.ndarray  # (z − c)·c / D [n]
+    constant: float  # a = ‖c‖² / D + 1
 
 
-def _kernel_trace(x: np.ndarray) -> float:
-    return (((x * x).sum(axis=1) / x.shape[1] + 1.0) ** 3).sum()
+def _kernel(x: _Points, y: _Points) -> np.ndarray:
+    """(x_i·y_j / D + 1)³ − a³: `[n, m]`."""
+    b = x.centred @ y.centred.T / x.centred.shape[1]
+    b += x.along[:, None]
+    b += y.along[None, :]
+    return _cubes(b, x.constant)
+
+
+def _kernel_sum(x: _Points, y: _Points) -> float:
+    """Σ_ij k(x_i, y_j) − a³."""
+    return float(sum(_kernel(part, y).sum() for part in _blocks(x)))
+
+
+def _kernel_trace(x: _Points) -> float:
+    b = np.square(x.centred).sum(axis=1) / x.centred.shape[1] + 2.0 * x.along
+    return float(_cubes(b, x.constant).sum())
+
+
+def _cubes(b: np.ndarray, a: float) -> np.ndarray:
+    """(a + b)³ − a³."""
+    return b * (3.0 * a * a + b * (3.0 * a + b))
+
+
+def _about(points: np.ndarray, origin: np.ndarray) -> _Points:
+    centred, size = points - origin, len(origin)
+    return _Points(centred, centred @ origin / size, float(origin @ origin) / size + 1.0)
+
+
+def _blocks(x: _Points) -> Iterator[_Points]:
+    for start in range(0, len(x.along), _ROWS):
+        rows = slice(start, start + _ROWS)
+        yield x._replace(centred=x.centred[rows], along=x.along[rows])
 
 
 def mmd2(x: np.ndarray, y: np.ndarray) -> float:
@@ -38,6 +68,10 @@ def mmd2(x: np.ndarray, y: np.ndarray) -> float:
 
     Unbiased, so it falls slightly below 0 about half of the time where the sets are of one
     distribution. The kernel sees the first three moments.
+
+    It is computed about the mean c of all points. What their products have in common, a³ with
+    a = ‖c‖² / D + 1, cancels between the three means, and with it would most of the digits of sets
+    that lie far from 0.
 
     Args:
       x: `[n, D]`, n ≥ 2.
@@ -54,9 +88,11 @@ def mmd2(x: np.ndarray, y: np.ndarray) -> float:
         message = f"mmd2 needs [n, D] and [m, D] with n, m >= 2, got {x.shape} and {y.shape}"
         raise ValueError(message)
     n, m = len(x), len(y)
-    within_x = (_kernel_sum(x, x) - _kernel_trace(x)) / (n * (n - 1))
-    within_y = (_kernel_sum(y, y) - _kernel_trace(y)) / (m * (m - 1))
-    return float(within_x + within_y - 2.0 * _kernel_sum(x, y) / (n * m))
+    origin = (x.sum(axis=0) + y.sum(axis=0)) / (n + m)
+    p, q = _about(x, origin), _about(y, origin)
+    within_x = (_kernel_sum(p, p) - _kernel_trace(p)) / (n * (n - 1))
+    within_y = (_kernel_sum(q, q) - _kernel_trace(q)) / (m * (m - 1))
+    return within_x + within_y - 2.0 * _kernel_sum(p, q) / (n * m)
 
 
 def kid(

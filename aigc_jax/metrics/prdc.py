@@ -3,16 +3,12 @@
 Dimensions: N real, M generated, D features (or pixels).
 """
 
-from functools import partial
+import math
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from aigc_jax.metrics.neighbours import offsets, squared_distances
-
-_ROWS = 1000  # of a matrix of distances in memory at a time
+from aigc_jax.metrics.distances import Points, blocks, closer, expansion, mean, near, prepare
 
 
 class Prdc(NamedTuple):
@@ -24,27 +20,33 @@ class Prdc(NamedTuple):
     coverage: float  # the share of real points with a generated one within their own ball
 
 
-@partial(jax.jit, static_argnames="k")
-def _smallest(rows: jax.Array, points: jax.Array, k: int) -> jax.Array:
-    # All k: XLA:CPU turns a slice of top_k into a full sort, which takes thirty times as long.
-    return -jax.lax.top_k(-squared_distances(rows, points), k)[0]
+def _radii(points: Points, k: int) -> np.ndarray:
+    """The squared distance of each point to its k-th nearest neighbour: float64 `[N]`."""
+    radii = np.zeros(len(points.exact))
+    # Of k copies beside it the k-th neighbour is one. Where samples have collapsed that spares the
+    # comparison of every pair.
+    _, inverse, counts = np.unique(points.exact, axis=0, return_inverse=True, return_counts=True)
+    rest = np.flatnonzero(counts[inverse.ravel()] <= k)
+    for part in blocks(len(rest)):
+        # In ascending order, the distance to oneself comes first: the k-th neighbour is at index k.
+        radii[rest[part]] = near(points.of(rest[part]), points, k + 1)[1][:, k]
+    return radii
 
 
-class _Within(NamedTuple):
-    """What becomes of one block of real points x, against all generated points g."""
+def expected_coverage(n: int, m: int, k: int = 5) -> float:
+    """E coverage = 1 − Π_{i=1…k} (n − i) / (n + m − i) of two samples of one distribution.
 
-    reached: jax.Array  # bool [M]: g lies in the ball of some x
-    balls: jax.Array  # int []: pairs with g in the ball of x
-    covered: jax.Array  # bool [rows]: some g lies in the ball of x
-    recalled: jax.Array  # bool [rows]: x lies in the ball of some g
+    A real point is missed when its k nearest, of n − 1 real and m generated companions, are all
+    real, and every order of these is as likely. E density is 1 in the same way; precision and
+    recall depend on the distribution.
 
+    Args:
+      n, m: real and generated points.
+      k: neighbours.
 
-@jax.jit
-def _within(rows: jax.Array, radii_rows: jax.Array, g: jax.Array, radii_g: jax.Array) -> _Within:
-    squares = squared_distances(rows, g)
-    in_real = squares < radii_rows[:, None]
-    in_generated = squares < radii_g[None, :]
-    return _Within(in_real.any(0), in_real.sum(), in_real.any(1), in_generated.any(1))
+    Source: Naeem et al. 2020, https://arxiv.org/abs/2002.09797, section 4.
+    """
+    return 1.0 - math.prod((n - i) / (n + m - i) for i in range(1, k + 1))
 
 
 def prdc(real: np.ndarray, generated: np.ndarray, k: int = 5) -> Prdc:
@@ -64,33 +66,28 @@ def prdc(real: np.ndarray, generated: np.ndarray, k: int = 5) -> Prdc:
       k: neighbours.
 
     Raises:
-      ValueError: a set has no k-th neighbour.
+      ValueError: a set has no k-th neighbour, or a number is not finite.
 
     Source: Kynkäänniemi et al. 2019, https://arxiv.org/abs/1904.06991; Naeem et al. 2020,
     https://arxiv.org/abs/2002.09797.
     """
     if min(len(real), len(generated)) <= k:
         raise ValueError(f"prdc with k = {k} needs more than {k} points on each side")
-    origin = np.asarray(real)[0]
-    x, g = jnp.asarray(offsets(real, origin)), jnp.asarray(offsets(generated, origin))
-
-    def radii(points: jax.Array) -> list[jax.Array]:
-        # In ascending order, the distance to oneself comes first: the k-th neighbour is at index k.
-        return [_smallest(rows, points, k + 1)[:, k] for rows in _blocks(points)]
-
-    radii_g = jnp.concatenate(radii(g))
-    found = [
-        _within(rows, radii_rows, g, radii_g)
-        for rows, radii_rows in zip(_blocks(x), radii(x), strict=True)
-    ]
-    reached, balls, covered, recalled = zip(*found, strict=True)
+    origin = mean(real)
+    x, g = prepare(real, origin), prepare(generated, origin)
+    radii_x, radii_g = _radii(x, k), _radii(g, k)
+    reached, balls = np.zeros(len(generated), bool), 0
+    covered, recalled = np.zeros(len(real), bool), np.zeros(len(real), bool)
+    for rows in blocks(len(real)):
+        squares, error = expansion(x.of(rows), g)
+        in_real = closer(x.of(rows), g, squares, error, radii_x[rows, None])
+        in_generated = closer(x.of(rows), g, squares, error, radii_g[None, :])
+        reached |= in_real.any(axis=0)
+        balls += int(np.count_nonzero(in_real))
+        covered[rows], recalled[rows] = in_real.any(axis=1), in_generated.any(axis=1)
     return Prdc(
-        precision=float(np.any(reached, axis=0).mean()),
-        recall=float(np.concatenate(recalled).mean()),
-        density=sum(map(int, balls)) / (k * len(g)),
-        coverage=float(np.concatenate(covered).mean()),
+        precision=float(reached.mean()),
+        recall=float(recalled.mean()),
+        density=balls / (k * len(generated)),
+        coverage=float(covered.mean()),
     )
-
-
-def _blocks(points: jax.Array) -> list[jax.Array]:
-    return [points[start : start + _ROWS] for start in range(0, len(points), _ROWS)]

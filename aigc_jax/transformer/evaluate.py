@@ -10,25 +10,47 @@ import numpy as np
 from aigc_jax.algorithm import Params
 from aigc_jax.data.batches import windows
 from aigc_jax.data.packing import pack_documents
-from aigc_jax.transformer.step import Batch, Networks, next_tokens, packed_documents, token_losses
+from aigc_jax.transformer.step import (
+    Batch,
+    Networks,
+    Objective,
+    next_tokens,
+    packed_documents,
+    token_losses,
+)
+
+TOKENS = 2**14  # that a pass reads at most, whatever number of rows it is asked for
+LOGITS = 2**24  # that exist at once at most: 64 MiB
 
 
-@partial(jax.jit, static_argnames="networks")
-def _nll(params, batch, networks):
-    return token_losses(params, batch, networks=networks).nll
+@partial(jax.jit, static_argnames=("networks", "positions"))
+def _nll(params, batch, networks, positions):
+    rows, length = batch.labels.shape
+    most = max(LOGITS // (rows * networks.vocabulary_size), 1)
+    some = min(positions or length, most)
+    objective = Objective(chunk=None if some >= length else some)
+    return token_losses(params, batch, networks=networks, objective=objective).nll
 
 
-def mean_nll(params: Params, batches: Iterable[Batch], *, networks: Networks) -> float:
+def mean_nll(
+    params: Params,
+    batches: Iterable[Batch],
+    *,
+    networks: Networks,
+    positions: int | None = None,
+) -> float:
     """Mean −log p of every label that counts, in nats, summed in float64.
 
     Args:
       params: of `networks`.
       batches: of few different shapes, since each is compiled.
       networks: the network.
+      positions: whose logits exist at once, see `losses.in_chunks`; None: as many as have
+        `LOGITS`, which no number exceeds.
     """
     total = counted = 0.0
     for batch in batches:
-        losses = np.asarray(_nll(params, batch, networks), np.float64)
+        losses = np.asarray(_nll(params, batch, networks, positions), np.float64)
         weights = np.asarray(batch.weights, np.float64)
         total += float((losses * weights).sum())
         counted += float(weights.sum())
@@ -36,7 +58,12 @@ def mean_nll(params: Params, batches: Iterable[Batch], *, networks: Networks) ->
 
 
 def heldout_nll(
-    params: Params, tokens: np.ndarray, *, networks: Networks, chunk: int = 64
+    params: Params,
+    tokens: np.ndarray,
+    *,
+    networks: Networks,
+    chunk: int = 64,
+    positions: int | None = None,
 ) -> float:
     """Mean −log p of every token but the first, in nats per token, each counted exactly once.
 
@@ -47,18 +74,24 @@ def heldout_nll(
       params: of `networks`.
       tokens: int `[M]`, M ≥ 2.
       networks: the network.
-      chunk: windows in a pass.
+      chunk: windows in a pass, at most `TOKENS` / T.
+      positions: see `mean_nll`.
     """
     context = networks.context
-    count = -(-(len(tokens) - 1) // context)
+    count, chunk = -(-(len(tokens) - 1) // context), _rows(chunk, context)
     # A part at a time, since the tokens may lie on disk for being more than memory holds.
     parts = (windows(tokens, context, i, i + chunk) for i in range(0, count, chunk))
     batches = (next_tokens(jnp.asarray(rows), jnp.asarray(weights)) for rows, weights in parts)
-    return mean_nll(params, batches, networks=networks)
+    return mean_nll(params, batches, networks=networks, positions=positions)
 
 
 def documents_nll(
-    params: Params, documents: Sequence[np.ndarray], *, networks: Networks, chunk: int = 64
+    params: Params,
+    documents: Sequence[np.ndarray],
+    *,
+    networks: Networks,
+    chunk: int = 64,
+    positions: int | None = None,
 ) -> float:
     """Mean −log p of every token but each document's first, in nats per token, each counted once.
 
@@ -69,9 +102,14 @@ def documents_nll(
       params: of `networks`.
       documents: int arrays `[≥ 2]`, from the token that all begin with to the one that ends them.
       networks: the network.
-      chunk: rows in a pass.
+      chunk: rows in a pass, at most `TOKENS` / T.
+      positions: see `mean_nll`.
     """
-    packed = pack_documents(documents, networks.context)[:-1]
+    packed, chunk = pack_documents(documents, networks.context)[:-1], _rows(chunk, networks.context)
     parts = (slice(i, i + chunk) for i in range(0, len(packed[0]), chunk))
     batches = (packed_documents([jnp.asarray(x[part]) for x in packed]) for part in parts)
-    return mean_nll(params, batches, networks=networks)
+    return mean_nll(params, batches, networks=networks, positions=positions)
+
+
+def _rows(asked: int, context: int) -> int:
+    return max(min(asked, TOKENS // context), 1)

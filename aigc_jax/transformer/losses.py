@@ -83,6 +83,7 @@ def in_chunks(
       What `losses` would, `[B, T]`.
     """
     batch, length, width = states.shape
+    chunk = min(chunk, length)
     count = -(-length // chunk)
     short = count * chunk - length
     states = jnp.pad(states, ((0, 0), (0, short), (0, 0)))

@@ -21,9 +21,9 @@ from aigc_jax.vae.likelihoods import (
     dequantise,
     gaussian,
     gaussian_nll,
-    logistic_log_mass,
     logistic_mixture,
 )
+from aigc_jax.vae.logistic import logistic_log_mass
 from aigc_jax.vae.losses import (
     bernoulli_nll,
     gaussian_kl,

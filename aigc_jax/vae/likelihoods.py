@@ -14,6 +14,12 @@ import jax
 import jax.numpy as jnp
 
 from aigc_jax.algorithm import Keys
+from aigc_jax.vae.logistic import (
+    logistic_expectation,
+    logistic_log_mass,
+    logistic_masses,
+    logistic_mean,
+)
 from aigc_jax.vae.losses import bernoulli_nll, gaussian_log_density, wide
 
 
@@ -23,7 +29,8 @@ class Likelihood(NamedTuple):
     Attributes:
       outputs: `C -> F`, what the decoder gives for a pixel.
       nll: `(outputs [B, H, W, F + shared], x [B, H, W, C]) -> −log p(x|z) [B]`.
-      mean: `(outputs) -> E[x|z] [B, H, W, C]` in [0, 1].
+      mean: `(outputs) -> E[x|z] [B, H, W, C]`; in [0, 1] also where x may be any real number and
+        its expectation is beyond: there it is the image with the least E[(x − image)² | z].
       shared: `C -> ` further outputs that are one for all pixels and images.
       levels: how many values a pixel may take; 0 for densities.
       masses: `(outputs) -> probabilities [B, H, W, C, levels]` of all those values, which an
@@ -51,11 +58,19 @@ def bernoulli_masses(logits: jax.Array) -> jax.Array:
 BERNOULLI = Likelihood(
     lambda channels: channels,
     bernoulli_nll,
-    jax.nn.sigmoid,
+    lambda logits: jax.nn.sigmoid(wide(logits)),
     levels=2,
     masses=bernoulli_masses,
 )
 """x ∈ {0, 1}: p(x = 1) = σ(l)."""
+
+
+def _polynomial(x: jax.Array, coefficients: tuple[float, ...]) -> jax.Array:
+    """Σ_i c_i xⁱ."""
+    total = jnp.zeros_like(x)
+    for c in reversed(coefficients):
+        total = total * x + c
+    return total
 
 
 def continuous_bernoulli_nll(logits: jax.Array, x: jax.Array) -> jax.Array:
@@ -74,18 +89,21 @@ def continuous_bernoulli_nll(logits: jax.Array, x: jax.Array) -> jax.Array:
     """
     logits, x = wide(logits), wide(x)
     size = jnp.abs(logits)
-    small = size < 1e-2  # where the series l/2 + l²/24 is exact, and the quotient is not
+    small = size < 1.0  # where the series is exact, and the quotient less and less so
     safe = jnp.where(small, 1.0, size)
-    series = 0.5 * logits + jnp.square(logits) / 24
+    squares = jnp.where(small, jnp.square(logits), 0.0)
+    series = 0.5 * logits + _polynomial(squares, (0, 1 / 24, -1 / 2880, 1 / 181440, -1 / 9676800))
     exact = jnp.maximum(logits, 0.0) + jnp.log(-jnp.expm1(-safe) / safe)
     return _sum(jnp.where(small, series, exact) - x * logits)
 
 
 def continuous_bernoulli_mean(logits: jax.Array) -> jax.Array:
     """E[x] = A′(l) = 1 / (1 − e⁻ˡ) − 1 / l, ½ at l = 0."""
-    small = jnp.abs(logits) < 1e-2
+    logits = wide(logits)
+    small = jnp.abs(logits) < 1.0
     safe = jnp.where(small, 1.0, logits)
-    return jnp.where(small, 0.5 + logits / 12, -1 / jnp.expm1(-safe) - 1 / safe)
+    slopes = _polynomial(jnp.square(logits), (1 / 12, -1 / 720, 1 / 30240, -1 / 1209600))
+    return jnp.where(small, 0.5 + logits * slopes, -1 / jnp.expm1(-safe) - 1 / safe)
 
 
 CONTINUOUS_BERNOULLI = Likelihood(
@@ -121,6 +139,9 @@ def gaussian(deviation: float) -> Likelihood:
     divergence, weighs a hundred times too much. At the best σ, −log p is least where the squared
     error is.
 
+    E[x|z] is μ. It is of x as the likelihood has it: of dequantised images, (256 μ − ½) / 255 are
+    the grey values, within half a level of μ.
+
     Args:
       deviation: σ₀, of pixels in [0, 1].
     """
@@ -133,7 +154,7 @@ def gaussian(deviation: float) -> Likelihood:
     return Likelihood(
         lambda channels: channels,
         nll,
-        lambda outputs: jnp.clip(_split_gaussian(outputs)[0], 0.0, 1.0),
+        lambda outputs: jnp.clip(wide(_split_gaussian(outputs)[0]), 0.0, 1.0),
         shared=lambda channels: channels,
     )
 
@@ -167,14 +188,19 @@ def _mixture_parts(outputs: jax.Array, components: int) -> tuple[jax.Array, jax.
     return logits, means, jnp.maximum(log_scales, -7.0)
 
 
+def _coefficients(outputs: jax.Array, components: int) -> tuple[jax.Array, ...]:
+    """Those of red in green, of red in blue and of green in blue: `[..., K]` each."""
+    shape = (*outputs.shape[:-1], 3, components)
+    return tuple(jnp.moveaxis(jnp.tanh(outputs[..., -3 * components :].reshape(shape)), -2, 0))
+
+
 def _conditional_means(
     means: jax.Array, outputs: jax.Array, x: jax.Array, components: int
 ) -> jax.Array:
-    """The means of green and blue moved by the values before them: `[..., 3, K]`."""
+    """The means of green and blue moved by the values before them: `[..., C, K]`."""
     if x.shape[-1] == 1:
         return means
-    shape = (*outputs.shape[:-1], 3, components)
-    a, b, c = jnp.moveaxis(jnp.tanh(outputs[..., -3 * components :].reshape(shape)), -2, 0)
+    a, b, c = _coefficients(outputs, components)
     red, green = x[..., 0:1], x[..., 1:2]
     return jnp.stack(
         [
@@ -186,39 +212,23 @@ def _conditional_means(
     )
 
 
-def logistic_log_mass(x: jax.Array, mean: jax.Array, log_scale: jax.Array) -> jax.Array:
-    """log P(x) of a logistic distribution whose mass falls into 256 bins, the outer ones open.
+def _expected_colours(
+    means: jax.Array, log_scales: jax.Array, coefficients: tuple[jax.Array, ...]
+) -> jax.Array:
+    """E[red], E[green] and E[blue] of each component, over its own red and green: `[..., 3, K]`."""
+    (red, green, blue), scales = (jnp.moveaxis(a, -2, 0) for a in (means, log_scales))
+    a, b, c = coefficients
 
-        P = σ(b) − σ(a),   a, b = (x ∓ 1/255 − μ) / s;   b = ∞ at x = 1, a = −∞ at x = −1
+    def given_red(r: jax.Array) -> tuple[jax.Array, jax.Array]:
+        def blue_given_green(g: jax.Array) -> jax.Array:
+            return logistic_mean(blue + b * r + c * g, scales[2])
 
-    taken as log σ(b) + log σ(−a) + log(1 − e^{a−b}), which is the same and never cancels.
+        moved = green + a * r
+        expected = logistic_expectation(blue_given_green, moved, scales[1], cells=16)
+        return logistic_mean(moved, scales[1]), expected
 
-    Args:
-      x: in {−1, −1 + 2/255, …, 1}.
-      mean, log_scale: μ and log s, of x's shape.
-
-    Returns:
-      nats, of x's shape.
-    """
-    inverse = jnp.exp(-log_scale)
-    upper = (x + 1 / 255 - mean) * inverse
-    lower = (x - 1 / 255 - mean) * inverse
-    log_upper = jnp.where(x > 0.999, 0.0, jax.nn.log_sigmoid(upper))
-    log_lower = jnp.where(x < -0.999, 0.0, jax.nn.log_sigmoid(-lower))
-    both = jnp.where(jnp.abs(x) > 0.999, 0.0, jnp.log(-jnp.expm1(-2 / 255 * inverse)))
-    return log_upper + log_lower + both
-
-
-def _logistic_masses(mean: jax.Array, log_scale: jax.Array) -> jax.Array:
-    """exp of `logistic_log_mass` at all 256 values: `[...]` → `[..., 256]`."""
-    level = jnp.arange(256).reshape(*(1,) * mean.ndim, 256)
-    x = 2.0 / 255.0 * level - 1.0
-    mean, inverse = mean[..., None], jnp.exp(-log_scale)[..., None]
-    # The product of the two sigmoids is over the product of their denominators, 1 at open ends.
-    above = jnp.where(level == 255, 0.0, jnp.exp((mean - x - 1 / 255) * inverse))
-    below = jnp.where(level == 0, 0.0, jnp.exp((x - 1 / 255 - mean) * inverse))
-    both = jnp.where((level == 0) | (level == 255), 1.0, -jnp.expm1(-2 / 255 * inverse))
-    return both / ((1.0 + above) * (1.0 + below))
+    others = logistic_expectation(given_red, red, scales[0], cells=32)
+    return jnp.stack([logistic_mean(red, scales[0]), *others], axis=-2)
 
 
 def logistic_mixture(components: int = 10) -> Likelihood:
@@ -227,7 +237,9 @@ def logistic_mixture(components: int = 10) -> Likelihood:
         P(x) = Σ_k π_k Π_c P(x_c; μ_ck, s_ck)
 
     The components of a colour pixel's three channels are shared, and the means of green and blue
-    depend linearly on the channels before them.
+    depend linearly on the channels before them. `mean` is exact to 1e-5 for grey values and for
+    red; for green and blue, which are expectations over their component's own red and green, to a
+    fifth of a grey level.
 
     Args:
       components: K.
@@ -252,15 +264,13 @@ def logistic_mixture(components: int = 10) -> Likelihood:
         return -_sum(jax.nn.logsumexp(jax.nn.log_softmax(logits) + log_mass, axis=-1))
 
     def mean(outputs: jax.Array) -> jax.Array:
-        # Of the logistic distributions before they are discretised, each cut to the range.
-        logits, means, _ = _mixture_parts(outputs, components)
-        weights = jax.nn.softmax(logits)[..., None, :]
+        outputs = wide(outputs)
+        logits, means, log_scales = _mixture_parts(outputs, components)
         if means.shape[-2] == 1:
-            return jnp.clip(0.5 + 0.5 * jnp.sum(weights * jnp.clip(means, -1, 1), -1), 0.0, 1.0)
-        x = jnp.zeros((*means.shape[:-2], 3))
-        for _ in range(3):  # a channel is known once those before it are
-            moved = _conditional_means(means, outputs, x, components)
-            x = jnp.sum(weights * jnp.clip(moved, -1, 1), -1)
+            each = logistic_mean(means, log_scales)
+        else:
+            each = _expected_colours(means, log_scales, _coefficients(outputs, components))
+        x = jnp.sum(jax.nn.softmax(logits)[..., None, :] * each, axis=-1)
         return jnp.clip(0.5 + 0.5 * x, 0.0, 1.0)
 
     def masses(outputs: jax.Array) -> jax.Array:
@@ -274,7 +284,7 @@ def logistic_mixture(components: int = 10) -> Likelihood:
 
         def add(total: jax.Array, component: tuple[jax.Array, ...]) -> tuple[jax.Array, None]:
             weight, mean, log_scale = component
-            return total + weight[..., None] * _logistic_masses(mean, log_scale), None
+            return total + weight[..., None] * logistic_masses(mean, log_scale), None
 
         # One component after the other, so that no table of all of them is ever in memory: a tenth
         # of the time on a CPU.

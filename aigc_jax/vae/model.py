@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from aigc_jax.algorithm import Key, Keys, Params, narrow
+from aigc_jax.labels import check_labels
 
 
 class Batch(NamedTuple):
@@ -34,6 +35,7 @@ class Draw(NamedTuple):
     log_p: jax.Array  # log p(z) [B]
     kl: tuple[jax.Array, ...]  # for each layer of latents [B, Z_l], whose sum estimates KL(q ‖ p):
     # in closed form given the layers above where there is one, log q − log p of the draw if not
+    sampled_kl: tuple[jax.Array, ...]  # log q − log p of each layer's draw [B]
 
 
 class Networks(NamedTuple):
@@ -64,9 +66,16 @@ class Networks(NamedTuple):
     classes: int = 0
 
 
-def split_batch(batch: Batch | jax.Array) -> Batch:
-    """The batch with its labels, which are None where plain images are given."""
-    return narrow(batch if isinstance(batch, Batch) else Batch(batch))
+def split_batch(batch: Batch | jax.Array, classes: int = 0) -> Batch:
+    """The batch with its labels, which are None where plain images are given.
+
+    Raises:
+      InputError: networks of so many classes need labels, and these are none.
+    """
+    batch = narrow(batch if isinstance(batch, Batch) else Batch(batch))
+    if classes:
+        check_labels(batch.labels, len(batch.images), classes)
+    return batch
 
 
 def reparameterise(keys: Keys, mean: jax.Array, log_variance: jax.Array) -> jax.Array:

@@ -121,7 +121,7 @@ def elbo(
     """
     found = _draw_samples(params, x, labels, keys, samples, networks, likelihood)
     if sampled_kl:
-        layers = [found.drawn.log_q - found.drawn.log_p]
+        layers = list(found.drawn.sampled_kl)
     else:
         layers = [jnp.sum(layer, axis=-1) for layer in found.drawn.kl]
     layers = [layer.mean(0) for layer in layers]
@@ -176,19 +176,25 @@ def dreg(
 ) -> tuple[jax.Array, Terms]:
     """`iwae` with the doubly reparameterised gradient, whose signal does not fade as S grows.
 
-        ∂/∂θ:  Σ_s w̃_s ∂ log w_s / ∂θ            w̃ = w / Σ w
-        ∂/∂φ:  Σ_s w̃_s² (∂ log w_s / ∂z_s) (∂z_s / ∂φ)
+        ∂/∂θ:  Σ_s w̃_s ∂ log w_s / ∂θ                                    w̃ = w / Σ w
+        ∂/∂φ:  Σ_s w̃_s (1 − β + β w̃_s) (∂ log w_s / ∂z_s) (∂z_s / ∂φ)
 
-    A first pass finds w̃, and a second one lets the gradient through z by a further factor of w̃.
+    θ being all but the posterior's own parameters φ. The plain gradient of φ has a further term,
+    −β Σ_s w̃_s ∂ log q / ∂φ at a fixed z_s, whose expectation is that of
+    −β Σ_s (∂w̃_s / ∂z_s) (∂z_s / ∂φ), and ∂w̃_s / ∂z_s = w̃_s (1 − w̃_s) ∂ log w_s / ∂z_s. At β = 1
+    the weight is the source's w̃².
+
+    A first pass finds w̃, and a second one lets the gradient through z by the factor in brackets.
     The loss's value is the IWAE bound; higher derivatives mean nothing. Arguments and results as
     of `elbo`; networks of one layer of latents.
 
-    Source: Tucker et al. 2019, https://arxiv.org/abs/1810.04152, equation 8.
+    Source: Tucker et al. 2019, https://arxiv.org/abs/1810.04152, equation 8, where β = 1.
     """
     first = _draw_samples(params, x, labels, keys, samples, networks, likelihood)
     log_w = first.log_weights(beta)
     weights = lax.stop_gradient(jax.nn.softmax(log_w, axis=0))
-    second = _draw_samples(params, x, labels, keys, samples, networks, likelihood, weights)
+    path_weights = 1.0 - beta + beta * weights
+    second = _draw_samples(params, x, labels, keys, samples, networks, likelihood, path_weights)
     surrogate = -jnp.sum(weights * second.log_weights(beta), axis=0)
     bound = lax.stop_gradient(_iwae_loss(log_w))
     return bound + (surrogate - lax.stop_gradient(surrogate)), first.terms()

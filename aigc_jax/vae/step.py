@@ -12,6 +12,7 @@ import optax
 
 from aigc_jax import optim, parallel
 from aigc_jax.algorithm import Key, Keys
+from aigc_jax.labels import labels_to_draw
 from aigc_jax.optim import State
 from aigc_jax.vae.likelihoods import BERNOULLI, Likelihood
 from aigc_jax.vae.model import Batch, Networks, binarise, split_batch
@@ -68,7 +69,7 @@ def step(
 
     Source: Kingma and Welling 2014, algorithm 1 with the estimator of equation 10, L = 1.
     """
-    images, labels = split_batch(batch)
+    images, labels = split_batch(batch, networks.classes)
     key_x, key_z = jax.random.split(jax.random.fold_in(state.key, state.step))
     size = images.shape[0]
     x = images
@@ -112,8 +113,10 @@ def sample(
       n: how many.
       labels: int `[n]`, of class-conditional networks; None takes the classes in turn.
       networks, likelihood: as trained.
+
+    Raises:
+      InputError: labels that are no classes of these networks.
     """
-    if networks.classes and labels is None:
-        labels = jnp.arange(n) % networks.classes
+    labels = labels_to_draw(labels, n, networks.classes)
     z = networks.prior(state.ema, parallel.example_keys(key, n))
     return likelihood.mean(networks.decode(state.ema, z, labels))

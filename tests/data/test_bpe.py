@@ -1,6 +1,7 @@
 """Byte pairs: nothing is lost, no cut makes a difference, and Hugging Face reads what is kept."""
 
 import random
+import time
 
 import numpy as np
 import pytest
@@ -114,6 +115,12 @@ def test_what_has_no_place_to_cut_is_cut_at_the_end_of_a_chunk(coder):
     assert max(map(len, cut)) == CHUNK
     assert "".join(cut) == text
     assert coder.decode(coder.encode(text)) == text
+
+
+def test_a_word_in_many_parts_is_looked_at_once():
+    begin = time.monotonic()
+    assert list(pieces(["a"] * 4 * CHUNK)) == ["a" * CHUNK] * 4
+    assert time.monotonic() - begin < 10  # not 40 s
 
 
 def test_tokens_that_split_a_character_decode_to_replacement_characters():

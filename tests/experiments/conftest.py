@@ -141,6 +141,14 @@ def figures(workdir: Path) -> list[dict]:
     return [{k: v for k, v in line.items() if k != "wall_s"} for line in lines]
 
 
+def untold(workdir: Path) -> tuple[set[str], set[str]]:
+    """Figures in metrics.jsonl that config.json has no text of, and texts of no such figure."""
+    texts = json.loads((workdir / "config.json").read_text("utf-8"))["figures"]
+    lines = figures(workdir)
+    names = {name for line in lines for name in line} - {"step", "split"}
+    return names - texts.keys(), texts.keys() - names
+
+
 def damage(checkpoint: Path) -> None:
     """Flips a bit of its arrays."""
     files = [f for f in (checkpoint / "state").rglob("*") if f.parent.name == "d"]

@@ -333,6 +333,8 @@ FINISHED = [
     ("sample", ["--workdir=lm-run", "--temperature=-1.0"], ["--temperature"]),
     ("sample", ["--workdir=lm-run", "--length=0"], ["--length"]),
     ("sample", ["--workdir=gan-run", "--out=a.png", "--prompt=It"], ["--prompt", "of text"]),
+    ("sample", ["--workdir=gan-run", "--out=a.png", "--labels=1"], ["--labels", "--conditional"]),
+    ("sample", ["--workdir=lm-run", "--labels=1"], ["--labels", "of images"]),
     ("translate", ["--workdir=lm-run", "--input=story.txt"], ["lm-run", "experiments.lm"]),
     ("sample", ["--workdir=gan-run", "--out=nowhere/a.png"], ["nowhere"]),
     ("sample", ["--workdir=gan-run", "--out=/proc/a.png"], ["/proc/a.png"]),

@@ -69,9 +69,9 @@ def programs():
     for name in ("compress", "decompress"):
         own = flags.FlagValues()
         with pytest.MonkeyPatch.context() as patch:
-            for kind in ("string", "boolean"):
-                define = getattr(flags, f"DEFINE_{kind}")
-                patch.setattr(flags, f"DEFINE_{kind}", functools.partial(define, flag_values=own))
+            for name_of in ("DEFINE", "DEFINE_boolean"):
+                define = functools.partial(getattr(flags, name_of), flag_values=own)
+                patch.setattr(flags, name_of, define)
             found[name] = importlib.import_module(f"experiments.{name}")
             found[name].open_model = opened
     return found
@@ -303,7 +303,7 @@ def test_images_are_read_in_their_order_from_each_kind_of_input(tmp_path):
 
 def test_a_folder_of_grey_images_suits_a_model_of_colours(models, rng):
     grey = rng.integers(256, size=(3, SIDE, SIDE, 1), dtype=np.uint8)
-    config = models["grey"].config._replace(image_shape=(SIDE, SIDE, 3))
+    config = dataclasses.replace(models["grey"].config, image_shape=(SIDE, SIDE, 3))
     found = suited(grey, models["grey"]._replace(config=config), False, "d")
     np.testing.assert_array_equal(found, np.repeat(grey, 3, axis=3))
 

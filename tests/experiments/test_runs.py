@@ -63,6 +63,10 @@ def test_the_folder_holds_what_it_should(run):
     assert kinds == PICTURES[name]
 
 
+def test_every_figure_has_a_text_and_every_text_a_figure(run, toy):
+    assert toy.untold(run[1]) == (set(), set())
+
+
 def test_metrics_are_one_object_a_line(run):
     _, folder = run
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]

@@ -53,7 +53,8 @@ def translated(run, content, monkeypatch, capsys):
     return capsys.readouterr().out
 
 
-def test_the_run_holds_figures_and_translations(run):
+def test_the_run_holds_figures_and_translations(run, toy):
+    assert toy.untold(run.folder.path) == (set(), set())
     last = run.folder.heldout()[-1]
     names = ("nll_nats", "perplexity", "exact_match", "chrf", "bleu")
     assert all(np.isfinite(last[name]) for name in names)
@@ -86,6 +87,23 @@ def test_lines_are_translated_as_if_alone_and_in_their_order(run):
     alone = [translator.translate(params, [line])[0] for line in lines]
     assert together == alone
     assert len(set(together)) > 1
+
+
+@pytest.mark.parametrize(("at_once", "logits"), [(16, 2**24), (2048, 300 * 2 * 3)])
+def test_a_batch_has_room_for_its_sources_whatever_the_context(run, monkeypatch, at_once, logits):
+    """Three short sources are one batch where a source may have 24 tokens."""
+    monkeypatch.setattr(translation, "AT_ONCE", at_once)
+    monkeypatch.setattr(translation, "LOGITS", logits)
+    searched = []
+    translator = Translator(run.options, run.facts)
+
+    def search(params, sources, lengths):
+        searched.append(sources.shape)
+        return np.zeros((len(sources), 3), np.int32)
+
+    monkeypatch.setattr(translator, "_search", search)
+    assert len(translator.translate(run.state.judged, NUMBERS)) == 10
+    assert set(searched) == {(3, 8)}
 
 
 def test_lines_stay_lines_whatever_the_model_writes(run, monkeypatch):

@@ -9,7 +9,7 @@ FIGURES = {"mse", "mse_over_variance", "code_usage", "code_perplexity"}
 
 
 @pytest.mark.parametrize("preset", ["vq", "fsq"])
-def test_a_run_is_judged_shown_sampled_from_and_judged_again(preset, launch, tmp_path):
+def test_a_run_is_judged_shown_sampled_from_and_judged_again(preset, launch, toy, tmp_path):
     cadence = ["--eval_every=4", "--checkpoint_every=4", "--log_every=4"]
     sizes = ["--width=4", "--steps=4", "--steps_per_dispatch=4", "--batch_size=8"]
     launch("experiments.vae", f"--preset={preset}", *sizes, *cadence, "--workdir=run", cwd=tmp_path)
@@ -20,6 +20,7 @@ def test_a_run_is_judged_shown_sampled_from_and_judged_again(preset, launch, tmp
     (heldout,) = (line for line in lines if line["split"] == "heldout")
     assert heldout.keys() >= FIGURES
     assert 0 < heldout["code_usage"] <= 1
+    assert toy.untold(folder) == (set(), set())
     done = launch("experiments.evaluate", "--workdir=run", "--out=again.json", cwd=tmp_path)
     assert "mean image" in done.stdout
     again = json.loads((tmp_path / "again.json").read_text())

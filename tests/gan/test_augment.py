@@ -93,6 +93,46 @@ def test_cutout_blanks_half_of_either_side_at_most(images):
     np.testing.assert_array_equal(area, rows * columns)
 
 
+def reference_cutout(size, offset):
+    """The pixels of an axis that the program of the DiffAugment paper blanks, for its offset."""
+    half = int(size * 0.5 + 0.5)
+    assert 0 <= offset < size + (1 - half % 2)
+    return set(np.clip(np.arange(half) + offset - half // 2, 0, size - 1).tolist())
+
+
+def reference_translation(size):
+    """By how many pixels that program moves at most."""
+    return int(size * 0.125 + 0.5)
+
+
+@pytest.mark.parametrize("size", [1, 5, 7, 14, 27, 28])
+def test_the_cuts_of_any_side_are_those_of_the_papers_program(size):
+    keys = parallel.example_keys(jax.random.key(3), 100 * size)
+    blank = np.asarray(gan.augment(keys, jnp.ones((len(keys), 1, size, 1)), (cutout,), 1.0)) == 0
+    places = size + 1 - int(size * 0.5 + 0.5) % 2
+    expected = [reference_cutout(size, offset) for offset in range(places)]
+    found = [set(np.flatnonzero(image[0, :, 0]).tolist()) for image in blank]
+    assert {frozenset(s) for s in found} == {frozenset(s) for s in expected}
+    # Every place is as likely: each is found 100 size / places times, within 5 standard deviations.
+    for cut in {frozenset(s) for s in expected}:
+        share = sum(cut == s for s in expected) / places
+        n = len(found)
+        assert abs(sum(cut == s for s in found) - n * share) < 5 * np.sqrt(n * share)
+
+
+@pytest.mark.parametrize("size", [3, 7, 20])
+def test_the_shifts_of_any_side_are_those_of_the_papers_program(size):
+    keys = parallel.example_keys(jax.random.key(3), 100 * size)
+    marked = jnp.zeros((len(keys), 1, 3 * size, 1)).at[:, :, size + size // 2].set(1.0)
+    ahead = jnp.zeros((len(keys), 3 * size, 1, 1)).at[:, size + size // 2].set(1.0)
+    reach = reference_translation(3 * size)
+    for images, axis in ((marked, 2), (ahead, 1)):
+        moved = np.asarray(gan.augment(keys, images, (translation,), 1.0))
+        places = moved.argmax(axis).ravel() - (size + size // 2)
+        seen = moved.sum((1, 2, 3)) > 0  # the other axis is of one pixel, and moves by none
+        assert set(places[seen]) == set(range(-reach, reach + 1))
+
+
 def test_probability_is_the_share_of_images_that_are_changed(rng):
     images = jnp.asarray(rng.random((4000, 4, 4, 1)), jnp.float32)
     keys = parallel.example_keys(jax.random.key(2), 4000)

@@ -6,6 +6,8 @@ import pytest
 from aigc_jax.metrics.classes import (
     Modes,
     class_histogram_kl,
+    expected_class_histogram_kl,
+    expected_mode_kl,
     histogram,
     kl_divergence,
     mode_coverage,
@@ -93,3 +95,26 @@ def test_a_perfect_sampler_of_stacked_mnist_reaches_the_stated_floor_and_not_0()
     error = np.std(figures, ddof=1) / math.sqrt(len(figures))
     assert np.mean(figures) == pytest.approx(999 / 52_000 * (1 + 1000 / 6 / 26_000), abs=4 * error)
     assert np.mean(figures) == pytest.approx(0.0193, abs=0.0005)
+
+
+@pytest.mark.parametrize(("n", "m"), [(500, 500), (2000, 300)])
+def test_two_samples_of_one_distribution_score_the_expected_divergence(n, m):
+    # Of unequal classes, one of which never occurs; 400 draws, within 4 standard errors.
+    rng, p = np.random.default_rng(0), np.array([0.4, 0.3, 0.1, 0.1, 0.1, 0.0])
+    found, told = [], []
+    for _ in range(400):
+        real, generated = rng.choice(6, n, p=p), rng.choice(6, m, p=p)
+        found.append(class_histogram_kl(generated, real, 6))
+        told.append(expected_class_histogram_kl(real, m))
+    assert np.mean(told) == pytest.approx(2 * (1 / n + 1 / m), rel=1e-12)
+    error = np.std(found, ddof=1) / math.sqrt(400)
+    assert error < 0.06 * np.mean(found)
+    assert abs(np.mean(found) - np.mean(told)) < 4 * error
+
+
+def test_a_perfect_samplers_modes_score_the_expected_divergence():
+    rng = np.random.default_rng(0)
+    found = [mode_coverage(rng.integers(100, size=2600), 100).kl_nats for _ in range(100)]
+    error = np.std(found, ddof=1) / 10
+    assert abs(np.mean(found) - expected_mode_kl(2600, 100)) < 4 * error
+    assert expected_mode_kl(26_000, 1000) == pytest.approx(0.0192, abs=5e-5)

@@ -101,7 +101,7 @@ def test_every_figure_grows_with_every_corruption(digits, figures, clean, corrup
     assert (growth > 0).all(), dict(zip(("fcd", "kid", "1 - coverage"), growth.T, strict=True))
 
 
-def test_clean_digits_are_near_the_floor_and_noise_near_the_ceiling(digits, figures, clean):
+def test_clean_digits_score_as_digits_and_noise_as_shuffled_pixels(digits, figures, clean):
     assert clean[0] < 1
     assert abs(clean[1]) < 0.005
     assert clean[2] < 0.1

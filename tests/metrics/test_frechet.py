@@ -3,7 +3,14 @@ import math
 import numpy as np
 import pytest
 
-from aigc_jax.metrics.frechet import Moments, frechet_distance, moments
+from aigc_jax.metrics.frechet import (
+    Moments,
+    enough,
+    expected_distance,
+    frechet_distance,
+    mean_distance_by_class,
+    moments,
+)
 
 
 def gaussian(mean, covariance):
@@ -85,18 +92,105 @@ def test_the_axes_and_the_order_of_the_sets_do_not_matter(rng):
     assert distance == pytest.approx(turned, rel=1e-10)
 
 
-def test_the_bias_of_finite_samples_is_the_stated_one():
-    # (1/N_a + 1/N_b) tr Σ (D + 5)/4, of 40 draws of two samples of one Gaussian with Σ = 4 I.
-    n, m, d = 1000, 2000, 8
-    distances = []
-    for seed in range(40):
+def gaussians(rng, n):
+    """Twelve features of variances 1, ¼, … 1/144."""
+    return rng.normal(size=(n, 12)) / np.arange(1, 13)
+
+
+def exponentials(rng, n):
+    """Of kurtosis 9 in place of 3, which counts twice as much as the Gaussian formula has it."""
+    return rng.exponential(size=(n, 6)) @ np.diag([4.0, 3, 2, 1, 1, 1])
+
+
+def sparse(rng, n):
+    """ReLUs of three Gaussians: as a classifier's features, in part of singular covariance."""
+    hidden = rng.normal(size=(n, 3))
+    return np.maximum(hidden @ np.linspace(-1, 1, 30).reshape(3, 10) - 0.3, 0)
+
+
+def of_a_perfect_sampler(draw, n, m, draws=60):
+    """The mean distance of two samples of one distribution, and its standard error."""
+    found = []
+    for seed in range(draws):
         rng = np.random.default_rng(seed)
-        x, y = 2 * rng.normal(size=(n, d)), 2 * rng.normal(size=(m, d))
-        distances.append(frechet_distance(moments(x), moments(y)))
-    stated = (1 / n + 1 / m) * 4 * d * (d + 5) / 4
-    error = np.std(distances, ddof=1) / math.sqrt(len(distances))
-    assert error < 0.05 * stated
-    assert abs(np.mean(distances) - stated) < 4 * error
+        found.append(frechet_distance(moments(draw(rng, n)), moments(draw(rng, m))))
+    return np.mean(found), np.std(found, ddof=1) / math.sqrt(draws)
+
+
+@pytest.mark.parametrize("draw", [gaussians, exponentials, sparse], ids=lambda f: f.__name__)
+def test_the_bias_of_finite_samples_is_the_expected_one(draw):
+    # λ and Var(c) of 100,000 points, so that their own error, of some 2 %, is below the other.
+    features = draw(np.random.default_rng(99), 100_000)
+    mean, error = of_a_perfect_sampler(draw, 400, 800, draws=500)
+    assert error < 0.06 * mean
+    assert abs(expected_distance(features, 400, 800) - mean) < 3 * error
+
+
+def test_the_expected_distance_of_gaussians_is_the_closed_form():
+    # Σ diagonal with eigenvalues λ: tr Σ + ½ Σ_ij λ_i λ_j (1 + δ_ij) / (λ_i + λ_j).
+    features = gaussians(np.random.default_rng(7), 400_000)
+    values = 1 / np.arange(1, 13) ** 2
+    pairs = np.outer(values, values) * (1 + np.eye(12)) / np.add.outer(values, values)
+    stated = (1 / 300 + 1 / 700) * (values.sum() + pairs.sum() / 2)
+    assert expected_distance(features, 300, 700) == pytest.approx(stated, rel=0.01)
+    # A Gaussian's would be a fifth too little for these: Var(c_ii) is 8 λ², not 2 λ².
+    heavy = exponentials(np.random.default_rng(7), 400_000)
+    values = np.array([16.0, 9, 4, 1, 1, 1])
+    pairs = np.outer(values, values) * (1 + 7 * np.eye(6)) / np.add.outer(values, values)
+    stated = (1 / 300 + 1 / 700) * (values.sum() + pairs.sum() / 2)
+    assert expected_distance(heavy, 300, 700) == pytest.approx(stated, rel=0.03)
+
+
+@pytest.mark.parametrize("times", [2, 4])
+def test_it_holds_from_twice_as_many_points_as_features_on(times):
+    # Taken from as many points as are compared; without the halves it would be 25 and 12 % low.
+    n = times * 16
+
+    def draw(rng, n):
+        return rng.normal(size=(n, 16))
+
+    mean, error = of_a_perfect_sampler(draw, n, n, draws=300)
+    told = [expected_distance(draw(np.random.default_rng(s), n), n, n) for s in range(100)]
+    assert error < 0.01 * mean
+    assert 1 - np.mean(told) / mean < {2: 0.14, 4: 0.04}[times]
+    assert enough(n, 16)
+    assert not enough(31, 16)
+
+
+def test_it_turns_with_the_features_and_knows_no_more_of_constants(rng):
+    features = exponentials(rng, 500)
+    rotation = np.linalg.qr(rng.normal(size=(8, 8)))[0]
+    wider = np.concatenate([features, np.ones((500, 2))], axis=1) @ rotation + 5
+    expected = expected_distance(features, 500, 500)
+    assert expected_distance(wider, 500, 500) == pytest.approx(expected, rel=1e-9)
+    assert expected_distance(3 * features, 500, 500) == pytest.approx(9 * expected, rel=1e-12)
+    with pytest.raises(ValueError, match="N >= 4"):
+        expected_distance(features[:3], 9, 9)
+
+
+@pytest.mark.parametrize("features", [4, 60])  # fewer than points in a class, and more
+def test_permuted_labels_are_seen_class_by_class_alone(rng, features):
+    labels = np.repeat(np.arange(5), 40)
+    centres = 3 * rng.normal(size=(5, features))
+    real, generated = (centres[labels] + rng.normal(size=(200, features)) for _ in range(2))
+    heeded = mean_distance_by_class(real, labels, generated, labels)
+    ignored = mean_distance_by_class(real, labels, generated, rng.permutation(labels))
+    assert ignored > 3 * heeded
+    one_by_one = [
+        frechet_distance(moments(real[labels == c]), moments(generated[labels == c]))
+        for c in range(5)
+    ]
+    assert heeded == pytest.approx(np.mean(one_by_one), rel=1e-9)
+    assert mean_distance_by_class(real, labels, real, labels) == pytest.approx(0, abs=1e-10)
+
+
+def test_classes_of_less_than_two_points_on_a_side_are_left_out(rng):
+    x, y = rng.normal(size=(7, 2)), rng.normal(size=(6, 2))
+    labels_x, labels_y = np.array([0, 0, 0, 1, 1, 2, 3]), np.array([0, 0, 1, 3, 3, 3])
+    found = mean_distance_by_class(x, labels_x, y, labels_y)
+    assert found == pytest.approx(frechet_distance(moments(x[:3]), moments(y[:2])), rel=1e-12)
+    assert math.isnan(mean_distance_by_class(x, labels_x, y, labels_y + 5))
+    assert math.isnan(mean_distance_by_class(x, labels_x, np.full_like(y, np.nan), labels_y))
 
 
 def test_what_is_not_finite_has_no_distance(rng):

@@ -1,5 +1,6 @@
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -31,6 +32,15 @@ def test_the_definition_is_met(rng, n, m, d):
 def test_a_worked_example():
     # k(0, 1) = 1; k(2, 3) = 343; k(0, ·) = 1, k(1, 2) = 27, k(1, 3) = 64: 1 + 343 − 2 · 93/4.
     assert mmd2(np.array([[0.0], [1.0]]), np.array([[2.0], [3.0]])) == pytest.approx(297.5)
+
+
+def test_what_all_points_have_in_common_costs_no_digits(rng):
+    # In rational numbers there is no rounding. Uncentred, float64 keeps four digits of this.
+    whole = rng.integers(-8, 8, size=(2, 12, 3))
+    x, y = whole[0], whole[1] + 1
+    far = [[[Fraction(int(v) + 10**6) for v in point] for point in z] for z in (x, y)]
+    expected = float(by_definition(*far))
+    assert mmd2(x + 1e6, y + 1e6) == pytest.approx(expected, rel=1e-9)
 
 
 def test_it_is_unbiased():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from aigc_jax.data.images import load_images
+from aigc_jax.metrics import distances
 from aigc_jax.metrics import neighbours as module
 from aigc_jax.metrics.neighbours import memorisation, nearest
 
@@ -17,7 +18,7 @@ def by_definition(train, generated):
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(module, "_ROWS", 7)
+    monkeypatch.setattr(distances, "_ROWS", 7)
     monkeypatch.setattr(module, "_COLUMNS", 16)
 
 
@@ -61,6 +62,18 @@ def test_a_copy_is_told_from_near_copies_that_float32_takes_for_equal(rng):
     index, distance = nearest(np.concatenate([rng.normal(size=(40, 784)), train]), train)
     np.testing.assert_array_equal(index, 40 + np.arange(6))
     np.testing.assert_array_equal(distance, np.zeros(6))
+
+
+def test_the_nearest_of_a_crowd_far_from_the_rest_is_found(rng):
+    # More training images than float32 could propose lie within its rounding of the nearest.
+    centres = 1000 * rng.normal(size=(3, 16))
+    train, generated = (
+        centres[rng.integers(3, size=n)] + rng.normal(size=(n, 16)) for n in (600, 50)
+    )
+    index, distance = nearest(train, generated)
+    expected_index, expected_distance = by_definition(train, generated)
+    np.testing.assert_array_equal(index, expected_index)
+    np.testing.assert_allclose(distance, expected_distance, rtol=1e-14)
 
 
 def test_what_all_images_have_in_common_costs_no_digits(rng):

@@ -245,6 +245,24 @@ def test_half_precision_computes_in_it_and_keeps_parameters_and_logits_in_float3
     assert jax.tree.leaves(networks.start(params, 1, 2))[0].dtype == jnp.bfloat16
 
 
+@pytest.mark.parametrize("name", ["gpt2", "textbook", "llama", "caps"])
+@pytest.mark.parametrize("rows", [3, 40])  # which are few, and many, for layers.linear
+def test_logits_of_half_precision_are_float32_sums_of_its_products(name, rows):
+    """Rounded to bfloat16 by the way, logits near 8 would be off by up to 0.016."""
+    config = Architecture(V, **{**SIZES, **VARIANTS[name], "layers": 1, "dtype": jnp.bfloat16})
+    networks = transformer.networks_of(config)
+    shapes = jax.eval_shape(networks.init, jax.random.key(0))
+    params = shaken(jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes))
+    states = jnp.asarray(np.random.default_rng(3).normal(size=(rows, T, D)), jnp.bfloat16)
+    p = params["params"]
+    output = p.get("output", {"kernel": p["embedding"]["embedding"].T})
+    half = np.float64(jnp.asarray(output["kernel"], jnp.bfloat16))
+    expected = np.float64(states) @ half + np.float64(output.get("bias", 0.0))
+    if config.logit_cap is not None:
+        expected = config.logit_cap * np.tanh(expected / config.logit_cap)
+    np.testing.assert_allclose(networks.logits(params, states), expected, rtol=1e-5, atol=1e-5)
+
+
 class TestDropout:
     """Masks are seen in the states of a network whose blocks add nothing but their dropout."""
 
@@ -417,3 +435,24 @@ def test_the_llama_network_is_its_formulas():
 def test_sizes_that_do_not_fit_each_other_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(Architecture(V, **SIZES), **changes)
+
+
+@pytest.mark.parametrize("positions", [Positions.LEARNED, Positions.SINUSOIDAL])
+def test_more_tokens_than_a_table_has_places_for_are_refused(positions):
+    """A gather from the table would take its last row for all of them."""
+    config = Architecture(V, **{**SIZES, "positions": positions, "encoder_layers": 1})
+    networks = transformer.networks_of(dataclasses.replace(config, source_context=5))
+    params = jax.eval_shape(networks.init, jax.random.key(0))
+
+    def hidden(length, source_length, **places):
+        tokens, source = jnp.zeros((1, length), int), jnp.ones((1, source_length), int)
+        batch = Batch(tokens, tokens, tokens, source=Source(source, source), **places)
+        return jax.eval_shape(networks.hidden, params, batch)
+
+    assert hidden(T, 5).shape == (1, T, D)
+    with pytest.raises(ValueError, match=f"{T + 1} tokens are more than context={T}"):
+        hidden(T + 1, 5, positions=jnp.zeros((1, T + 1), int))
+    with pytest.raises(ValueError, match="6 tokens are more than source_context=5"):
+        hidden(T, 6)
+    with pytest.raises(ValueError, match=f"rows of {T + 2} tokens do not fit context={T}"):
+        networks.start(params, 1, T + 2)

@@ -168,6 +168,31 @@ def test_means_are_images(likelihood, channels):
     assert images.max() <= 1
 
 
+ALL = {n: getattr(vae, n) for n in vae.__all__ if isinstance(getattr(vae, n), vae.Likelihood)}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_mean_is_the_expectation_under_the_likelihood_itself(name):
+    """By a sum over the values that x may take, or an integral; beyond [0, 1], by the nearest."""
+    likelihood, rng = ALL[name], np.random.default_rng(4)
+    count = likelihood.outputs(1) + likelihood.shared(1)
+    outputs = jnp.float32(rng.normal(size=(30, 1, 1, count)))
+    if likelihood.levels:
+        x, width = np.linspace(0, 1, likelihood.levels), np.ones(likelihood.levels)
+    else:
+        x = np.linspace(0, 1, 8001) if likelihood is vae.CONTINUOUS_BERNOULLI else None
+        x = np.linspace(-9, 9, 80_001) if x is None else x
+        width = np.gradient(x) * np.where((x == x[0]) | (x == x[-1]), 0.5, 1)
+    image = jnp.float32(x).reshape(-1, 1, 1, 1, 1)
+    nll = jax.vmap(jax.vmap(likelihood.nll, (None, 0)), (0, None))(outputs[:, None], image)
+    p = np.exp(-np.asarray(nll, np.float64)[..., 0]) * width
+    np.testing.assert_allclose(p.sum(1), 1, atol=1e-4)
+    expected = np.clip(p @ x, 0, 1)
+    np.testing.assert_allclose(likelihood.mean(outputs)[:, 0, 0, 0], expected, atol=1e-4)
+    half = likelihood.mean(outputs.astype(jnp.bfloat16))
+    assert half.dtype == jnp.float32
+
+
 def test_the_mixtures_mean_is_that_of_its_masses_where_it_is_narrow():
     likelihood = vae.logistic_mixture(2)
     # weights ¼ and ¾, means −0.5 and 0.5, scales e⁻⁵

@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aigc_jax import vae
+from aigc_jax import parallel, vae
 
 WEIGHTS = np.array([[1.5, -2.0, 0.7, 0.3]])  # z [1] → four logits
 BIASES = np.array([0.2, -0.5, 1.0, -1.0])
+KEY = jax.random.key(0)
 X = np.array([[1.0, 0, 1, 1], [0, 0, 1, 0], [1, 1, 0, 0]])
 
 
@@ -88,6 +89,40 @@ def test_heldout_figures_do_not_depend_on_the_chunk():
     assert parts == pytest.approx(whole, rel=1e-6)
     total = whole["reconstruction_nats"] + whole["kl_nats"]
     assert whole["negative_elbo_nats"] == pytest.approx(total)
+
+
+def test_the_likelihood_of_an_image_does_not_depend_on_what_it_is_judged_with():
+    x, key = jnp.float32(X[[0, 0, 2]]), jax.random.key(3)
+    call = {"networks": model(0.3, 0.5), "k": 3}
+    alone = vae.importance_sampled_nll({}, x, key, **call)
+    assert alone[0] != alone[1]  # one image in two places
+    for n, chunk in [(3, 1), (3, 2), (3, 500), (2, 2)]:
+        found = vae.heldout_nll({}, x[:n], key, chunk=chunk, **call)
+        assert found == pytest.approx(float(alone[:n].mean()), rel=1e-6), chunk
+
+
+@pytest.mark.parametrize("posterior", [(0.0, 0.0), (4.0, -3.0)])
+def test_five_thousand_weights_are_added_without_loss(posterior):
+    """At hundreds of nats, where log(eᵃ + eᵇ) over and over is off by 1e-3."""
+    networks, x, k = model(*posterior), jnp.float32(X), 5000
+    likelihood = vae.BERNOULLI._replace(nll=lambda l, x: vae.bernoulli_nll(l, x) + 300)
+    call = {"networks": networks, "likelihood": likelihood}
+    found = vae.importance_sampled_nll({}, x, KEY, k=k, **call)
+    context = networks.encode({}, x)
+    keys = jax.vmap(lambda key: parallel.example_keys(key, 3))(jax.random.split(KEY, k))
+    each = jax.vmap(lambda keys: vae.log_weights({}, context, x, None, keys, **call))
+    log_w = np.asarray(each(keys), np.float64)
+    top = log_w.max(0)
+    expected = np.log(k) - top - np.log(np.exp(log_w - top).sum(0))
+    np.testing.assert_allclose(found, expected, atol=5e-5)  # float32 at 300 nats is a grid of 3e-5
+
+
+def test_weights_of_nothing_add_up_to_nothing():
+    networks, x = model(), jnp.float32(X)
+    impossible = vae.BERNOULLI._replace(nll=lambda l, x: jnp.full(len(x), jnp.inf))
+    call = {"networks": networks, "likelihood": impossible, "k": 3}
+    found = vae.importance_sampled_nll({}, x, jax.random.key(0), **call)
+    np.testing.assert_array_equal(found, np.inf)
 
 
 def test_heldout_nll_is_the_mean(exact):

@@ -280,3 +280,27 @@ def test_beta_warms_up_with_the_steps():
         assert float(info.loss_nats) == pytest.approx(expected, rel=1e-5)
         total = float(info.reconstruction_nats) + float(info.kl_nats)
         assert float(info.negative_elbo_nats) == pytest.approx(total, rel=1e-6)
+
+
+def test_each_layer_of_a_ladder_has_free_nats_of_its_own_with_a_sampled_kl_too():
+    """Above λ, a layer counts what it says; below, λ. All say nothing at first."""
+    networks = vae.ladder((8, 8, 1), latent_size=1, width=2, layers=2)
+    params, x = jax.jit(networks.init)(KEY), jnp.full((3, 8, 8, 1), 0.5)
+    keys, beta = parallel.example_keys(KEY, 3), 2.0
+
+    @partial(jax.jit, static_argnums=1)
+    def divergence(params, free):
+        """What stands beside the reconstruction, of mean β times so much."""
+        call = {"free_nats": free, "sampled_kl": True, "networks": networks}
+        losses, terms = vae.elbo(params, x, None, keys, beta, **call)
+        return (losses - terms.reconstruction).mean() / beta
+
+    assert float(divergence(params, 0.5)) == pytest.approx(2 * 0.5)
+    noise = jax.random.normal(jax.random.key(1), (999,))
+    moved = jax.tree.map(lambda p: p + noise[: p.size].reshape(p.shape), params)
+    drawn = jax.jit(lambda p: networks.draw(p, networks.encode(p, x), keys))(moved)
+    np.testing.assert_allclose(sum(drawn.sampled_kl), drawn.log_q - drawn.log_p, rtol=1e-3)
+    layers = np.asarray(drawn.sampled_kl, np.float64).mean(1)
+    free = float(layers.mean())
+    assert layers.min() < free - 1
+    assert float(divergence(moved, free)) == pytest.approx(layers.max() + free, rel=1e-4)

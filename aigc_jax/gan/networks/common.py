@@ -49,6 +49,7 @@ def from_linen(
     classes: int = 0,
     packing: int = 1,
     mixes_examples: bool = False,
+    memoryless: nn.Module | None = None,
 ) -> Networks:
     """Pure functions from two modules.
 
@@ -63,6 +64,8 @@ def from_linen(
       classes: how many; 0 for networks without labels.
       packing: m.
       mixes_examples: see `Networks`.
+      memoryless: the generator whose statistics are those of the last batch alone, for one that
+        has any.
     """
     height, width, channels = image_shape
 
@@ -75,15 +78,23 @@ def from_linen(
         d = discriminator.init(key_d, images, labels, False, None)
         return _variables(g), _variables(d)
 
+    def told(z, labels):
+        if not classes:
+            return z
+        return jnp.concatenate([z, jax.nn.one_hot(labels, classes, dtype=jnp.float32)], axis=-1)
+
     def generate(variables, z, labels, train, axis_name):
-        if classes:
-            z = jnp.concatenate([z, jax.nn.one_hot(labels, classes, dtype=jnp.float32)], axis=-1)
-        return _apply(generator, variables, train, z, train, axis_name)
+        return _apply(generator, variables, train, told(z, labels), train, axis_name)
 
     def discriminate(variables, images, labels, train, axis_name):
         return _apply(discriminator, variables, train, images, labels, train, axis_name)
 
-    return Networks(init, generate, discriminate, latent_size, classes, mixes_examples)
+    def standing(variables, z, labels):
+        if memoryless is None:
+            return variables.stats
+        return _apply(memoryless, variables, True, told(z, labels), True, None)[1]
+
+    return Networks(init, generate, discriminate, latent_size, classes, mixes_examples, standing)
 
 
 def _variables(tree: Mapping[str, Any]) -> Variables:

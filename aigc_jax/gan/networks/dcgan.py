@@ -16,19 +16,23 @@ from aigc_jax.layers import Convolution, Dense
 _INIT = nn.initializers.normal(0.02)
 
 
-def _batch_norm(train: bool, axis_name: str | None) -> nn.Module:
-    # Biased running statistics with a short memory: G's are read at sampling alone.
-    return nn.BatchNorm(use_running_average=not train, momentum=0.9, axis_name=axis_name)
+def _batch_norm(train: bool, axis_name: str | None, momentum: float = 0.9) -> nn.Module:
+    # Biased running statistics with a short memory. None of a step reads them.
+    return nn.BatchNorm(use_running_average=not train, momentum=momentum, axis_name=axis_name)
 
 
 class DCGANGenerator(nn.Module):
     """z → a grid of 2^(k−1)·`width` channels → k transposed convolutions 4×4, stride 2 → sigmoid.
 
     Batch normalisation and ReLU come before each of the k.
+
+    Attributes:
+      momentum: what running statistics keep of themselves from batch to batch.
     """
 
     image_shape: Shape
     width: int
+    momentum: float = 0.9
 
     @nn.compact
     def __call__(self, z: jax.Array, train: bool, axis_name: str | None) -> jax.Array:
@@ -37,10 +41,10 @@ class DCGANGenerator(nn.Module):
         h = Dense(rows * columns * channels, use_bias=False, kernel_init=_INIT)(z)
         h = h.reshape(-1, rows, columns, channels)
         for _ in range(count - 1):
-            h = nn.relu(_batch_norm(train, axis_name)(h))
+            h = nn.relu(_batch_norm(train, axis_name, self.momentum)(h))
             channels //= 2
             h = Convolution(conv_up, channels, 4, use_bias=False, kernel_init=_INIT)(h)
-        h = nn.relu(_batch_norm(train, axis_name)(h))
+        h = nn.relu(_batch_norm(train, axis_name, self.momentum)(h))
         h = Convolution(conv_up, self.image_shape[2], 4, kernel_init=_INIT)(h)
         return nn.sigmoid(h)
 
@@ -110,12 +114,14 @@ def dcgan(
     if normalisation_d not in ("batch", "spectral", "none"):
         raise ValueError(f"unknown normalisation {normalisation_d!r}")
     halvings(image_shape)
+    generator = DCGANGenerator(image_shape, width)
     return from_linen(
-        DCGANGenerator(image_shape, width),
+        generator,
         DCGANDiscriminator(width, normalisation_d, classes),
         image_shape,
         latent_size,
         classes,
         packing,
         mixes_examples=normalisation_d == "batch",
+        memoryless=generator.clone(momentum=0.0),
     )

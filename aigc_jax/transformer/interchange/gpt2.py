@@ -124,6 +124,7 @@ def _norm(ours: str, theirs: str) -> list[Match]:
 
 GPT2 = Family(
     prefix="transformer.",
+    layers_key="n_layer",
     ignored=r"h\.\d+\.attn\.(masked_)?bias",  # the causal mask, which old files carry
     architecture=_architecture,
     settings=_settings,

@@ -23,6 +23,7 @@ from aigc_jax.transformer.interchange.settings import (
     name_of,
     number,
     real,
+    shown,
     switch,
 )
 
@@ -95,12 +96,12 @@ def _rotary_base(settings: Settings) -> float:
     """
     base = real(settings, "rope_theta", _BASE)
     for key in ("rope_scaling", "rope_parameters"):
-        rope = settings.get(key) or {}
+        rope = {} if settings.get(key) is None else settings[key]
         if not isinstance(rope, dict):
-            raise InputError(f"config.json: {key} must be an object, got {rope!r}")
+            raise InputError(f"config.json: {key} must be an object, got {shown(rope)}")
         kind = rope.get("rope_type", rope.get("type", "default"))
         if kind != "default":
-            raise InputError(f"config.json: {key} of type {kind!r} is not supported")
+            raise InputError(f"config.json: {key} of type {shown(kind)} is not supported")
         insist(rope, {"partial_rotary_factor": [1, None]})
         base = real(rope, "rope_theta", base)
     return base
@@ -208,7 +209,9 @@ def _norm(ours: str, theirs: str) -> Match:
 LLAMA, MISTRAL, QWEN3 = (
     Family(
         prefix="model.",
-        ignored=r"layers\.\d+\.self_attn\.rotary_emb\.inv_freq",  # which old files carry
+        layers_key="num_hidden_layers",
+        # Old files carry it in each layer, and some of later versions once.
+        ignored=r"(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq",
         architecture=partial(_architecture, kind=kind),
         settings=_settings,
         matches=_matches,

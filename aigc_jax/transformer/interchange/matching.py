@@ -18,6 +18,7 @@ from aigc_jax.transformer.architecture import Architecture
 from aigc_jax.transformer.networks import networks_of
 
 NAMED = 4  # tensors that a message names before it counts the rest
+LONGEST_NAME = 200  # characters of one; those of models have less than a hundred
 
 
 class Match(NamedTuple):
@@ -46,7 +47,8 @@ def from_tensors(
       architecture: of the model; with `scan`, its blocks are stacked.
 
     Raises:
-      InputError: tensors are missing, left over, or have other shapes; it names them.
+      InputError: tensors are missing, left over, have other shapes or numbers that are not finite
+        in float32; it names them.
     """
     shapes, by_path = shapes_of(architecture), {match.ours: match for match in matches}
     expected: dict[str, tuple[int, ...]] = {}
@@ -58,7 +60,7 @@ def from_tensors(
         match = by_path[_name(path)]
         if not match.theirs:
             return jnp.zeros(leaf.shape, leaf.dtype)
-        parts = [np.asarray(tensors[name], np.float32) for name in match.theirs]
+        parts = [_finite(f"tensor {printable(name)}", tensors[name]) for name in match.theirs]
         whole = np.concatenate([part.T if match.turned else part for part in parts], axis=-1)
         return jnp.asarray(whole)
 
@@ -77,7 +79,7 @@ def to_tensors(
       architecture: of the model.
 
     Raises:
-      InputError: one of ours has no place elsewhere, and is not 0.
+      InputError: one of ours has no place elsewhere and is not 0, or is not finite.
     """
     params = jax.device_get(params)
     if architecture.scan:
@@ -88,7 +90,8 @@ def to_tensors(
     sizes = {_name(path): leaf.shape for path, leaf in shapes}
     tensors: dict[str, np.ndarray] = {}
     for match in matches:
-        array = np.asarray(arrays.get(match.ours, np.zeros(sizes[match.ours])), np.float32)
+        ours = arrays.get(match.ours, np.zeros(sizes[match.ours]))
+        array = _finite(f"parameter {match.ours}", ours)
         if not match.theirs and array.any():
             raise InputError(f"parameter {match.ours} is not 0, and the format has no place for it")
         for name, part in zip(match.theirs, _parts(match, array), strict=bool(match.theirs)):
@@ -133,6 +136,24 @@ def _their_shapes(match: Match, shape: tuple[int, ...]) -> dict[str, tuple[int, 
     }
 
 
+def printable(name: str) -> str:
+    """A name out of a file as a message shows it."""
+    return (name if name.isprintable() else ascii(name))[:LONGEST_NAME]
+
+
+def _finite(called: str, array: Any) -> np.ndarray:
+    """An array in float32.
+
+    Raises:
+      InputError: not all of it are numbers there.
+    """
+    with np.errstate(over="ignore"):
+        found = np.asarray(array, np.float32)
+    if not np.isfinite(found).all():
+        raise InputError(f"{called} holds NaN, infinity, or more than float32 does")
+    return found
+
+
 def _check(tensors: Mapping[str, Any], expected: Mapping[str, tuple[int, ...]]) -> None:
     """Refuses what does not fit, all of it in one message.
 
@@ -140,7 +161,7 @@ def _check(tensors: Mapping[str, Any], expected: Mapping[str, tuple[int, ...]]) 
       InputError: names tensors that are missing, left over or of another shape.
     """
     wrong = [
-        f"{name} is {list(tensors[name].shape)}, not {list(shape)}"
+        f"{printable(name)} is {list(tensors[name].shape)}, not {list(shape)}"
         for name, shape in expected.items()
         if name in tensors and tuple(tensors[name].shape) != shape
     ]
@@ -156,4 +177,4 @@ def _check(tensors: Mapping[str, Any], expected: Mapping[str, tuple[int, ...]]) 
 
 def _some(names: Sequence[str]) -> str:
     more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(map(printable, names[:NAMED])) + (f" and {more} more" if more > 0 else "")

@@ -1,5 +1,6 @@
 """What config.json says, read with care, and what families of models have in common in it."""
 
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,6 +10,10 @@ from aigc_jax.errors import InputError
 from aigc_jax.layers import gelu, gelu_tanh
 from aigc_jax.transformer.architecture import Architecture
 from aigc_jax.transformer.interchange.matching import Match
+
+CONFIG = "config.json"
+LARGEST = 2**31 - 1  # of a size: what JAX takes as an axis
+LARGEST_REAL = 3e38  # of float32
 
 Settings = Mapping[str, Any]
 """The object in config.json."""
@@ -28,14 +33,25 @@ class Family(NamedTuple):
     """A family of models elsewhere, and how its members correspond to ours."""
 
     prefix: str  # of the names of all tensors but the output layer's; may be absent from a file
+    layers_key: str  # of the number of layers
     ignored: str  # a regular expression of tensors, without the prefix, that hold no parameters
     architecture: Callable[[Settings], Architecture]
     settings: Callable[[Architecture], dict[str, Any]]
     matches: Callable[[Architecture, Settings], list[Match]]
 
 
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
+
+
+def shown(value: Any) -> str:
+    """A value of a file as a message shows it: on one line, and of a long one the ends."""
+    text = _SHORT.repr(value)
+    return text if text.isprintable() else ascii(text)
+
+
 def number(settings: Settings, key: str, default: int | None = None) -> int:
-    """A positive integer; where it is absent or null, the default.
+    """A positive integer below 2³¹; where it is absent or null, the default.
 
     Raises:
       InputError: it is something else, or absent without a default.
@@ -44,8 +60,8 @@ def number(settings: Settings, key: str, default: int | None = None) -> int:
     value = default if value is None else value
     if value is None:
         raise InputError(f"config.json: {key} is missing")
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"config.json: {key} must be a positive integer, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST:
+        raise InputError(f"config.json: {key} must be a positive integer, got {shown(value)}")
     return value
 
 
@@ -57,8 +73,9 @@ def real(settings: Settings, key: str, default: float) -> float:
     """
     value = settings.get(key)
     value = default if value is None else value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise InputError(f"config.json: {key} must be a positive number, got {value!r}")
+    numeric = isinstance(value, int | float) and not isinstance(value, bool)
+    if not numeric or not 0 < value < LARGEST_REAL:
+        raise InputError(f"config.json: {key} must be a positive number, got {shown(value)}")
     return float(value)
 
 
@@ -71,7 +88,7 @@ def switch(settings: Settings, key: str, default: bool) -> bool:
     value = settings.get(key)
     value = default if value is None else value
     if not isinstance(value, bool):
-        raise InputError(f"config.json: {key} must be true or false, got {value!r}")
+        raise InputError(f"config.json: {key} must be true or false, got {shown(value)}")
     return value
 
 
@@ -84,7 +101,8 @@ def activation(settings: Settings, key: str, default: str) -> Callable[[jax.Arra
     name = settings.get(key, default)
     if not isinstance(name, str) or name not in ACTIVATIONS:
         raise InputError(
-            f"config.json: {key} {name!r} is not supported; it is one of {', '.join(ACTIVATIONS)}"
+            f"config.json: {key} {shown(name)} is not supported; it is one of "
+            f"{', '.join(ACTIVATIONS)}"
         )
     return ACTIVATIONS[name]
 
@@ -115,7 +133,7 @@ def insist(settings: Settings, needed: Mapping[str, Sequence[Any]]) -> None:
         if key in settings and settings[key] not in values:
             only = " or ".join(map(repr, values))
             raise InputError(
-                f"config.json: {key} {settings[key]!r} is not supported here; only {only} is"
+                f"config.json: {key} {shown(settings[key])} is not supported here; only {only} is"
             )
 
 

@@ -30,8 +30,10 @@ class Sight:
 
     positions: jax.Array  # int [B, T] or [1, T]
     mask: jax.Array | None  # bool [B or 1, 1, T, S]; None: everything
-    # Known when it is compiled: T = S, and no token sees what is behind it.
+    # Known when it is compiled, and not in the mask: T = S, no token sees what is behind it, and at
+    # most so many up to itself.
     causal: bool = struct.field(pytree_node=False, default=False)
+    window: int | None = struct.field(pytree_node=False, default=None)
 
 
 class Memory(NamedTuple):
@@ -110,8 +112,8 @@ class Attention(nn.Module):
                     kept = kept._replace(memory_key=key, memory_value=value)
             mask = memory.mask
         if kept is None:
-            causal = memory is None and sight.causal
-            mixed = self._mixed(query, key, value, mask, causal, keys)
+            order = {"causal": sight.causal, "window": sight.window} if memory is None else {}
+            mixed = self._mixed(query, key, value, mask, order, keys)
         else:
             mixed = attention_to_kept(query, key, value, mask, softcap=c.score_cap)
         y = Dense(c.width, c.bias, self.out_init, name="out")(mixed.reshape(*x.shape[:2], -1))
@@ -123,7 +125,7 @@ class Attention(nn.Module):
         key: jax.Array,
         value: jax.Array,
         mask: jax.Array | None,
-        causal: bool,
+        order: dict[str, Any],
         keys: Keys | None,
     ) -> jax.Array:
         """Attention of a whole pass, in training with dropout."""
@@ -134,7 +136,7 @@ class Attention(nn.Module):
             def drop(weights):
                 return dropout(weights, own, c.dropout)
 
-        return attention(query, key, value, mask, causal=causal, softcap=c.score_cap, drop=drop)
+        return attention(query, key, value, mask, softcap=c.score_cap, drop=drop, **order)
 
     def _placed(
         self, query: jax.Array, key: jax.Array, sight: Sight

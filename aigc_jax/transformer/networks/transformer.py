@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aigc_jax.algorithm import Key, Keys, Params
-from aigc_jax.attention import causal_mask, same_segment, soft_cap, visibility
+from aigc_jax.attention import same_segment, soft_cap, visibility
 from aigc_jax.layers import Dense, dropout
 from aigc_jax.transformer.architecture import Architecture, Positions
 from aigc_jax.transformer.networks.blocks import INIT_STD, Kept, Memory, Sight, Stack, fold
@@ -62,7 +62,8 @@ class Transformer(nn.Module):
             self.encoder = Stack(c, c.encoder_layers)
         self.decoder = Stack(c, c.layers)
         if not c.tied:
-            self.output = Dense(c.vocabulary_size, c.bias, nn.initializers.normal(INIT_STD))
+            small = nn.initializers.normal(INIT_STD)
+            self.output = Dense(c.vocabulary_size, c.bias, small, out_dtype=jnp.float32)
 
     def __call__(self, batch: Batch) -> jax.Array:
         return self.unembed(self.hidden(batch, None))
@@ -115,7 +116,7 @@ class Transformer(nn.Module):
             table = self.embedding.embedding.astype(h.dtype)
             logits = jnp.einsum("...d,vd->...v", h, table, preferred_element_type=jnp.float32)
         else:
-            logits = self.output(h).astype(jnp.float32)
+            logits = self.output(h)
         return logits if c.logit_cap is None else soft_cap(logits, c.logit_cap)
 
     def _embed(
@@ -130,12 +131,20 @@ class Transformer(nn.Module):
         return dropout(x.astype(c.dtype), keys, c.dropout)
 
     def _places(self, name: str, length: int, positions: jax.Array | None) -> jax.Array:
-        """Vectors of the positions, `[B, T, D]`; a slice where they are 0 … T − 1."""
+        """Vectors of the positions, `[B, T, D]`; a slice where they are 0 … T − 1.
+
+        Raises:
+          ValueError: there are more than the table has.
+        """
         c = self.config
+        limit, kind = c.context, "context"
+        if name != "positions":
+            limit, kind = c.source_context, "source_context"
+        if length > limit:
+            raise ValueError(f"{length} tokens are more than {kind}={limit} has places for")
         if c.positions is Positions.LEARNED:
             table = jnp.asarray(getattr(self, name))
         else:
-            limit = c.context if name == "positions" else c.source_context
             table = jnp.asarray(sinusoidal_positions(limit, c.width))
         return table[None, :length] if positions is None else table[positions]
 
@@ -149,13 +158,14 @@ def _sight(
 ) -> Sight:
     """Causal sight within the segments of a batch, without a cache."""
     order = jnp.arange(length)[None]
-    mask = causal_mask(length, window=window)
-    if prefix is not None:
-        mask = visibility(order, order, window=window, prefix=prefix)
+    causal = prefix is None  # which attention knows by name
+    mask = None if causal else visibility(order, order, window=window, prefix=prefix)
     if segments is not None:
         # The order within a row is that within a sequence.
-        mask = mask & same_segment(segments, segments)
-    return Sight(order if positions is None else positions, mask, causal=prefix is None)
+        own = same_segment(segments, segments)
+        mask = own if mask is None else mask & own
+    seen_back = window if causal else None
+    return Sight(order if positions is None else positions, mask, causal, seen_back)
 
 
 def networks_of(config: Architecture) -> Networks:
@@ -175,6 +185,9 @@ def networks_of(config: Architecture) -> Networks:
         return apply(params, states, method="unembed")
 
     def start(params: Params, rows: int, length: int, source: Source | None = None) -> Cache:
+        # The last token of a row is not read. Rotary positions come from no table.
+        if length > config.context + 1 and config.positions is not Positions.ROTARY:
+            raise ValueError(f"rows of {length} tokens do not fit context={config.context}")
         empty = _empty(config, rows, length, 0 if source is None else source.tokens.shape[1])
         if source is None:
             return empty

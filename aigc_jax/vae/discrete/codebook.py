@@ -42,7 +42,11 @@ def init(key: Key, codes: int, features: int) -> Codebook:
 
 
 def nearest(vectors: jax.Array, features: jax.Array) -> jax.Array:
-    """argmin_k ‖f − e_k‖² = argmin_k ‖e_k‖² − 2 f·e_k, the first of equals.
+    """argmin_k ‖f − e_k‖² = argmin_k ‖e_k − ē‖² − 2 (f − ē)·(e_k − ē), the first of equals.
+
+    About the mean ē of the vectors, so that an offset they share, which features in a trained
+    encoder may well have, costs no digits. Codes that differ by less than float32's rounding of
+    ‖e_k − ē‖² are still taken for equal.
 
     Args:
       vectors: e, `[K, D]`.
@@ -51,7 +55,8 @@ def nearest(vectors: jax.Array, features: jax.Array) -> jax.Array:
     Returns:
       int32 `[...]`. Distances are taken in float32 at least, whatever a backend prefers.
     """
-    e, f = wide(vectors), wide(features).reshape(-1, vectors.shape[-1])
+    mean = jnp.mean(wide(vectors), axis=0, keepdims=True)
+    e, f = wide(vectors) - mean, wide(features).reshape(-1, vectors.shape[-1]) - mean
     products = jnp.matmul(f, e.T, precision=lax.Precision.HIGHEST)
     distances = jnp.sum(jnp.square(e), axis=-1)[None] - 2.0 * products
     return jnp.argmin(distances, axis=-1).astype(jnp.int32).reshape(features.shape[:-1])

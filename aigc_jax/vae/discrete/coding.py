@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from aigc_jax import parallel
 from aigc_jax.algorithm import Key
+from aigc_jax.labels import check_choices
 from aigc_jax.vae.discrete.model import DiscreteNetworks, Quantiser
 from aigc_jax.vae.discrete.step import State
 from aigc_jax.vae.likelihoods import GAUSSIAN, Likelihood
@@ -29,7 +30,12 @@ def decode_codes(
     quantiser: Quantiser,
     likelihood: Likelihood = GAUSSIAN,
 ) -> jax.Array:
-    """Codes int `[B, h, w]` → E[x|z] `[B, H, W, C]` in [0, 1], by the averaged decoder."""
+    """Codes int `[B, h, w]` → E[x|z] `[B, H, W, C]` in [0, 1], by the averaged decoder.
+
+    Raises:
+      InputError: one is no code.
+    """
+    check_choices("codes", codes, quantiser.codes)
     vectors = quantiser.look_up(state.quantiser, codes)
     return likelihood.mean(networks.decode(state.ema, vectors))
 

@@ -89,8 +89,9 @@ def one_layer(
         if path is not None:
             z, q = path(z), lax.stop_gradient(q)
         log_q, log_p = gaussian_log_density(z, *q), prior.log_density(p, z)
-        kl = prior.kl(p, q) if prior.kl else (log_q - log_p)[:, None]
-        return Draw(z, log_q, log_p, (kl,))
+        sampled = log_q - log_p
+        kl = prior.kl(p, q) if prior.kl else sampled[:, None]
+        return Draw(z, log_q, log_p, (kl,), (sampled,))
 
     def decode_all(params: Params, z: jax.Array, labels: jax.Array | None = None) -> jax.Array:
         if classes:

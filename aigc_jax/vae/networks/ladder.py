@@ -76,15 +76,14 @@ class TopDown(nn.Module):
     channels: int
 
     @nn.compact
-    def __call__(
-        self, features: tuple[jax.Array, ...] | None, keys: Keys
-    ) -> tuple[Latents, jax.Array, jax.Array, tuple[jax.Array, ...]]:
+    def __call__(self, features: tuple[jax.Array, ...] | None, keys: Keys) -> Draw:
         size, widest = len(keys), self.width * 2 ** (self.resolutions - 1)
         start = self.param("top", nn.initializers.zeros_init(), (*self.grid, widest), jnp.float32)
         h = jnp.broadcast_to(start, (size, *start.shape))
         samples: list[jax.Array] = []
         divergences: list[jax.Array] = []
-        log_q = log_p = jnp.zeros(size, jnp.float32)
+        log_q: list[jax.Array] = []
+        log_p: list[jax.Array] = []
         for i in range(self.resolutions):
             if i:
                 h = Convolution(conv_up, h.shape[-1] // 2, 4)(nn.elu(h))
@@ -97,12 +96,18 @@ class TopDown(nn.Module):
                     q = self._gaussian(both, f"posterior_{number}")
                 own = jax.vmap(jax.random.fold_in, (0, None))(keys, number)
                 z = reparameterise(own, *q)
-                log_q += _log_density(z, q)
-                log_p += _log_density(z, p)
+                log_q.append(_log_density(z, q))
+                log_p.append(_log_density(z, p))
                 divergences.append(gaussian_kl(q, p).reshape(size, -1))
                 samples.append(z)
                 h = ResidualBlock()(h + Convolution(conv, h.shape[-1], 1)(z))
-        return Latents(tuple(samples), h), log_q, log_p, tuple(divergences)
+        return Draw(
+            Latents(tuple(samples), h),
+            sum(log_q, jnp.zeros(size)),
+            sum(log_p, jnp.zeros(size)),
+            tuple(divergences),
+            tuple(q - p for q, p in zip(log_q, log_p, strict=True)),
+        )
 
     def _gaussian(self, h: jax.Array, name: str) -> Gaussian:
         outputs = Convolution(conv, h.shape[-1], 1, name=f"{name}_hidden")(nn.elu(h))
@@ -196,7 +201,8 @@ def ladder(
     def draw(params: Params, context: Any, keys: Keys, path: Path | None = None) -> Draw:
         if path is not None:
             raise ValueError("DReG's gradient is that of one layer of latents; use ELBO or IWAE")
-        return Draw(*down.apply(params["down"], context, keys))
+        drawn: Any = down.apply(params["down"], context, keys)
+        return drawn
 
     def decode(params: Params, z: Latents, labels: jax.Array | None = None) -> Any:
         h = z.path
@@ -206,6 +212,7 @@ def ladder(
         return head.apply(params["head"], h)
 
     def prior(params: Params, keys: Keys) -> Any:
-        return down.apply(params["down"], None, keys)[0]
+        drawn: Any = down.apply(params["down"], None, keys)
+        return drawn.z
 
     return Networks(init, encode, draw, decode, prior, cells * latent_size, classes)

@@ -47,6 +47,15 @@ def test_the_nearest_code_is_that_of_the_least_distance(rng):
     np.testing.assert_array_equal(found, squares.argmin(-1))
 
 
+def test_what_all_codes_have_in_common_costs_no_digits(rng):
+    # Whole eighths, so that the offset rounds nothing; norms of 3e5 round distances by hundredths.
+    vectors, features = (rng.integers(-80, 80, size=shape) / 8 for shape in ((50, 5), (7, 3, 4, 5)))
+    squares = np.square(features[..., None, :] - vectors).sum(-1)
+    found = codebook.nearest(jnp.float32(vectors + 4096), jnp.float32(features + 4096))
+    chosen = np.take_along_axis(squares, np.asarray(found)[..., None], -1)[..., 0]
+    np.testing.assert_array_equal(chosen, squares.min(-1))
+
+
 def test_distances_are_of_float32_where_features_are_not():
     # 1.001 and 1 are one number in bfloat16.
     vectors = jnp.float32([[1.0], [1.001]])

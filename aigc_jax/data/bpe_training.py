@@ -1,0 +1,137 @@
+"""The training of a byte-level BPE, in a process of its own where it takes long.
+
+`tokenizers` looks at no signal while it trains, and it takes the time of a word's length squared to
+merge its pairs. So words are bounded here, and what trains a long text is another process: Ctrl-C
+ends it at once, and so does the end of this one.
+
+Only the training bounds words. What is kept cuts a text as GPT-2 does, so that it is encoded here
+and elsewhere alike, and a text without longer words gives the tokeniser that it gave unbounded.
+"""
+
+import contextlib
+import json
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from aigc_jax.errors import InputError
+
+LONGEST = 256  # characters of a word; of English and German the longest have less than a third
+AT_HAND = 2**17  # characters that are trained on in this process: less than a second's work
+
+# GPT-2's words. Of a run of blanks the last is left to the word that follows.
+_UNBOUNDED = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+_WORDS = _UNBOUNDED.replace("+", f"{{1,{LONGEST}}}")
+
+_CHILD = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from aigc_jax.data.bpe_training import serve
+serve()
+"""
+
+
+def trained(pieces: Iterable[str], vocabulary_size: int, specials: Sequence[str]) -> str:
+    """The JSON of the tokeniser of what is frequent; the same pieces give the same one.
+
+    Args:
+      pieces: of the text, read once.
+      vocabulary_size: how many tokens at most, special tokens and bytes included.
+      specials: the special tokens, which come first.
+
+    Raises:
+      InputError: the process that trained was ended, as it is where memory is short.
+    """
+    stream, some, length = iter(pieces), [], 0
+    for piece in stream:
+        some.append(piece)
+        length += len(piece)
+        if length > AT_HAND:
+            return _elsewhere(chain(some, stream), vocabulary_size, specials)
+    return _here(some, vocabulary_size, specials)
+
+
+def _here(pieces: Iterable[str], vocabulary_size: int, specials: Sequence[str]) -> str:
+    model = Tokenizer(models.BPE())
+    words = pre_tokenizers.Split(Regex(_WORDS), "isolated")
+    signs = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    model.pre_tokenizer = pre_tokenizers.Sequence([words, signs])
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary_size,
+        min_frequency=2,
+        special_tokens=list(specials),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    model.train_from_iterator(pieces, trainer)
+    model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    model.decoder = decoders.ByteLevel()
+    return model.to_str()
+
+
+def _elsewhere(pieces: Iterable[str], vocabulary_size: int, specials: Sequence[str]) -> str:
+    """What `_here` returns, from a process that is ended with this one's wait for it."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", _CHILD, json.dumps(sys.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,  # a terminal's Ctrl-C is this process's to obey
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    try:
+        with contextlib.suppress(BrokenPipeError):  # its exit code says why
+            for message in chain([(vocabulary_size, tuple(specials))], pieces, [None]):
+                pickle.dump(message, child.stdin)
+            child.stdin.flush()
+        found = child.stdout.read()
+    except BaseException:
+        child.kill()
+        raise
+    finally:
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.close()
+        child.stdout.close()
+        code = child.wait()
+    if code < 0:
+        raise InputError(
+            f"the BPE's training was ended by signal {-code}, as it is where memory is short; "
+            "give it less text or a smaller vocabulary"
+        )
+    if code:
+        raise RuntimeError(f"the BPE's training ended with code {code}")
+    return found.decode()
+
+
+def serve() -> None:
+    """The other process: reads sizes and pieces from its input, and writes the JSON."""
+    read = sys.stdin.buffer
+
+    def pieces() -> Iterator[str]:
+        while (piece := _next(read)) is not None:
+            yield piece
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+
+    size, specials = _next(read)
+    sys.stdout.buffer.write(_here(pieces(), size, specials).encode())
+
+
+def _next(file: Any) -> Any:
+    """The next message, if there is still a process that sends them."""
+    try:
+        return pickle.load(file)
+    except (EOFError, pickle.UnpicklingError):
+        os._exit(1)
+
+
+def _end_with_parent() -> None:
+    """Ends this process, whatever it does, where its input is closed before it has answered."""
+    os.read(0, 1)
+    os._exit(1)

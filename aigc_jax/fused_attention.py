@@ -1,0 +1,86 @@
+"""Attention by cuDNN's kernel, which never holds the scores [B, N, T, S] of all queries and keys.
+
+The kernel is JAX's: `jax.nn.dot_product_attention(implementation="cudnn")`. Here is what it takes,
+and how a program that holds it is traced where there is no cuDNN.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import jax
+import jax.numpy as jnp
+from jax._src.cudnn import fused_attention_stablehlo as _kernel
+
+DTYPES = tuple(jnp.dtype(t) for t in (jnp.bfloat16, jnp.float16))
+LARGEST_HEAD = 128  # in value and gradient on every GPU that has the kernel
+LEAST_CAPABILITY = 8  # Ampere's
+_ANY_VERSION = 91_000  # 9.10; JAX asks which one for what is not used here
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def fits(query: jax.Array, key: jax.Array, value: jax.Array) -> bool:
+    """Whether the kernel takes arrays of these types and sizes, on the GPUs here if there are some.
+
+    Half precision, the same in all three; heads of a multiple of 8 up to 128; even numbers of
+    queries and of keys, without which JAX refuses the gradient.
+    """
+    size = query.shape[-1]
+    return (
+        query.dtype in DTYPES
+        and query.dtype == key.dtype == value.dtype
+        and size % 8 == 0
+        and size <= LARGEST_HEAD
+        and query.shape[1] % 2 == key.shape[1] % 2 == 0
+        and not any(_is_older(device) for device in jax.local_devices())
+    )
+
+
+def cudnn_attention(
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    lengths: jax.Array | None,
+    *,
+    causal: bool,
+    window: int | None,
+) -> jax.Array:
+    """`attention.attention` of arrays that fit; it can be lowered for CUDA alone.
+
+    The arguments are those of `attention.attention`.
+    """
+
+    def attend() -> jax.Array:
+        return jax.nn.dot_product_attention(
+            query,
+            key,
+            value,
+            is_causal=causal,
+            key_value_seq_lengths=None if lengths is None else lengths.astype(jnp.int32),
+            local_window_size=None if window is None else (window - 1, 0),
+            implementation="cudnn",
+        )
+
+    try:
+        return attend()
+    except RuntimeError:  # cuDNN is not detected: the program is for another machine, or for none
+        with _of_any_version():
+            return attend()
+
+
+def _is_older(device: jax.Device) -> bool:
+    """Whether it is a GPU of CUDA without the kernel."""
+    major = str(getattr(device, "compute_capability", "")).partition(".")[0]
+    return major.isdecimal() and int(major) < LEAST_CAPABILITY
+
+
+@contextmanager
+def _of_any_version() -> Iterator[None]:
+    """Within it, JAX traces the kernel without asking which cuDNN is installed."""
+    with _ONE_AT_A_TIME:
+        asked = _kernel.check_cudnn_version
+        _kernel.check_cudnn_version = lambda: _ANY_VERSION
+        try:
+            yield
+        finally:
+            _kernel.check_cudnn_version = asked

@@ -1,0 +1,96 @@
+"""Labels and codes that are none are refused in every family, where their values are known."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aigc_jax import classifier, gan, vae
+from aigc_jax.errors import InputError
+from aigc_jax.labels import check_choices
+from aigc_jax.vae import discrete
+
+SHAPE, KEY = (4, 4, 1), jax.random.key(0)
+IMAGES = jnp.ones((3, *SHAPE))
+FAMILIES = {
+    "gan": (gan, gan.make(gan.Config(SHAPE, classes=5, latent_size=3))),
+    "vae": (vae, vae.make(vae.Config(SHAPE, classes=5, latent_size=2))),
+}
+WRONG = {
+    "too great": ([0, 1, 99], "from 0 to 4, got 99"),
+    "one too great": ([0, 5, 1], "from 0 to 4, got 5"),
+    "negative": ([-1, 1, 2], "from 0 to 4, got -1"),
+    "too great for a byte": (np.array([0, 255, 1], np.uint8), "got 255"),
+    "fractions": ([0.0, 1.0, 2.0], "must be integers"),
+    "truths": ([True, False, True], "must be integers"),
+    "too few": ([1, 2], r"of shape \(3,\), got \(2,\)"),
+    "one for all": (3, r"of shape \(3,\), got \(\)"),
+    "one-hot": (np.eye(5, dtype=int)[:3], r"of shape \(3,\)"),
+}
+
+
+@pytest.mark.parametrize(("labels", "message"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_images_of_no_class_are_neither_drawn_nor_learnt(name, labels, message):
+    room, algorithm = FAMILIES[name]
+    state = algorithm.init(KEY)
+    with pytest.raises(InputError, match=message):
+        algorithm.sample(state, KEY, 3, labels)
+    with pytest.raises(InputError, match=message):
+        algorithm.step(state, room.Batch(IMAGES, labels))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_any_way_to_write_classes_is_one(name, assert_close):
+    _, algorithm = FAMILIES[name]
+    state = algorithm.init(KEY)
+    expected = algorithm.sample(state, KEY, 3, jnp.array([4, 0, 3]))
+    for labels in ([4, 0, 3], np.array([4, 0, 3], np.uint8), np.array([4, 0, 3])):
+        assert_close(algorithm.sample(state, KEY, 3, labels), expected)
+    traced = jax.jit(lambda labels: algorithm.sample(state, KEY, 3, labels))
+    assert_close(traced(jnp.array([4, 0, 3])), expected)
+    with pytest.raises(InputError, match="must be integers"):
+        traced(jnp.ones(3))
+
+
+@pytest.mark.parametrize("room", [gan, vae], ids=lambda room: room.__name__)
+def test_networks_without_classes_are_not_asked_for_one(room):
+    algorithm = room.make(room.Config(SHAPE, latent_size=2))
+    with pytest.raises(InputError, match="know no classes"):
+        algorithm.sample(algorithm.init(KEY), KEY, 3, [0, 0, 0])
+
+
+def test_a_conditional_vae_is_not_judged_without_its_classes():
+    config = vae.Config(SHAPE, classes=5, latent_size=2)
+    networks, state = vae.networks_of(config), FAMILIES["vae"][1].init(KEY)
+    for labels, message in ((None, "need a Batch with labels"), ([0, 1, 5], "got 5")):
+        for judge in (vae.heldout_elbo, vae.latent_usage):
+            with pytest.raises(InputError, match=message):
+                judge(state.ema, vae.Batch(IMAGES, labels), KEY, networks=networks)
+
+
+@pytest.mark.parametrize("label", [-1, 5, 255])
+def test_the_classifier_learns_and_judges_classes_alone(label):
+    made = classifier.make(classifier.Config(SHAPE, classes=5, width=2, features=3))
+    labels = jnp.array([0, label, 4])
+    with pytest.raises(InputError, match=f"got {label}"):
+        made.step(made.init(KEY), classifier.Batch(IMAGES, labels))
+    said = classifier.Description(np.zeros((3, 3)), np.zeros((3, 5), np.float32))
+    with pytest.raises(InputError, match=f"got {label}"):
+        said.nll(np.array(labels))
+
+
+@pytest.mark.parametrize("config", [discrete.VQ, discrete.FSQ], ids=["vq", "fsq"])
+def test_codes_that_are_none_are_not_decoded(config):
+    codes = config.quantiser.codes
+    networks = discrete.networks_of(config)
+    state = jax.eval_shape(discrete.make(config).init, KEY)
+    for wrong in (-1, codes):
+        with pytest.raises(InputError, match=f"codes must be from 0 to {codes - 1}, got {wrong}"):
+            discrete.decode_codes(
+                state, jnp.full((1, 7, 7), wrong), networks=networks, quantiser=config.quantiser
+            )
+
+
+def test_no_choices_are_no_mistake():
+    check_choices("labels", np.zeros(0, np.int32), 3)
