@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from aigc_jax.algorithm import Key, Params
+from aigc_jax.muon import muon as muon  # which goes by optim.muon, beside optim.adam
 
 
 def is_matrix(params: Any) -> Any:
@@ -39,42 +40,6 @@ def adam(
     if weight_decay == 0.0:
         return optax.adam(learning_rate, b1=b1, b2=b2)
     return optax.adamw(learning_rate, b1=b1, b2=b2, weight_decay=weight_decay, mask=mask)
-
-
-def muon(
-    learning_rate: optax.ScalarOrSchedule,
-    b1: float = 0.95,
-    b2: float = 0.999,
-    weight_decay: float = 0.0,
-    matrices: Callable[[Params], Any] | None = None,
-) -> optax.GradientTransformation:
-    """Muon on matrices: the momentum's nearest orthogonal matrix; NAdam on other leaves.
-
-        M ← β₁ M + (1 − β₁) ∇,   W ← W − η 0.2 √max(m, n) · orth(M)   for W of m × n
-
-    The factor gives an update the size of Adam's, so that one learning rate serves both. The
-    orthogonal matrix takes five Newton-Schulz iterations, 10 to 30 products of the matrix's size:
-    dear at small batches, little at a thousand examples.
-
-    Args:
-      learning_rate: η.
-      b1: β₁, of the momentum of matrices; NAdam's is 0.9.
-      b2: of NAdam.
-      weight_decay: on matrices.
-      matrices: `(params) -> ` a tree of `optax.contrib.MuonDimensionNumbers`, with None at leaves
-        that are none; None takes every leaf of two dimensions.
-
-    Source: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon; the factor is that of Liu
-    et al. 2025, https://arxiv.org/abs/2502.16982, equation 4.
-    """
-    return optax.contrib.muon(
-        learning_rate,
-        beta=b1,
-        weight_decay=weight_decay,
-        adam_b2=b2,
-        consistent_rms=0.2,
-        muon_weight_dimension_numbers=matrices,
-    )
 
 
 def warmup_cosine(

@@ -85,7 +85,7 @@ class Judge:
         self.count = count_of(images)
         self.conditional = conditional
         if conditional:
-            check_classes(images)
+            check_classes(images, network.classes)
 
     @cached_property
     def _heldout(self) -> tuple[np.ndarray, np.ndarray]:
@@ -186,12 +186,18 @@ class Judge:
         }
 
 
-def check_classes(images: Images) -> None:
-    """Refuses to judge class by class where that cannot be done.
+def check_classes(images: Images, classes: int) -> None:
+    """Refuses to learn and judge class by class where that cannot be done.
 
     Raises:
-      InputError: no class has two held-out images, between which there would be a distance.
+      InputError: a class has no training image, or no class has two held-out images, between which
+        there would be a distance.
     """
+    if len(np.unique(np.asarray(images.train_labels))) < classes:
+        raise InputError(
+            f"--conditional needs training images of each of the {classes} classes "
+            "(labels 0, 1, ...)"
+        )
     labels = np.asarray(images.heldout_labels)[: count_of(images)]
     if np.bincount(labels).max() < 2:
         raise InputError(

@@ -38,14 +38,8 @@ def facts(options: GanOptions, images: Images) -> dict:
             f"a step takes --batch_size={options.batch_size} times --steps_d={options.steps_d} "
             f"images, and {images.name} has {len(images.train)} to train on"
         )
-    labels = images.train_labels
-    if options.conditional and labels is not None and len(np.unique(labels)) < known["classes"]:
-        raise InputError(
-            f"--conditional needs training images of each of the {known['classes']} classes "
-            "(labels 0, 1, ...)"
-        )
     if options.conditional:
-        check_classes(images)
+        check_classes(images, known["classes"])
     return {**known, "classifier_sha256": network_of(options, images).sha256}
 
 

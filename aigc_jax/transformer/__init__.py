@@ -16,7 +16,7 @@ from aigc_jax.transformer.decode import extender, sample
 from aigc_jax.transformer.evaluate import documents_nll, heldout_nll, mean_nll
 from aigc_jax.transformer.losses import Losses, in_chunks, next_token_nll, regularised_nll
 from aigc_jax.transformer.networks import networks_of, sinusoidal_positions
-from aigc_jax.transformer.optimisers import adamw, block_matrices, muon
+from aigc_jax.transformer.optimisers import adamw, block_matrices, muon, projections
 from aigc_jax.transformer.step import (
     Batch,
     Cache,
@@ -65,6 +65,7 @@ __all__ = [
     "next_tokens",
     "optimizer",
     "packed_documents",
+    "projections",
     "regularised_nll",
     "sample",
     "sinusoidal_positions",

@@ -19,8 +19,13 @@ def adamw(
 def muon(
     rate: optax.ScalarOrSchedule, b2: float, weight_decay: float
 ) -> optax.GradientTransformation:
-    """Muon on the matrices of blocks; NAdam on embeddings, the output layer, norms and biases."""
-    return optim.muon(rate, b2=b2, weight_decay=weight_decay, matrices=block_matrices)
+    """Muon on the matrices of blocks; NAdam on embeddings, the output layer, norms and biases.
+
+    Queries, keys and values are matrices of their own, though one leaf holds them.
+    """
+    return optim.muon(
+        rate, b2=b2, weight_decay=weight_decay, matrices=block_matrices, parts=projections
+    )
 
 
 def block_matrices(params: Params) -> Any:
@@ -39,3 +44,23 @@ def block_matrices(params: Params) -> Any:
         return optax.contrib.MuonDimensionNumbers(leaf.ndim - 2, leaf.ndim - 1)
 
     return jax.tree_util.tree_map_with_path(dimensions, params)
+
+
+def projections(params: Params) -> Any:
+    """How wide the matrices are that lie side by side in a leaf: queries, keys and values of
+    attention to itself; keys and values of attention to a memory.
+
+    Returns:
+      A tree of tuples of widths, with None at leaves that hold one.
+    """
+
+    def widths(path, leaf):
+        names = [entry.key for entry in path]
+        if names[-1] != "kernel" or names[-2] not in ("qkv", "memory"):
+            return None
+        inputs, outputs = leaf.shape[-2:]
+        queries = inputs if names[-2] == "qkv" else 0  # as wide as the model, all heads together
+        half = (outputs - queries) // 2
+        return (queries, half, half) if queries else (half, half)
+
+    return jax.tree_util.tree_map_with_path(widths, params)

@@ -135,6 +135,8 @@ def test_a_class_needs_two_held_out_images_to_be_judged_by(rng):
     network = FeatureNetwork("stub", 10, "", math.nan, fidelity.pixels)
     with pytest.raises(InputError, match="no two images of any class"):
         fidelity.Judge(data, network, conditional=True)
+    with pytest.raises(InputError, match="each of the 11 classes"):
+        fidelity.Judge(data, network._replace(classes=11), conditional=True)
     fidelity.Judge(data, network)
 
 

@@ -1,0 +1,37 @@
+"""Which classes `experiments.sample --labels` draws."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from aigc_jax.errors import InputError
+from experiments import sample
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """`asked(labels, conditional=True)`: the classes drawn of a run that knows ten."""
+
+    def ask(labels, conditional=True):
+        monkeypatch.setattr(sample, "LABELS", SimpleNamespace(value=labels))
+        monkeypatch.setattr(sample, "WORKDIR", SimpleNamespace(value="runs/mine"))
+        options = SimpleNamespace(conditional=conditional)
+        return sample.classes(SimpleNamespace(options=options, facts={"classes": 10}))
+
+    return ask
+
+
+def test_the_classes_named_are_drawn(asked):
+    assert asked(["3", "3", "7"]) == [3, 3, 7]
+    assert asked(None) == []
+
+
+@pytest.mark.parametrize("labels", [["3", "10"], ["-1"], ["1.0"], ["x"], [], ["9" * 30], ["1", ""]])
+def test_what_is_no_class_of_the_run_is_refused(asked, labels):
+    with pytest.raises(InputError, match="--labels takes classes from 0 to 9"):
+        asked(labels)
+
+
+def test_a_model_that_knows_no_classes_is_not_asked_for_one(asked):
+    with pytest.raises(InputError, match="the run in runs/mine is not"):
+        asked(["3"], conditional=False)
