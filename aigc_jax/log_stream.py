@@ -3,6 +3,8 @@
 import sys
 from typing import Any, TextIO
 
+from aigc_jax import printed
+
 
 class LogStream:
     """A text stream whose `write` and `flush` always return.
@@ -51,4 +53,4 @@ class LogStream:
 
 def say(message: str) -> None:
     """One line on standard error, if there is one."""
-    print(message, file=LogStream(sys.stderr), flush=True)  # type: ignore[type-var]
+    print(printed.line(message), file=LogStream(sys.stderr), flush=True)  # type: ignore[type-var]

@@ -103,11 +103,13 @@ class ProgressReport:
             speed = [f"{rate:.4g} {self._unit}/s", f"ETA {_clock((self._steps - step) / rate)}"]
         parts = [f"{self._title} {step}/{self._steps}", *said, *speed]
         width = self._console.width if self._console else None
-        self.note("\n  ".join(_in_lines(parts, width and width - 2)))
+        self._say("\n  ".join(_in_lines(parts, width and width - 2)))
 
     def note(self, message: str) -> None:
         """A line of its own, above the bar."""
-        message = printed.line(message)
+        self._say(printed.line(message))
+
+    def _say(self, message: str) -> None:
         if self._console:
             self._console.print(Text(message), soft_wrap=True)
         else:

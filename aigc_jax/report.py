@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aigc_jax import storage
+from aigc_jax import printed, storage
 from aigc_jax.metrics import collapse
 from aigc_jax.pictures import curves
 from aigc_jax.run_folder import RunFolder
@@ -126,7 +126,9 @@ def _lead(config: dict[str, Any], metrics: list[dict]) -> str:
         f"in {seconds:.0f} s on {config.get('hardware')}. Parameters: {parameters}."
     )
     if classes := data.get("classes"):
-        named = ", ".join(f"{label} {name}" for label, name in enumerate(classes[:_NAMED]))
+        named = ", ".join(
+            f"{label} {printed.line(name)}" for label, name in enumerate(classes[:_NAMED])
+        )
         more = f" and {len(classes) - _NAMED} more" if len(classes) > _NAMED else ""
         text += f" Classes: {named}{more}."
     return f'<p class="lead">{html.escape(text)}</p>'

@@ -130,7 +130,8 @@ def judge(model: Model, coder: ForeignTokenizer, path: str, context: int) -> dic
     """
     text = read_text(Path(path))
     if len(text) > texts.LONG:
-        print(f"encoding the {len(text)} characters of {path}", file=sys.stderr, flush=True)
+        message = f"encoding the {len(text)} characters of {path}"
+        print(printed.line(message), file=sys.stderr, flush=True)
     tokens, lacking = encoded(model, coder, text, specials=False), coder.lacking(text)
     unread = len(lacking.encode())
     if len(tokens) < 2 or unread >= len(text.encode()):
@@ -139,11 +140,11 @@ def judge(model: Model, coder: ForeignTokenizer, path: str, context: int) -> dic
             f"--text: {path} has {len(tokens)} tokens{without}; a loss needs two, and text"
         )
     if lacking:
-        print(
+        message = (
             f"note: the tokeniser has no token for {len(lacking)} of {len(text)} characters, "
-            f"{named(lacking)}: bits_per_byte is of the others",
-            file=sys.stderr,
+            f"{named(lacking)}: bits_per_byte is of the others"
         )
+        print(printed.line(message), file=sys.stderr)
     networks = transformer.networks_of(model.architecture)
     seen = min(context, networks.context, len(tokens) - 1)
     nll = transformer.heldout_nll(

@@ -15,6 +15,7 @@ import os
 import sys
 from typing import Any, TextIO
 
+from aigc_jax import printed
 from aigc_jax.log_stream import LogStream
 
 UNUSABLE, BROKEN_PIPE = 2, 141
@@ -90,5 +91,5 @@ def give_up(lost: OutputLost) -> int:
     # What is still held back would fail once more when Python ends.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if lost.exit_code != BROKEN_PIPE:
-        print(f"error: {lost}", file=sys.stderr)
+        print(printed.line(f"error: {lost}"), file=sys.stderr)
     return lost.exit_code

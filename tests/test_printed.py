@@ -90,10 +90,11 @@ def _is_safe(node):
 
 
 FREE = {
-    ("progress.py", "message"),  # which is escaped where the method begins
+    ("progress.py", "message"),  # figures, and what `note` has escaped
     ("compress.py", "report(done)"),  # numbers, and names of ours
     ("import_hf.py", "f'{name} {figure:.4f}'"),
     ("verse.py", "f'{name} {share:.4f} of {len(verses)} poems'"),
+    ("startup.py", "f'error: {error}'"),  # an InputError, whose words are escaped
     ("launch.py", "f'error: {names[len(left) - 1]} is missing; see --help'"),
     (
         "translation.py",

@@ -97,6 +97,14 @@ def test_a_page_says_what_was_trained_on_what_and_how_well(folder):
     assert "share of samples" in row
 
 
+def test_a_page_names_the_classes(folder):
+    names = ["cat", "caf\udce9", "<b>\x1b[31m", *map(str, range(3, 40))]
+    folder.write_config(config(data={"name": "pets", "classes": names}))
+    text = Document(write_page(folder).read_text("utf-8")).text
+    assert r"Classes: 0 cat, 1 caf\udce9, 2 <b>\x1b[31m, 3 3, " in text
+    assert "29 29 and 10 more." in text
+
+
 def test_a_page_needs_nothing_from_elsewhere(folder):
     add_metrics(folder)
     (folder.samples / "samples_0000300.png").write_bytes(png(0.5))

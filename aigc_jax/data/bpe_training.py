@@ -9,7 +9,6 @@ and elsewhere alike, and a text without longer words gives the tokeniser that it
 """
 
 import contextlib
-import json
 import os
 import pickle
 import subprocess
@@ -22,6 +21,7 @@ from typing import Any
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from aigc_jax.errors import InputError
+from aigc_jax.strict_json import dumps
 
 LONGEST = 256  # characters of a word; of English and German the longest have less than a third
 AT_HAND = 2**17  # characters that are trained on in this process: less than a second's work
@@ -79,7 +79,7 @@ def _here(pieces: Iterable[str], vocabulary_size: int, specials: Sequence[str]) 
 def _elsewhere(pieces: Iterable[str], vocabulary_size: int, specials: Sequence[str]) -> str:
     """What `_here` returns, from a process that is ended with this one's wait for it."""
     child = subprocess.Popen(
-        [sys.executable, "-c", _CHILD, json.dumps(sys.path)],
+        [sys.executable, "-c", _CHILD, dumps(sys.path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,  # a terminal's Ctrl-C is this process's to obey

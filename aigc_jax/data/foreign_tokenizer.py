@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 
 from aigc_jax.data.bpe import byte_signs
 from aigc_jax.errors import InputError
+from aigc_jax.strict_json import dumps
 
 T = TypeVar("T")
 FILE = "tokenizer.json"
@@ -97,7 +98,7 @@ class ForeignTokenizer:
             without = {c for c in set(text) if not absent.isdisjoint(c.encode())}
             return "".join(c for c in text if c in without) if without else ""
         bare = {**settings, "normalizer": None, "post_processor": None}
-        encoded = _encode(Tokenizer.from_str(json.dumps(bare)).encode_batch, text, False)
+        encoded = _encode(Tokenizer.from_str(dumps(bare)).encode_batch, text, False)
         said, unknown = np.zeros(len(text) + 1, np.int64), _unknown(settings["model"], vocabulary)
         known = [o for o, i in zip(encoded.offsets, encoded.ids, strict=True) if i != unknown]
         begins, ends = np.array(known, np.int64).reshape(-1, 2).T

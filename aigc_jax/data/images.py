@@ -104,10 +104,11 @@ def load_images(name: str, data_dir: str | None = None) -> Images:
         digits, labels, test_digits, test_labels = _idx_files("mnist", data_dir)
         train = stacked_mnist.stack(digits, labels, stacked_mnist.TRAIN)
         heldout = stacked_mnist.stack(test_digits, test_labels, stacked_mnist.HELDOUT)
-        return Images(name, *train, *heldout)
+        return Images(name, train.images, train.labels, heldout.images, heldout.labels)
     if name not in _SOURCES:
         raise InputError(f"unknown dataset {name!r}; choose one of {', '.join(DATASETS)}")
-    return Images(name, *_idx_files(name, data_dir))
+    digits, labels, test_digits, test_labels = _idx_files(name, data_dir)
+    return Images(name, digits, labels, test_digits, test_labels)
 
 
 def _mnist5k() -> Images:

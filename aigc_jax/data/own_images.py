@@ -239,8 +239,9 @@ def _image(file: Path) -> np.ndarray:
     # Pillow halves the bits of 16-bit colours without a word; the depth is byte 24 of a PNG.
     if image.format == "PNG" and content[24] == 16:
         raise InputError(f"{file}: has 16 bits a channel; convert it to 8")
-    if image.format == "PNG" and getattr(image, "n_frames", 1) > 1:
-        raise InputError(f"{file}: is animated, with {image.n_frames} images; save them apart")
+    frames = getattr(image, "n_frames", 1)
+    if image.format == "PNG" and frames > 1:
+        raise InputError(f"{file}: is animated, with {frames} images; save them apart")
     if image.mode not in _CONVERTED:
         raise InputError(f"{file}: is {image.mode}, neither grey nor RGB; convert it")
     if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:

@@ -7,6 +7,7 @@ from tokenizers import Tokenizer as Theirs
 
 from aigc_jax.data.bpe import BpeTokenizer, byte_signs
 from aigc_jax.data.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer
+from aigc_jax.strict_json import dumps
 
 
 def tokenizer_json(coder: Tokenizer, end: str | None = None) -> str:
@@ -49,7 +50,7 @@ def _with_end(text: str, end: str, number: int) -> str:
     contents = json.loads(text)
     vocabulary = contents["model"]["vocab"]
     contents["model"]["vocab"] = {end if i == number else s: i for s, i in vocabulary.items()}
-    model = Theirs.from_str(json.dumps(contents))
+    model = Theirs.from_str(dumps(contents))
     model.add_special_tokens([AddedToken(end, normalized=False, special=True)])
     model.post_processor = processors.TemplateProcessing(
         single=f"{end} $A", pair=f"{end} $A {end} $B:1", special_tokens=[(end, number)]

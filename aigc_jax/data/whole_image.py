@@ -14,8 +14,15 @@ from PIL import Image, ImageFile
 
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG, by its colour type
 # The seven passes of an interlaced PNG: the first column and row, and the steps between them.
-_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
-_ADAM7 += ((0, 1, 1, 2),)
+_ADAM7 = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)
 _END = b"\xff\xd9"  # of a JPEG
 _NOISE = hashlib.shake_256(b"noise").digest(600).replace(b"\xff", b"\xfe")  # no marker in it
 

@@ -69,9 +69,9 @@ def programs():
     for name in ("compress", "decompress"):
         own = flags.FlagValues()
         with pytest.MonkeyPatch.context() as patch:
-            for kind in ("string", "boolean"):
-                define = getattr(flags, f"DEFINE_{kind}")
-                patch.setattr(flags, f"DEFINE_{kind}", functools.partial(define, flag_values=own))
+            for name_of in ("DEFINE", "DEFINE_boolean"):
+                define = functools.partial(getattr(flags, name_of), flag_values=own)
+                patch.setattr(flags, name_of, define)
             found[name] = importlib.import_module(f"experiments.{name}")
             found[name].open_model = opened
     return found
@@ -298,6 +298,24 @@ def test_images_are_read_in_their_order_from_each_kind_of_input(tmp_path):
         Image.fromarray(images[i, ..., 0]).save(tmp_path / "folder" / f"{i}.png")
     names = ["a.npz", "train-images-idx3-ubyte", "train-images-idx3-ubyte.gz", "folder"]
     for name in names:
+        np.testing.assert_array_equal(read_input(str(tmp_path / name)), images)
+
+
+def test_a_folder_of_grey_images_suits_a_model_of_colours(models, rng):
+    grey = rng.integers(256, size=(3, SIDE, SIDE, 1), dtype=np.uint8)
+    config = dataclasses.replace(models["grey"].config, image_shape=(SIDE, SIDE, 3))
+    found = suited(grey, models["grey"]._replace(config=config), False, "d")
+    np.testing.assert_array_equal(found, np.repeat(grey, 3, axis=3))
+
+
+def test_what_a_file_is_called_does_not_say_what_it_is(tmp_path, rng):
+    images = rng.integers(256, size=(3, 5, 4, 1), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", images=images)
+    (tmp_path / "a.npz").rename(tmp_path / "npz.gz")
+    idx = bytes([0, 0, 8, 3]) + struct.pack(">3I", 3, 5, 4) + images.tobytes()
+    (tmp_path / "zipped").write_bytes(gzip.compress(idx))
+    (tmp_path / "plain.gz").write_bytes(idx)
+    for name in ("npz.gz", "zipped", "plain.gz"):
         np.testing.assert_array_equal(read_input(str(tmp_path / name)), images)
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from aigc_jax.data.images import Images
 from experiments import gan, images, lm, vae
 from experiments.options import from_flags
-from experiments.run_config import default_workdir
+from experiments.run_config import check_data, default_workdir, describe_data
 
 SMALL = ["--steps=4", "--batch_size=8", "--eval_every=4", "--checkpoint_every=4", "--log_every=2"]
 
@@ -157,6 +157,14 @@ def test_without_own_images_a_run_is_called_by_its_data_set():
 def labelled(train, heldout, dtype=np.uint16):
     pixels = np.zeros((3, 4, 5, 1), np.uint8)
     return Images("toy", pixels, np.array(train, dtype), pixels, np.array(heldout, dtype))
+
+
+def test_what_classes_are_called_is_kept_with_the_data_and_decides_nothing():
+    toy = labelled([0, 1, 1], [1, 0, 0])
+    assert "classes" not in describe_data(toy)
+    named = describe_data(toy._replace(classes=("cat", "caf\udce9")))
+    assert named["classes"] == ["cat", "caf\udce9"]
+    check_data(describe_data(toy._replace(classes=("Cats", "dogs"))), {"data": named}, "runs/a")
 
 
 def test_the_facts_count_the_classes_of_both_parts():
