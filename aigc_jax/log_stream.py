@@ -53,4 +53,4 @@ class LogStream:
 
 def say(message: str) -> None:
     """One line on standard error, if there is one."""
-    print(printed.line(message), file=LogStream(sys.stderr), flush=True)  # type: ignore[type-var]
+    print(printed.line(message), file=LogStream(sys.stderr), flush=True)

@@ -9,8 +9,8 @@ and elsewhere alike, and a text without longer words gives the tokeniser that it
 """
 
 import contextlib
+import json
 import os
-import pickle
 import subprocess
 import sys
 import threading
@@ -88,8 +88,8 @@ def _elsewhere(pieces: Iterable[str], vocabulary_size: int, specials: Sequence[s
     assert child.stdout is not None
     try:
         with contextlib.suppress(BrokenPipeError):  # its exit code says why
-            for message in chain([(vocabulary_size, tuple(specials))], pieces, [None]):
-                pickle.dump(message, child.stdin)
+            for message in chain([(vocabulary_size, list(specials))], pieces, [None]):
+                child.stdin.write(dumps(message).encode() + b"\n")
             child.stdin.flush()
         found = child.stdout.read()
     except BaseException:
@@ -124,11 +124,11 @@ def serve() -> None:
 
 
 def _next(file: Any) -> Any:
-    """The next message, if there is still a process that sends them."""
-    try:
-        return pickle.load(file)
-    except (EOFError, pickle.UnpicklingError):
+    """The next message, a line of JSON, if there is still a process that sends them."""
+    line = file.readline()
+    if not line.endswith(b"\n"):
         os._exit(1)
+    return json.loads(line)
 
 
 def _end_with_parent() -> None:

@@ -72,10 +72,10 @@ def split_batch(batch: Batch | jax.Array, classes: int = 0) -> Batch:
     Raises:
       InputError: networks of so many classes need labels, and these are none.
     """
-    batch = narrow(batch if isinstance(batch, Batch) else Batch(batch))
+    whole: Batch = narrow(batch if isinstance(batch, Batch) else Batch(batch))
     if classes:
-        check_labels(batch.labels, len(batch.images), classes)
-    return batch
+        check_labels(whole.labels, len(whole.images), classes)
+    return whole
 
 
 def reparameterise(keys: Keys, mean: jax.Array, log_variance: jax.Array) -> jax.Array:
