@@ -11,7 +11,6 @@ and elsewhere alike, and a text without longer words gives the tokeniser that it
 import contextlib
 import json
 import os
-import pickle
 import subprocess
 import sys
 import threading
@@ -89,7 +88,7 @@ def _elsewhere(pieces: Iterable[str], vocabulary_size: int, specials: Sequence[s
     try:
         with contextlib.suppress(BrokenPipeError):  # its exit code says why
             for message in chain([(vocabulary_size, tuple(specials))], pieces, [None]):
-                pickle.dump(message, child.stdin)
+                child.stdin.write(json.dumps(message).encode() + b"\n")
             child.stdin.flush()
         found = child.stdout.read()
     except BaseException:
@@ -125,10 +124,10 @@ def serve() -> None:
 
 def _next(file: Any) -> Any:
     """The next message, if there is still a process that sends them."""
-    try:
-        return pickle.load(file)
-    except (EOFError, pickle.UnpicklingError):
+    line = file.readline()
+    if not line.endswith(b"\n"):
         os._exit(1)
+    return json.loads(line)
 
 
 def _end_with_parent() -> None:
