@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from tokenizers import Tokenizer
 
+from aigc_jax import printed
 from aigc_jax.data.bpe import byte_signs
 from aigc_jax.errors import InputError
 from aigc_jax.strict_json import dumps
@@ -159,4 +160,4 @@ def _has(part: dict[str, Any] | None, kind: str) -> bool:
 def _reason(error: Exception) -> str:
     """The first line of what the bindings say."""
     line = next(iter(str(error).splitlines()), type(error).__name__)[:200]
-    return line if line.isprintable() else ascii(line)
+    return printed.line(line)

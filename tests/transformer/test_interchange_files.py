@@ -128,7 +128,7 @@ def test_what_is_no_number_is_not_written(tmp_path):
 def test_names_of_tensors_cannot_write_to_a_terminal(folder):
     folder.write(**{"evil\x1b[2J\n": np.ones(1, np.float32), "x" * 999: np.ones(1, np.float32)})
     message = folder.refusal()
-    assert r"not of this model: 'evil\x1b[2J\n'" in message
+    assert r"not of this model: evil\x1b[2J\n," in message
     assert len(message) < 1000
 
 

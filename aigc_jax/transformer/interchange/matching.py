@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aigc_jax import printed
 from aigc_jax.algorithm import Params
 from aigc_jax.errors import InputError
 from aigc_jax.transformer.architecture import Architecture
@@ -138,7 +139,7 @@ def _their_shapes(match: Match, shape: tuple[int, ...]) -> dict[str, tuple[int, 
 
 def printable(name: str) -> str:
     """A name out of a file as a message shows it."""
-    return (name if name.isprintable() else ascii(name))[:LONGEST_NAME]
+    return printed.line(name)[:LONGEST_NAME]
 
 
 def _finite(called: str, array: Any) -> np.ndarray:

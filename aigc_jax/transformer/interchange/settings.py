@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from aigc_jax import printed
 from aigc_jax.errors import InputError
 from aigc_jax.layers import gelu, gelu_tanh
 from aigc_jax.transformer.architecture import Architecture
@@ -46,8 +47,7 @@ _SHORT.maxstring = _SHORT.maxother = 60
 
 def shown(value: Any) -> str:
     """A value of a file as a message shows it: on one line, and of a long one the ends."""
-    text = _SHORT.repr(value)
-    return text if text.isprintable() else ascii(text)
+    return printed.line(_SHORT.repr(value))
 
 
 def number(settings: Settings, key: str, default: int | None = None) -> int:
