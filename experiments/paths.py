@@ -2,7 +2,6 @@
 
 import os
 import re
-from typing import Any
 
 from absl import flags
 
@@ -42,21 +41,23 @@ def local(name: str, called: str) -> str:
     return found
 
 
-class _Parser(flags.ArgumentParser[str]):
-    syntactic_help = "a path of this machine"
+class PathFlag:
+    """A flag whose value is what `local` makes of it, when it is asked for."""
 
-    def __init__(self, called: str):
-        super().__init__()
-        self._called = called
+    def __init__(self, flag: flags.FlagHolder):
+        self._flag = flag
 
-    def parse(self, argument: Any) -> str:
-        try:
-            return local(argument, self._called)
-        except InputError as error:  # absl puts the flag's name and value before it
-            raise ValueError(str(error).removeprefix(f"{self._called}: ")) from error
+    @property
+    def value(self) -> str | None:
+        """The path, or None where the flag has none.
+
+        Raises:
+          InputError: see `local`.
+        """
+        name = self._flag.value
+        return None if name is None else local(name, f"--{self._flag.name}")
 
 
-def define_path(name: str, default: str | None, help: str) -> flags.FlagHolder:
-    """An absl flag whose value is what `local` makes of it."""
-    parser, serializer = _Parser(f"--{name}"), flags.ArgumentSerializer[str]()
-    return flags.DEFINE(parser, name, default, help, serializer=serializer)
+def define_path(name: str, default: str | None, help: str) -> PathFlag:
+    """An absl flag of a path."""
+    return PathFlag(flags.DEFINE_string(name, default, help))

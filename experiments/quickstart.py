@@ -52,12 +52,13 @@ def main(_: list[str]) -> None:
     """The command."""
 
     def command() -> None:
-        folders = train_all(WORKDIR.value, STEPS.value)
-        page = Path(WORKDIR.value) / "index.html"
+        workdir = str(WORKDIR.value)
+        folders = train_all(workdir, STEPS.value)
+        page = Path(workdir) / "index.html"
         newest = max(folder.page.stat().st_mtime_ns for folder in folders)
         if not page.exists() or page.stat().st_mtime_ns < newest:
             sections = [report.run_section(folder) for folder in folders[1:] + folders[:1]]
-            RunFolder(WORKDIR.value).write(page, report.page("aigc_jax quickstart", LEAD, sections))
+            RunFolder(workdir).write(page, report.page("aigc_jax quickstart", LEAD, sections))
         print(f"\n{printed.line(f'open {page.resolve()}')}", file=sys.stderr)
 
     launch.report_errors(command)

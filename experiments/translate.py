@@ -20,7 +20,7 @@ from aigc_jax.data.pairs import Pairs, load_pairs
 from aigc_jax.errors import InputError
 from experiments import launch
 from experiments.experiment import Experiment, Task
-from experiments.paths import define_path
+from experiments.paths import define_path, local
 from experiments.translate_options import PRESETS, TranslateOptions, to_config
 from experiments.translation import (
     Translator,
@@ -95,15 +95,17 @@ EXPERIMENT = Experiment(
 
 def main() -> None:
     """The program: training, or with --input translating."""
-    define_path("input", None, "File to translate line by line, or - for the standard input.")
+    source = define_path(
+        "input", None, "File to translate line by line, or - for the standard input."
+    )
 
     def translates() -> bool:
-        name, workdir = flags.FLAGS.input, flags.FLAGS.workdir
+        name, workdir = source.value, flags.FLAGS.workdir
         if name is None:
             return False
         if workdir is None:
             raise InputError("--input needs the --workdir of a run that translates")
-        translate_lines(workdir, name)
+        translate_lines(local(workdir, "--workdir"), name)
         return True
 
     launch.main(EXPERIMENT, translates)
