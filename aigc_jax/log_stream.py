@@ -51,4 +51,4 @@ class LogStream:
 
 def say(message: str) -> None:
     """One line on standard error, if there is one."""
-    print(message, file=LogStream(sys.stderr), flush=True)  # type: ignore[type-var]
+    print(message, file=LogStream(sys.stderr), flush=True)

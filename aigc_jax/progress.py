@@ -127,7 +127,9 @@ class ProgressReport:
         for name, part in more.items():
             if _width([*parts.values(), part]) <= width:
                 parts[name] = part
-        texts = [parts[name] for name in ("title", "count", "speed", "time", "eta") if name in parts]
+        texts = [
+            parts[name] for name in ("title", "count", "speed", "time", "eta") if name in parts
+        ]
         below = []
         if _width([*texts, *self._newest]) + len(_GAP) + _SHORTEST_BAR <= width:
             texts += self._newest

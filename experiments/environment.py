@@ -1,15 +1,15 @@
 """What the environment decides of a command, and what it does not.
 
 It decides where a command runs and what is told of it: JAX_PLATFORMS, CUDA_VISIBLE_DEVICES,
-JAX_NUM_CPU_DEVICES and XLA_FLAGS, caches, logs and dumps. One of these that cannot be obeyed, or any
-that JAX or Flax cannot read, is named in one line with code 2.
+JAX_NUM_CPU_DEVICES and XLA_FLAGS, caches, logs and dumps. One of these that cannot be obeyed, or
+any that JAX or Flax cannot read, is named in one line with code 2.
 
 It does not decide what a command computes, which its flags and config.json say alone: a run would
 not go on in the bits it began in when it is continued from another shell. What would change a
 figure, or would raise where nothing is wrong, is set to JAX's default at launch, in silence:
 JAX_ENABLE_X64, say, JAX_DEFAULT_PRNG_IMPL, JAX_NUMPY_RANK_PROMOTION, JAX_TRANSFER_GUARD or
-JAX_DEBUG_NANS (a figure that is not finite ends a training anyhow, and is named). JAX_DEFAULT_DEVICE is
-refused where it is not the device that the command would use: JAX_PLATFORMS chooses that.
+JAX_DEBUG_NANS (a figure that is not finite ends a training anyhow, and is named).
+JAX_DEFAULT_DEVICE is refused where it is not where the command would run, which JAX_PLATFORMS says.
 
 This is for commands. Who imports the package in a program of their own configures JAX there.
 """

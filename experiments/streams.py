@@ -64,8 +64,8 @@ def guard() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    sys.stdout = _Output(sys.stdout or open(os.devnull, "w"))  # type: ignore[assignment]
-    sys.stderr = LogStream(sys.stderr)  # type: ignore[assignment]
+    sys.stdout = _Output(sys.stdout or open(os.devnull, "w"))  # noqa: SIM115 - to the end
+    sys.stderr = LogStream(sys.stderr)
 
 
 def finish(code: int) -> int:

@@ -2,7 +2,6 @@
 
 import json
 import math
-import sys
 from collections.abc import Callable, Iterable
 from itertools import chain, islice
 from typing import Any
@@ -16,6 +15,7 @@ from aigc_jax.data.text import Part, Text, chunks, count_bytes, load_text
 from aigc_jax.data.token_file import tokens_on_disk
 from aigc_jax.data.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer
 from aigc_jax.errors import InputError
+from aigc_jax.log_stream import say
 from aigc_jax.metrics.ngrams import bigram_nll, unigram_nll
 
 SEPARATOR = "\n\n――――――――\n\n"
@@ -91,7 +91,7 @@ def tokens(options: Any, facts: dict[str, Any], text: Text) -> tuple[np.ndarray,
             return coder.encode(part)
 
         def announced() -> Iterable[np.ndarray]:
-            print(f"tokens of the {name} part of {part.path} go to {folder}", file=sys.stderr)
+            say(f"tokens of the {name} part of {part.path} go to {folder}")
             return coder.encode_chunks(chunks(part))
 
         folder, decided = cache_folder("tokens"), [text.fingerprint(), name, facts]

@@ -49,7 +49,9 @@ def tokens_on_disk(
     """
     folder = cache_folder("tokens") if folder is None else folder
     if folder is None:
-        raise InputError("there is no home folder to keep tokens in; set XDG_CACHE_HOME to a folder")
+        raise InputError(
+            "there is no home folder to keep tokens in; set XDG_CACHE_HOME to a folder"
+        )
     path = folder / f"{hashlib.sha256(identity.encode()).hexdigest()}.tokens"
     dtype = np.dtype("<u2" if vocabulary_size <= 2**16 else "<u4")
     try:
