@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.cells import cell_len
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleDimensions, Group, RenderableType
 from rich.progress import Progress
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -159,26 +159,33 @@ class _Bar(Progress):
         yield self._lines_of(max(self._on.width, 1))
 
 
+class _Terminal(Console):
+    """A console of the size of its own terminal; of COLUMNS where that does not know its size."""
+
+    @property
+    def size(self) -> ConsoleDimensions:  # type: ignore[override]
+        try:
+            columns, rows = os.get_terminal_size(self.file.fileno())
+        except (OSError, ValueError):
+            columns = rows = 0
+        said = os.environ.get("COLUMNS", "")
+        told = int(said) if said.isascii() and said.isdigit() else 0
+        return ConsoleDimensions(columns or told or 80, rows or 24)
+
+
 def _terminal(stream: LogStream) -> Console | None:
     """A console on the stream where it is a terminal whose cursor can be moved."""
     if not stream.isatty() or os.environ.get("TERM", "").lower() in ("dumb", "unknown"):
         return None
-    # Rich would take other variables' word before the terminal's own: for being one, for its size.
-    kept = ["TERM", "COLORTERM", "NO_COLOR"]
-    try:
-        sized = os.get_terminal_size(stream.fileno()).columns > 0
-    except (OSError, ValueError):
-        sized = False
-    if not sized and os.environ.get("COLUMNS", "").strip("0"):
-        kept.append("COLUMNS")
-    environment = {name: os.environ[name] for name in kept if name in os.environ}
-    return Console(
+    # Rich would take the word of other variables for what a terminal is, and for its size.
+    kept = ("TERM", "COLORTERM", "NO_COLOR")
+    return _Terminal(
         file=stream,  # type: ignore[arg-type]
         force_terminal=True,
         force_interactive=True,
         force_jupyter=False,
         highlight=False,
-        _environ=environment,
+        _environ={name: os.environ[name] for name in kept if name in os.environ},
     )
 
 

@@ -9,8 +9,7 @@ not go on in the bits it began in when it is continued from another shell. What 
 figure, or would raise where nothing is wrong, is set to JAX's default at launch, in silence:
 JAX_ENABLE_X64, say, JAX_DEFAULT_PRNG_IMPL, JAX_NUMPY_RANK_PROMOTION, JAX_TRANSFER_GUARD or
 JAX_DEBUG_NANS (a figure that is not finite ends a training anyhow, and is named).
-JAX_DEFAULT_DEVICE is refused where it is not the device that the command would use: JAX_PLATFORMS
-chooses that.
+JAX_DEFAULT_DEVICE is refused where it is not where the command would run, which JAX_PLATFORMS says.
 
 This is for commands. Who imports the package in a program of their own configures JAX there.
 """
@@ -142,7 +141,7 @@ def start_device() -> str:
     try:
         jax.devices()
     except Exception as error:  # RuntimeError, as a rule; plugins have others
-        guilty = [name for name in _PLACES if os.environ.get(name)]
+        guilty = _asking(str(error))
         what = f"{_given(guilty)} cannot be obeyed" if guilty else "there is no device to run on"
         raise InputError(f"{what} ({_first_line(error)})") from error
     platform = jax.default_backend()
@@ -224,6 +223,19 @@ def _named(message: str, prefix: str) -> list[str]:
     said = message.upper().replace(".", "_")
     named = [name for name in names if re.search(rf"\b{re.escape(name)}\b", said)]
     return named or [name for name in names if repr(os.environ[name]) in message] or names
+
+
+def _asking(message: str) -> list[str]:
+    """Which variables ask for the device that a message is about: it has their value, or all."""
+    # Of `cpu`, which is always there, none has asked in vain.
+    asked = {name: os.environ.get(name, "").replace("cpu", "") for name in _PLACES}
+    places = {name: value.split(",") for name, value in asked.items() if value}
+    named = [
+        name
+        for name, values in places.items()
+        if any(v and re.search(rf"(?<!\w){re.escape(v)}(?!\w)", message) for v in values)
+    ]
+    return named or list(places)
 
 
 def _given(names: list[str]) -> str:

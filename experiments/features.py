@@ -5,7 +5,6 @@ Dimensions: N images, D features.
 
 import math
 import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,11 +13,11 @@ import jax
 import numpy as np
 
 from aigc_jax import classifier as room
-from aigc_jax import printed
 from aigc_jax.algorithm import Params
 from aigc_jax.checkpoint import digest
 from aigc_jax.data.images import Images, load_images
 from aigc_jax.errors import InputError
+from aigc_jax.log_stream import say
 from aigc_jax.run_folder import RunFolder
 from experiments import classifier, training
 from experiments.options import from_flags
@@ -106,8 +105,7 @@ def _train(values: dict[str, Any], config: dict[str, Any] | None, images: Images
 
     The images are in memory already.
     """
-    message = f"no finished classifier in {values['workdir']}: training it first"
-    print(printed.line(message), file=sys.stderr)
+    say(f"no finished classifier in {values['workdir']}: training it first")
     if config is None:
         if len(images.train) < from_flags(classifier.PRESETS, values).batch_size:
             values = {**values, "batch_size": len(images.train)}

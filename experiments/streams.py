@@ -65,7 +65,7 @@ def guard() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    sys.stdout = _Output(sys.stdout or open(os.devnull, "w"))  # noqa: SIM115, open to the end
+    sys.stdout = _Output(sys.stdout or open(os.devnull, "w"))  # noqa: SIM115 - to the end
     sys.stderr = LogStream(sys.stderr)
 
 

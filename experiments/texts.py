@@ -1,14 +1,12 @@
 """What launchers on text need of it: loading, a tokeniser to keep, tokens in memory or on disk."""
 
 import math
-import sys
 from collections.abc import Callable, Iterable
 from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 
-from aigc_jax import printed
 from aigc_jax.cache_folder import cache_folder
 from aigc_jax.data import documents
 from aigc_jax.data.bpe import BpeTokenizer
@@ -16,6 +14,7 @@ from aigc_jax.data.text import Part, Text, chunks, count_bytes, load_text
 from aigc_jax.data.token_file import tokens_on_disk
 from aigc_jax.data.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer
 from aigc_jax.errors import InputError
+from aigc_jax.log_stream import say
 from aigc_jax.metrics.ngrams import bigram_nll, unigram_nll
 from aigc_jax.strict_json import dumps
 
@@ -55,7 +54,7 @@ def facts(options: Any, text: Text) -> dict[str, Any]:
         some = islice(chunks(text.train), 0, None, every)
         trained_on = (chunk.replace(documents.END, "\n") for chunk in some)
         size, characters = options.vocabulary or VOCABULARY, -(-len(text.train) // every)
-        _announce(f"training a BPE of {size} tokens on {characters} characters of {text.name}")
+        say(f"training a BPE of {size} tokens on {characters} characters of {text.name}")
         coder = BpeTokenizer.trained(trained_on, size)
         return {"alphabet": None, "bpe": coder.to_json()}
     return {"alphabet": CharTokenizer.of(chain(chunks(text.train), chunks(text.heldout))).alphabet}
@@ -90,14 +89,14 @@ def tokens(options: Any, facts: dict[str, Any], text: Text) -> tuple[np.ndarray,
 
     def encode(name: str, part: Part) -> np.ndarray:
         if len(part) > LONG and isinstance(part, str):
-            _announce(f"encoding the {len(part)} characters of the {name} part of {text.name}")
+            say(f"encoding the {len(part)} characters of the {name} part of {text.name}")
         if options.documents:
             return documents.encoded(coder, part)
         if isinstance(part, str):
             return coder.encode(part)
 
         def announced() -> Iterable[np.ndarray]:
-            _announce(f"tokens of the {name} part of {part.path} go to {folder}")
+            say(f"tokens of the {name} part of {part.path} go to {folder}")
             return coder.encode_chunks(chunks(part))
 
         folder, decided = cache_folder("tokens"), [text.fingerprint(), name, facts]
@@ -140,7 +139,3 @@ def figures_of(
         return {"nll_nats": nll, "bits_per_byte": nll * bits_per_byte, "perplexity": perplexity}
 
     return figures
-
-
-def _announce(line: str) -> None:
-    print(printed.line(line), file=sys.stderr, flush=True)

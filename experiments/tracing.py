@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 
-from aigc_jax import storage
 from aigc_jax.algorithm import State
 from aigc_jax.errors import InputError
 from aigc_jax.loop import Dispatch
@@ -30,6 +29,40 @@ def tensorboard_writer() -> Any:
     return SummaryWriter
 
 
+class Board:
+    """TensorBoard files of a run. Where they cannot be written the run goes on without them.
+
+    Args:
+      folder: where they go.
+      start: the step from which on those of an earlier process do not count.
+      note: is told, once, that they cannot be written.
+    """
+
+    def __init__(self, folder: Path, start: int, note: Callable[[str], None]):
+        self._folder, self._note = folder, note
+        self._writer: Any = None
+        try:
+            self._writer = tensorboard_writer()(str(folder), purge_step=start + 1)
+        except OSError as error:
+            self._give_up(error)
+
+    def add(self, step: int, split: str, values: dict[str, float]) -> None:
+        """The figures of one step."""
+        if self._writer is None:
+            return
+        try:
+            for name, value in values.items():
+                self._writer.add_scalar(f"{split}/{name}", value, step)
+            self._writer.flush()
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        self._writer = None
+        reason = error.strerror or error
+        self._note(f"warning: {self._folder}: no more TensorBoard files are written ({reason})")
+
+
 @contextmanager
 def profiled(
     dispatch: Dispatch, path: Path, note: Callable[[str], None]
@@ -37,37 +70,46 @@ def profiled(
     """Traces the third dispatch and the next two, so that one sees whether the device ever waits.
 
     The first dispatch compiles, and the second may still wait for data. A training that ends
-    earlier ends the trace.
+    earlier ends the trace. One that cannot be written is noted, and the training goes on.
 
     Args:
       dispatch: what to trace.
       path: the folder of the trace.
-      note: is told where it is.
+      note: is told where it is, or why it is not.
     """
     calls, tracing = 0, False
+
+    def told(what: Callable, *arguments: Any, **options: Any) -> bool:
+        try:
+            what(*arguments, **options)
+        except (OSError, RuntimeError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            note(f"warning: {path}: no profile is written ({reason})")
+            return False
+        return True
 
     def stop() -> None:
         nonlocal tracing
         if tracing:
             tracing = False
-            jax.profiler.stop_trace()
-            note(f"profile in {path}: open it with TensorBoard's profiler or Perfetto")
+            if told(jax.profiler.stop_trace):
+                note(f"profile in {path}: open it with TensorBoard's profiler or Perfetto")
 
     def traced(state: State, data: Any, examples: Any) -> Any:
         nonlocal calls, tracing
         calls += 1
         if calls == FIRST_TRACED:
             jax.block_until_ready(state)  # of the one before
-            jax.profiler.start_trace(str(place), create_perfetto_trace=True)
-            tracing = True
+            tracing = told(jax.profiler.start_trace, str(place), create_perfetto_trace=True)
         result = dispatch(state, data, examples)
         if tracing and calls == LAST_TRACED:
             jax.block_until_ready(result)
             stop()
         return result
 
-    with storage.told(path, "written"):
-        path.mkdir(parents=True, exist_ok=True)
+    if not told(path.mkdir, parents=True, exist_ok=True):
+        yield dispatch
+        return
     with plain_path(path) as place:
         try:
             yield traced

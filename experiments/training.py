@@ -29,7 +29,7 @@ from experiments.run_config import (
     describe,
     describe_data,
 )
-from experiments.tracing import profiled, tensorboard_writer
+from experiments.tracing import Board, profiled, tensorboard_writer
 
 
 def train(experiment: Experiment, options: Any, command: str) -> RunFolder:
@@ -115,7 +115,7 @@ class _Run:
         self.experiment, self.options, self.folder = experiment, options, folder
         self.task, self.checkpoints, self.best = task, checkpoints, best
         self.progress: ProgressReport
-        self.tensorboard: Any = None
+        self.board: Board | None = None
         self._clock = 0.0
         self._evaluations: list[dict[str, Any]] = []
 
@@ -126,13 +126,12 @@ class _Run:
         self._clock = time.monotonic() - folder.rewind_metrics(start)
         self._evaluations = folder.heldout()
         self.best.resume(start, state)
-        if self.options.tensorboard:
-            path = str(folder.path / "tensorboard")
-            self.tensorboard = tensorboard_writer()(path, purge_step=start + 1)
         with (
             ProgressReport(self.experiment.name, start, steps) as self.progress,
             noted_signals() as received,
         ):
+            if self.options.tensorboard:
+                self.board = Board(folder.path / "tensorboard", start, self.progress.note)
             reached = self.best.goal_reached()
             if start == steps:
                 self.progress.note(f"finished: {folder.path} has all of its {steps} steps")
@@ -205,10 +204,8 @@ class _Run:
 
     def _record(self, step: int, split: str, values: dict[str, float]) -> None:
         self.folder.append_metrics(step, split, values, time.monotonic() - self._clock)
-        if self.tensorboard:
-            for name, value in values.items():
-                self.tensorboard.add_scalar(f"{split}/{name}", value, step)
-            self.tensorboard.flush()
+        if self.board:
+            self.board.add(step, split, values)
 
     def _log(self, step: int, values: dict[str, float]) -> None:
         self._record(step, "train", values)

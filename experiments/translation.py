@@ -16,6 +16,7 @@ from aigc_jax.data.bpe import BpeTokenizer
 from aigc_jax.data.packing import PackedPairs, bucket_by_length, pack_pairs, padded_length
 from aigc_jax.data.pairs import Pair, Pairs
 from aigc_jax.errors import InputError
+from aigc_jax.log_stream import say
 from aigc_jax.strict_json import dumps, loads
 from aigc_jax.transformer.beam import beam_search
 from aigc_jax.transformer.evaluate import LOGITS
@@ -54,10 +55,7 @@ def pack(coder: BpeTokenizer, pairs: Sequence[Pair], options: TranslateOptions) 
             f"--context={options.context}; give more"
         )
     if packed.dropped:
-        print(
-            f"note: longer than the context and left out: {packed.dropped} of {len(pairs)} pairs",
-            file=sys.stderr,
-        )
+        say(f"note: longer than the context and left out: {packed.dropped} of {len(pairs)} pairs")
     return packed
 
 

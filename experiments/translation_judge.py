@@ -1,6 +1,5 @@
 """How a translator is judged on held-out pairs: its loss, and its translations themselves."""
 
-import sys
 from collections.abc import Sequence
 
 import jax.numpy as jnp
@@ -9,6 +8,7 @@ import numpy as np
 from aigc_jax import transformer
 from aigc_jax.algorithm import State
 from aigc_jax.data.pairs import Pair
+from aigc_jax.log_stream import say
 from aigc_jax.metrics.translation import bleu, chrf, exact_match
 from experiments.lm_options import thrift
 from experiments.translation import Translator, batch_of, pack
@@ -49,7 +49,7 @@ class TranslationJudge:
         translated = self.translator.translate(state.judged, self.sources)
         figures, signatures = scores(translated, self.references, self.language)
         for name, signature in signatures.items():
-            print(f"{name}: {signature}", file=sys.stderr)
+            say(f"{name}: {signature}")
         return figures
 
     def baselines(self) -> dict[str, dict[str, float]]:

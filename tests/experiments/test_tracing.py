@@ -54,3 +54,40 @@ def test_a_training_that_fails_ends_its_trace(traces, tmp_path):
     with pytest.raises(ZeroDivisionError):
         train()
     assert traces == ["start", "stop"]
+
+
+def test_files_beside_a_run_that_cannot_be_written_are_noted_and_it_goes_on(toy, tmp_path, capsys):
+    pytest.importorskip("tensorboardX")
+    (tmp_path / "run").mkdir()
+    toy.Toy().train(tmp_path / "run", steps=20)
+    for name in ("tensorboard", "profile"):
+        (tmp_path / "run" / name).write_text("a file")
+    toy.Toy().train(
+        tmp_path / "run", steps=120, steps_per_dispatch=2, tensorboard=True, profile=True
+    )
+    told = capsys.readouterr().err
+    assert "tensorboard: no more TensorBoard files are written" in told
+    assert "profile: no profile is written" in told
+    assert toy.figures(tmp_path / "run")[-1]["step"] == 120
+
+
+def test_tensorboard_files_on_a_full_disk_end_once(tmp_path, monkeypatch):
+    class Full:
+        def __init__(self, path, purge_step):
+            self.calls = 0
+
+        def add_scalar(self, *_):
+            self.calls += 1
+
+        def flush(self):
+            raise OSError(28, "No space left on device")
+
+    notes = []
+    monkeypatch.setattr(tracing, "tensorboard_writer", lambda: Full)
+    board = tracing.Board(tmp_path, 0, notes.append)
+    writer = board._writer
+    for step in range(3):
+        board.add(step, "train", {"loss": 1.0})
+    assert writer.calls == 1
+    assert len(notes) == 1
+    assert "No space left on device" in notes[0]
