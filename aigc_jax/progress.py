@@ -162,14 +162,14 @@ class _Bar(Progress):
 class _Terminal(Console):
     """A console of the size of its own terminal; of COLUMNS where that does not know its size."""
 
-    @property
-    def size(self) -> ConsoleDimensions:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def size(self) -> ConsoleDimensions:
         try:
             columns, rows = os.get_terminal_size(self.file.fileno())
         except (OSError, ValueError):
             columns = rows = 0
         said = os.environ.get("COLUMNS", "")
-        told = int(said) if said.isascii() and said.isdigit() else 0
+        told = int(said) if said.isascii() and said.isdigit() and len(said) < 6 else 0
         return ConsoleDimensions(columns or told or 80, rows or 24)
 
 
