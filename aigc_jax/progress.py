@@ -158,8 +158,8 @@ class _Bar(Progress):
 class _Terminal(Console):
     """A console of the size of its own terminal; of COLUMNS where that does not know its size."""
 
-    @property
-    def size(self) -> ConsoleDimensions:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def size(self) -> ConsoleDimensions:
         try:
             columns, rows = os.get_terminal_size(self.file.fileno())
         except (OSError, ValueError):
