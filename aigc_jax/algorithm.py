@@ -20,7 +20,12 @@ def narrow(tree: Any) -> Any:
     changes its dtypes is no `scan` body.
     """
     narrower = {np.dtype(f"{kind}64"): f"{kind}32" for kind in ("float", "int", "uint")}
-    return jax.tree.map(lambda x: x.astype(narrower.get(x.dtype, x.dtype)), tree)
+
+    def narrowed(x: Any) -> Any:
+        dtype = narrower.get(getattr(x, "dtype", None))
+        return x if dtype is None else x.astype(dtype)
+
+    return jax.tree.map(narrowed, tree)
 
 
 class Algorithm(NamedTuple):

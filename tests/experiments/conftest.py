@@ -5,6 +5,8 @@ As a program it trains the toy in forks of itself, each killed at a file operati
 
 import contextlib
 import dataclasses
+import functools
+import importlib
 import json
 import os
 import signal
@@ -19,11 +21,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from absl import flags
 
 from aigc_jax.algorithm import Algorithm
 from experiments import training
 from experiments.experiment import Experiment, Task
 from experiments.options import Options, from_flags, option
+
+
+def import_with_own_flags(*names):
+    """Imports programs that define flags of the same names, each into flags of its own."""
+    importlib.import_module("experiments.launch")  # whose flags are everybody's
+    for name in names:
+        with pytest.MonkeyPatch.context() as patch:
+            own = flags.FlagValues()
+            for kind in (n for n in dir(flags) if n.startswith("DEFINE")):
+                define = functools.partial(getattr(flags, kind), flag_values=own)
+                patch.setattr(flags, kind, define)
+            importlib.import_module(f"experiments.{name}")
+
+
+if __name__ != "__main__":  # for tests that call several of them in one process
+    import_with_own_flags("compress", "decompress", "sample", "export_hf", "import_hf")
 
 
 @pytest.fixture(scope="session")

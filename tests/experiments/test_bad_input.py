@@ -157,7 +157,7 @@ def nothing_changes(folder):
 BELOW_ONE = {
     "gan": ["steps", "batch_size", "eval_every", "checkpoint_every", "log_every"],
     "vae": ["latent_size", "steps_per_dispatch"],
-    "lm": ["context", "layers", "heads", "width"],
+    "lm": ["layers", "heads", "width"],
 }
 OPTIONS = [
     (name, [f"--{option}={value}"], [f"{option} must be at least 1", f"got {value}"])
@@ -165,6 +165,7 @@ OPTIONS = [
     for option in options
     for value in (0, -3)
 ]
+OPTIONS += [("lm", [f"--context={n}"], ["context must be at least 2", f"got {n}"]) for n in (1, -3)]
 OPTIONS += [
     ("gan", [f"--learning_rate={value}"], ["learning_rate must be positive", f"got {value}"])
     for value in ("0.0", "-1.0", "nan", "inf")
@@ -229,7 +230,7 @@ FILES = [
     ("truncated", IMAGES, lambda content: content[:-20]),
     ("mis-sized", IMAGES, lambda content: gzip.compress(gzip.decompress(content)[:-1])),
     ("wrong magic", IMAGES, lambda content: gzip.compress(b"\1" + gzip.decompress(content)[1:])),
-    ("not gzip", IMAGES, gzip.decompress),
+    ("no IDX", IMAGES, lambda content: b"\x89PNG" + gzip.decompress(content)),
     ("empty", IMAGES, lambda content: b""),
     ("too few labels", LABELS, lambda content: gzip.compress(idx(np.zeros(31)))),
     ("other sizes", "t10k-images-idx3-ubyte.gz", lambda c: gzip.compress(idx(np.ones((20, 5, 4))))),

@@ -12,7 +12,6 @@ import sys
 import jax
 import numpy as np
 import pytest
-from absl import flags
 from PIL import Image
 
 from aigc_jax.checkpoint import Checkpoints
@@ -60,21 +59,17 @@ def models(place):
 
 
 opened = functools.cache(open_model)
+PROGRAMS = ("compress", "decompress")
 
 
 @pytest.fixture(scope="module")
 def programs():
-    """`compress` and `decompress` as modules, each with flags of its own; a run is opened once."""
-    found = {}
-    for name in ("compress", "decompress"):
-        own = flags.FlagValues()
-        with pytest.MonkeyPatch.context() as patch:
-            for name_of in ("DEFINE", "DEFINE_boolean"):
-                define = functools.partial(getattr(flags, name_of), flag_values=own)
-                patch.setattr(flags, name_of, define)
-            found[name] = importlib.import_module(f"experiments.{name}")
-            found[name].open_model = opened
-    return found
+    """`compress` and `decompress` as modules; a run is opened once."""
+    found = {name: importlib.import_module(f"experiments.{name}") for name in PROGRAMS}
+    with pytest.MonkeyPatch.context() as patch:
+        for module in found.values():
+            patch.setattr(module, "open_model", opened)
+        yield found
 
 
 def images_of(place, kind, count=101):

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from aigc_jax import printed
 from aigc_jax.data.documents import END
 from aigc_jax.errors import InputError
 from aigc_jax.transformer.sampling import GREEDY, Sampling
@@ -66,10 +67,11 @@ def test_the_command_writes_to_the_terminal_or_to_a_file(run, launch, tmp_path):
     shown = launch("experiments.sample", folder, *how, cwd=tmp_path).stdout
     assert shown.startswith("ein")
     launch("experiments.sample", folder, *how, "--out=a.txt", cwd=tmp_path)
-    assert (tmp_path / "a.txt").read_text() == shown
+    written = (tmp_path / "a.txt").read_bytes().decode()
+    assert printed.lines(written) == shown
     launch("experiments.sample", folder, *how, "--num=2", "--out=b.txt", cwd=tmp_path)
-    first, second = (tmp_path / "b.txt").read_text().rstrip("\n").split(texts.SEPARATOR)
-    assert first == shown.removesuffix("\n")
+    first, second = (tmp_path / "b.txt").read_bytes().decode()[:-1].split(texts.SEPARATOR)
+    assert first == written.removesuffix("\n")
     assert second.startswith("ein")
     assert second != first
 
