@@ -19,7 +19,9 @@ def narrow(tree: Any) -> Any:
     A step takes its batch so, since one wide array in it would widen the state, and a state that
     changes its dtypes is no `scan` body.
     """
-    narrower = {np.dtype(f"{kind}64"): f"{kind}32" for kind in ("float", "int", "uint")}
+    narrower: dict[Any, str] = {
+        np.dtype(f"{kind}64"): f"{kind}32" for kind in ("float", "int", "uint")
+    }
 
     def narrowed(x: Any) -> Any:
         dtype = narrower.get(getattr(x, "dtype", None))
