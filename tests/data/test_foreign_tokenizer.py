@@ -56,6 +56,14 @@ def of_characters(alphabet, normaliser=None):
     return model
 
 
+def without_returns():
+    model = of_bytes()
+    parts = [normalizers.NFC(), normalizers.Replace("\r", "")]
+    model.normalizer = normalizers.Sequence(parts)
+    return model
+
+
+RUN = normalizers.Replace(Regex(" {2,}"), " ")
 LACKING = {
     "bytes": (of_bytes(), "a  é 😀\n", ""),
     "bytes whose places are trimmed": (of_bytes(trim=True), "a   é ", ""),
@@ -66,8 +74,19 @@ LACKING = {
     "pieces": (of_pieces(), "a éaü a", "éü"),
     "characters": (of_characters("ab"), "abéa😀b", "é😀"),
     "composed": (of_characters("é", normalizers.NFC()), "e\u0301ée\u0301x", "x"),
-    "taken apart": (of_characters("e", normalizers.NFD()), "éxe", "\u0301x"),
-    "in small letters": (of_characters("ab", normalizers.Lowercase()), "aBX", "x"),
+    "taken apart": (of_characters("e", normalizers.NFD()), "éxe", "x"),
+    "in small letters": (of_characters("ab", normalizers.Lowercase()), "aBX", "X"),
+    "of full width": (of_characters("ab", normalizers.NFKC()), "ａｂｃ", "ｃ"),
+    "in other letters": (of_characters("i", normalizers.Lowercase()), "İx", "x"),
+    "put before": (of_characters("ab", normalizers.Prepend("▁")), "ab", ""),
+    "left out": (of_characters("abx", normalizers.Replace("x", "")), "axbéx", "xéx"),
+    "left out at the ends": (of_characters("a ", normalizers.Strip()), "  a a ", "   "),
+    "left out of a run": (of_characters("a ", RUN), "a    a  ", "    "),
+    "control characters": (of_characters("ab", normalizers.BertNormalizer()), "a\0Bb\0", "\0\0"),
+    "accents": (of_characters("e", normalizers.StripAccents()), "e\u0301e\u0301", "\u0301" * 2),
+    "composed of three": (of_characters("한", normalizers.NFC()), "\u1112\u1161\u11abx", "x"),
+    "written as others": (of_characters("c", normalizers.Replace("ab", "c")), "ababx", "x"),
+    "left out before bytes": (without_returns(), "a\r\ne\u0301", "\r"),
     "ours": (Tokenizer.from_str(tokenizer_json(CharTokenizer.of("ab\n"))), "a b\n\n", " "),
 }
 
