@@ -21,6 +21,7 @@ from aigc_jax.strict_json import dumps
 T = TypeVar("T")
 FILE = "tokenizer.json"
 _FALLBACKS = [f"<0x{byte:02X}>" for byte in range(256)]
+_NO_TOKEN = 2**32 - 1  # the greatest number that `tokenizers` takes
 _KEEPING = {"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Prepend", "ByteLevel"}
 _EACH = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
 
@@ -107,9 +108,9 @@ class ForeignTokenizer:
             absent = {byte for byte, sign in enumerate(byte_signs()) if sign not in vocabulary}
             without = {c for c in set(text) if not absent.isdisjoint(c.encode())}
             return np.array([c not in without for c in text], bool)
-        bare = {**settings, "normalizer": None, "post_processor": None}
+        model, unknown = _with_unknown(settings["model"], vocabulary)
+        bare = {**settings, "model": model, "normalizer": None, "post_processor": None}
         encoded = _encode(Tokenizer.from_str(dumps(bare)).encode_batch, text, False)
-        unknown = _unknown(settings["model"], vocabulary)
         known = [o for o, i in zip(encoded.offsets, encoded.ids, strict=True) if i != unknown]
         return _within(known, len(text))
 
@@ -195,9 +196,20 @@ def _vocabulary(model: dict[str, Any]) -> dict[str, int]:
     return {pair[0]: i for i, pair in enumerate(listed)} if isinstance(listed, list) else listed
 
 
-def _unknown(model: dict[str, Any], vocabulary: dict[str, int]) -> int | None:
-    """The token of the unknown."""
-    return model["unk_id"] if "unk_id" in model else vocabulary.get(model.get("unk_token") or "")
+def _with_unknown(
+    model: dict[str, Any], vocabulary: dict[str, int]
+) -> tuple[dict[str, Any], int | None]:
+    """A model with a token of the unknown, and its number.
+
+    A BPE without one drops what is unknown to it, and gives what follows in a word the places of
+    what it has dropped. Other models refuse a text then.
+    """
+    if model["type"] == "BPE" and not model["unk_token"]:
+        token = max(vocabulary, key=len, default="") + "?"  # longer than any that there is
+        return {**model, "unk_token": token, "vocab": {**vocabulary, token: _NO_TOKEN}}, _NO_TOKEN
+    if model["type"] == "Unigram":
+        return model, model["unk_id"]
+    return model, vocabulary.get(model["unk_token"])
 
 
 def _keeps(normaliser: dict[str, Any]) -> bool:

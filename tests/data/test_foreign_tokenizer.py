@@ -56,6 +56,13 @@ def of_characters(alphabet, normaliser=None):
     return model
 
 
+def with_ends():
+    own = {"continuing_subword_prefix": "#", "end_of_word_suffix": "$"}
+    model = Tokenizer(models.BPE(numbered("a", "#b", "#a$"), [], **own))
+    model.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return model
+
+
 def without_returns():
     model = of_bytes()
     parts = [normalizers.NFC(), normalizers.Replace("\r", "")]
@@ -73,6 +80,8 @@ LACKING = {
     "words": (of_words(), "ab foo\nc", " foo\n"),
     "pieces": (of_pieces(), "a éaü a", "éü"),
     "characters": (of_characters("ab"), "abéa😀b", "é😀"),
+    "characters of a word": (Tokenizer(models.BPE(numbered("a", "b"), [])), "aéb😀ab é", "é😀 é"),
+    "characters with ends": (with_ends(), "abé ba", "é b"),
     "composed": (of_characters("é", normalizers.NFC()), "e\u0301ée\u0301x", "x"),
     "taken apart": (of_characters("e", normalizers.NFD()), "éxe", "x"),
     "in small letters": (of_characters("ab", normalizers.Lowercase()), "aBX", "X"),
