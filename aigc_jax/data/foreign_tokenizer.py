@@ -7,6 +7,8 @@ nothing. A loss on what is left is no loss on the text.
 import json
 import threading
 from collections.abc import Callable, Sequence
+from itertools import takewhile
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +24,7 @@ T = TypeVar("T")
 FILE = "tokenizer.json"
 _FALLBACKS = [f"<0x{byte:02X}>" for byte in range(256)]
 _NO_TOKEN = 2**32 - 1  # the greatest number that `tokenizers` takes
+_ANY = "a"  # a text, to see what is put before one
 _KEEPING = {"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Prepend", "ByteLevel"}
 _EACH = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
 
@@ -29,7 +32,8 @@ _EACH = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
 class ForeignTokenizer:
     """Texts to the tokens of a model that came from elsewhere, and back.
 
-    A length that its file says texts are cut or padded to is that of its training, not of a text's.
+    A length that its file says texts are cut or padded to is that of its training, not of a text's;
+    and so is a share of merges that its file leaves to chance.
 
     Args:
       text: the contents of tokenizer.json.
@@ -45,6 +49,8 @@ class ForeignTokenizer:
             raise InputError(f"{FILE}: cannot be read ({_reason(error)})") from error
         self._model.no_truncation()
         self._model.no_padding()
+        if isinstance(self._model.model, models.BPE):
+            self._model.model.dropout = None
         self._settings: dict[str, Any] = json.loads(self._model.to_str())
 
     @classmethod
@@ -72,13 +78,18 @@ class ForeignTokenizer:
 
         Args:
           text: to encode.
-          specials: whether the tokeniser's own beginning of a text comes before it.
+          specials: whether the tokeniser's own beginning of a text comes before it. Its end, which
+            some put behind, never does: what is encoded is to be continued.
 
         Raises:
           InputError: the tokeniser cannot.
         """
-        encoded = _encode(self._model.encode_batch_fast, text, specials)
-        return np.array(encoded.ids, np.int32)
+        tokens = _encode(self._model.encode_batch_fast, text, False).ids
+        if specials:
+            whole = _encode(self._model.encode_batch_fast, text or _ANY, True)
+            own = takewhile(itemgetter(1), zip(whole.ids, whole.special_tokens_mask, strict=True))
+            tokens = [token for token, _ in own] + tokens
+        return np.array(tokens, np.int32)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text, without special tokens."""

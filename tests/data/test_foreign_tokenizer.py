@@ -117,6 +117,24 @@ def test_a_file_s_truncation_and_padding_are_not_obeyed(direction):
     assert coder.lacking("abc" * 50) == ""
 
 
+@pytest.mark.parametrize(
+    ("single", "first"), [("<s> $A </s>", [2]), ("$A </s>", []), ("<s> <s> $A", [2, 2]), ("$A", [])]
+)
+def test_a_text_to_be_continued_has_a_beginning_and_no_end(single, first):
+    model = of_characters(["a", "b", "<s>", "</s>"])
+    specials = [("<s>", 2), ("</s>", 3)]
+    model.post_processor = processors.TemplateProcessing(single=single, special_tokens=specials)
+    coder = ForeignTokenizer(model.to_str())
+    for text, tokens in (("ab", [0, 1]), ("", [])):
+        assert coder.encode(text, specials=True).tolist() == first + tokens
+        assert coder.encode(text).tolist() == tokens
+
+
+def test_merges_are_not_left_to_chance():
+    model = Tokenizer(models.BPE(numbered("a", "b", "ab"), [("a", "b")], dropout=0.5))
+    assert ForeignTokenizer(model.to_str()).encode("ab" * 50).tolist() == [2] * 50
+
+
 def unknown_without_a_token():
     return Tokenizer(models.WordLevel({"a": 0}, unk_token="<unk>")).to_str()
 
