@@ -108,7 +108,7 @@ def attention(
     heads of a multiple of 8 up to 128, see `fused_attention.fits`) and all that is hidden is said
     by `causal`, `window` and `lengths`: not with a mask, which JAX would make a bias `[B, N, T, S]`
     with a gradient, and not with a cap or dropout. Of such arrays there is no derivative in forward
-    mode, and on other backends too the backward pass computes the weights again.
+    mode, nor of a gradient, and on other backends too the backward pass computes the weights again.
 
     Arguments and result are those of `scaled_dot_product_attention`, except that `mask` must have
     four dimensions, and hides what it hides beside the following.

@@ -112,6 +112,29 @@ def test_what_is_said_by_name_is_what_a_mask_says(case, dtype):
     )
 
 
+@pytest.mark.parametrize("mapped", ["value", "lengths", "all"])
+def test_some_of_its_arrays_may_be_mapped(mapped):
+    """Also where the cotangent is not, as that of a sum."""
+    names = ("query", "key", "value", "lengths")
+    args = [*arrays(S), LENGTHS]
+    axes = [0 if name in mapped or mapped == "all" else None for name in names]
+
+    def gradient(query, key, value, lengths):
+        def loss(x):
+            return jnp.sum(attention(*x, lengths=lengths).astype(jnp.float32))
+
+        return jax.grad(loss)((query, key, value))
+
+    both = [x if a is None else jnp.stack([x, x[::-1]]) for x, a in zip(args, axes, strict=True)]
+    each = jax.vmap(gradient, axes)
+    assert "cudnn" in program(each, *both)
+    found = jax.jit(each)(*both)
+    for i in range(2):
+        one = [x if a is None else x[i] for x, a in zip(both, axes, strict=True)]
+        expected = jax.jit(gradient)(*one)
+        jax.tree.map(lambda x, y, i=i: np.testing.assert_array_equal(x[i], y), found, expected)
+
+
 def test_a_gpu_too_old_for_the_kernel_has_the_plain_form(monkeypatch):
     class Device:
         def __init__(self, capability):

@@ -24,7 +24,7 @@ from aigc_jax.errors import InputError
 from aigc_jax.strict_json import dumps
 
 LONGEST = 256  # characters of a word; of English and German the longest have less than a third
-AT_HAND = 2**17  # characters that are trained on in this process: less than a second's work
+AT_HAND = 2**15  # characters that are trained on in this process: under a second of any text
 
 # GPT-2's words. Of a run of blanks the last is left to the word that follows.
 _UNBOUNDED = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"

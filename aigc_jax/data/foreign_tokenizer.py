@@ -7,11 +7,13 @@ nothing. A loss on what is left is no loss on the text.
 import json
 import threading
 from collections.abc import Callable, Sequence
+from itertools import takewhile
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from tokenizers import Tokenizer
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
 from aigc_jax import printed
 from aigc_jax.data.bpe import byte_signs
@@ -21,12 +23,17 @@ from aigc_jax.strict_json import dumps
 T = TypeVar("T")
 FILE = "tokenizer.json"
 _FALLBACKS = [f"<0x{byte:02X}>" for byte in range(256)]
+_NO_TOKEN = 2**32 - 1  # the greatest number that `tokenizers` takes
+_ANY = "a"  # a text, to see what is put before one
+_KEEPING = {"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Prepend", "ByteLevel"}
+_EACH = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
 
 
 class ForeignTokenizer:
     """Texts to the tokens of a model that came from elsewhere, and back.
 
-    A length that its file says texts are cut or padded to is that of its training, not of a text's.
+    A length that its file says texts are cut or padded to is that of its training, not of a text's;
+    and so is a share of merges that its file leaves to chance.
 
     Args:
       text: the contents of tokenizer.json.
@@ -42,6 +49,8 @@ class ForeignTokenizer:
             raise InputError(f"{FILE}: cannot be read ({_reason(error)})") from error
         self._model.no_truncation()
         self._model.no_padding()
+        if isinstance(self._model.model, models.BPE):
+            self._model.model.dropout = None
         self._settings: dict[str, Any] = json.loads(self._model.to_str())
 
     @classmethod
@@ -69,13 +78,18 @@ class ForeignTokenizer:
 
         Args:
           text: to encode.
-          specials: whether the tokeniser's own beginning of a text comes before it.
+          specials: whether the tokeniser's own beginning of a text comes before it. Its end, which
+            some put behind, never does: what is encoded is to be continued.
 
         Raises:
           InputError: the tokeniser cannot.
         """
-        encoded = _encode(self._model.encode_batch_fast, text, specials)
-        return np.array(encoded.ids, np.int32)
+        tokens = _encode(self._model.encode_batch_fast, text, False).ids
+        if specials:
+            whole = _encode(self._model.encode_batch_fast, text or _ANY, True)
+            own = takewhile(itemgetter(1), zip(whole.ids, whole.special_tokens_mask, strict=True))
+            tokens = [token for token, _ in own] + tokens
+        return np.array(tokens, np.int32)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text, without special tokens."""
@@ -84,28 +98,77 @@ class ForeignTokenizer:
     def lacking(self, text: str) -> str:
         """The characters of a text that no token stands for, in their order.
 
-        They are those of the text as the tokeniser's normaliser leaves it: to compose an accent, or
-        to write small letters for capitals, is not to lack them.
+        What the tokeniser's normaliser makes of a character stands for it: to compose an accent, or
+        to write small letters for capitals, is not to lack them. What it leaves out is lacking.
         """
-        settings, normaliser = self._settings, self._model.normalizer
+        normaliser = self._model.normalizer
+        read = self._read(text if normaliser is None else normaliser.normalize_str(text))
+        if normaliser is not None and not (read.all() and _keeps(self._settings["normalizer"])):
+            read = _before(normaliser, text, read)
+        return "" if read.all() else "".join(text[i] for i in np.flatnonzero(~read))
+
+    def _read(self, text: str) -> np.ndarray:
+        """Which characters of a normalised text have a token, bool `[len(text)]`."""
+        settings = self._settings
         vocabulary = _vocabulary(settings["model"])
         if settings["model"].get("byte_fallback") and vocabulary.keys() >= {*_FALLBACKS}:
-            return ""
-        of_bytes = _has(settings["normalizer"], "ByteLevel")
-        if normaliser is not None and not of_bytes:
-            text = normaliser.normalize_str(text)
-        if of_bytes or _has(settings["pre_tokenizer"], "ByteLevel"):
+            return np.ones(len(text), bool)
+        if _has(settings["normalizer"], "ByteLevel"):
+            return np.array([sign in vocabulary for sign in text], bool)
+        if _has(settings["pre_tokenizer"], "ByteLevel"):
             absent = {byte for byte, sign in enumerate(byte_signs()) if sign not in vocabulary}
             without = {c for c in set(text) if not absent.isdisjoint(c.encode())}
-            return "".join(c for c in text if c in without) if without else ""
-        bare = {**settings, "normalizer": None, "post_processor": None}
+            return np.array([c not in without for c in text], bool)
+        model, unknown = _with_unknown(settings["model"], vocabulary)
+        bare = {**settings, "model": model, "normalizer": None, "post_processor": None}
         encoded = _encode(Tokenizer.from_str(dumps(bare)).encode_batch, text, False)
-        said, unknown = np.zeros(len(text) + 1, np.int64), _unknown(settings["model"], vocabulary)
         known = [o for o, i in zip(encoded.offsets, encoded.ids, strict=True) if i != unknown]
-        begins, ends = np.array(known, np.int64).reshape(-1, 2).T
-        np.add.at(said, begins, 1)
-        np.add.at(said, ends, -1)
-        return "".join(text[i] for i in np.flatnonzero(np.cumsum(said[:-1]) == 0))
+        return _within(known, len(text))
+
+
+def _before(normaliser: Any, text: str, read: np.ndarray) -> np.ndarray:
+    """Which characters have a token, where it is known of those that a normaliser makes of them.
+
+    Args:
+      normaliser: of a tokeniser.
+      text: as it was before.
+      read: bool, of each character of the text that the normaliser leaves.
+
+    Returns:
+      bool `[len(text)]`: True where any is that a character has become; False where none has.
+    """
+    each = Tokenizer(models.WordLevel({"": 0}, unk_token=""))
+    each.normalizer, each.pre_tokenizer = normaliser, _EACH
+    places = _encode(each.encode_batch, text, False).offsets
+    found = _within([place for place, has in zip(places, read, strict=True) if has], len(text))
+    left = _within(places, len(text))
+    left_out: dict[tuple[str, str], bool] = {}
+
+    def without(others: str, both: str) -> bool:
+        if (others, both) not in left_out:
+            normalised = map(normaliser.normalize_str, (others, both))
+            left_out[others, both] = len(set(normalised)) == 1
+        return left_out[others, both]
+
+    # A character without a place of its own has been left out, or is a part of its neighbour.
+    before, last = "", bool(found[left][:1].any())
+    for i in range(len(text)):
+        if left[i]:
+            before, last = text[i], found[i]
+        elif without(before, before + text[i]) or without(text[i + 1 : i + 2], text[i : i + 2]):
+            found[i] = False
+        else:
+            before, found[i] = before + text[i], last
+    return found
+
+
+def _within(places: list[tuple[int, int]], length: int) -> np.ndarray:
+    """Which characters lie within some of the places, bool `[length]`."""
+    begins, ends = np.array(places, np.int64).reshape(-1, 2).T
+    changes = np.zeros(length + 1, np.int64)
+    np.add.at(changes, begins, 1)
+    np.add.at(changes, ends, -1)
+    return np.cumsum(changes[:-1]) > 0
 
 
 def _encode(batch: Callable[..., Any], text: str, specials: bool) -> Any:
@@ -144,9 +207,29 @@ def _vocabulary(model: dict[str, Any]) -> dict[str, int]:
     return {pair[0]: i for i, pair in enumerate(listed)} if isinstance(listed, list) else listed
 
 
-def _unknown(model: dict[str, Any], vocabulary: dict[str, int]) -> int | None:
-    """The token of the unknown."""
-    return model["unk_id"] if "unk_id" in model else vocabulary.get(model.get("unk_token") or "")
+def _with_unknown(
+    model: dict[str, Any], vocabulary: dict[str, int]
+) -> tuple[dict[str, Any], int | None]:
+    """A model with a token of the unknown, and its number.
+
+    A BPE without one drops what is unknown to it, and gives what follows in a word the places of
+    what it has dropped. Other models refuse a text then.
+    """
+    if model["type"] == "BPE" and not model["unk_token"]:
+        token = max(vocabulary, key=len, default="") + "?"  # longer than any that there is
+        return {**model, "unk_token": token, "vocab": {**vocabulary, token: _NO_TOKEN}}, _NO_TOKEN
+    if model["type"] == "Unigram":
+        return model, model["unk_id"]
+    return model, vocabulary.get(model["unk_token"])
+
+
+def _keeps(normaliser: dict[str, Any]) -> bool:
+    """Whether it leaves no character out, as far as its kind alone says."""
+    if normaliser["type"] == "Sequence":
+        return all(map(_keeps, normaliser["normalizers"]))
+    if normaliser["type"] == "Replace":
+        return len(normaliser["pattern"].get("String", "")) == 1 and normaliser["content"] != ""
+    return normaliser["type"] in _KEEPING
 
 
 def _has(part: dict[str, Any] | None, kind: str) -> bool:

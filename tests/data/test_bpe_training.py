@@ -93,6 +93,13 @@ def test_a_signal_is_obeyed_at_once(after):
         signal.signal(signal.SIGALRM, before)
 
 
+def test_what_takes_seconds_is_never_trained_where_no_signal_is_obeyed(monkeypatch):
+    monkeypatch.setattr(training, "_here", lambda *_: pytest.fail("it was to be elsewhere"))
+    drawn = np.random.default_rng(0).integers(0x4E00, 0x9FFF, 40_000)  # 131,000 took 3.7 s
+    text = "".join(map(chr, drawn))
+    assert BpeTokenizer.trained([text], 2000).vocabulary_size == 2000
+
+
 def test_a_process_that_was_ended_is_one_line(monkeypatch):
     monkeypatch.setattr(training, "AT_HAND", 0)
     monkeypatch.setattr(training, "_CHILD", "import os; os.kill(os.getpid(), 9)")

@@ -56,6 +56,21 @@ def of_characters(alphabet, normaliser=None):
     return model
 
 
+def with_ends():
+    own = {"continuing_subword_prefix": "#", "end_of_word_suffix": "$"}
+    model = Tokenizer(models.BPE(numbered("a", "#b", "#a$"), [], **own))
+    model.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return model
+
+
+def without_returns():
+    model = of_bytes()
+    parts = [normalizers.NFC(), normalizers.Replace("\r", "")]
+    model.normalizer = normalizers.Sequence(parts)
+    return model
+
+
+RUN = normalizers.Replace(Regex(" {2,}"), " ")
 LACKING = {
     "bytes": (of_bytes(), "a  é 😀\n", ""),
     "bytes whose places are trimmed": (of_bytes(trim=True), "a   é ", ""),
@@ -65,9 +80,22 @@ LACKING = {
     "words": (of_words(), "ab foo\nc", " foo\n"),
     "pieces": (of_pieces(), "a éaü a", "éü"),
     "characters": (of_characters("ab"), "abéa😀b", "é😀"),
+    "characters of a word": (Tokenizer(models.BPE(numbered("a", "b"), [])), "aéb😀ab é", "é😀 é"),
+    "characters with ends": (with_ends(), "abé ba", "é b"),
     "composed": (of_characters("é", normalizers.NFC()), "e\u0301ée\u0301x", "x"),
-    "taken apart": (of_characters("e", normalizers.NFD()), "éxe", "\u0301x"),
-    "in small letters": (of_characters("ab", normalizers.Lowercase()), "aBX", "x"),
+    "taken apart": (of_characters("e", normalizers.NFD()), "éxe", "x"),
+    "in small letters": (of_characters("ab", normalizers.Lowercase()), "aBX", "X"),
+    "of full width": (of_characters("ab", normalizers.NFKC()), "ａｂｃ", "ｃ"),
+    "in other letters": (of_characters("i", normalizers.Lowercase()), "İx", "x"),
+    "put before": (of_characters("ab", normalizers.Prepend("▁")), "ab", ""),
+    "left out": (of_characters("abx", normalizers.Replace("x", "")), "axbéx", "xéx"),
+    "left out at the ends": (of_characters("a ", normalizers.Strip()), "  a a ", "   "),
+    "left out of a run": (of_characters("a ", RUN), "a    a  ", "    "),
+    "control characters": (of_characters("ab", normalizers.BertNormalizer()), "a\0Bb\0", "\0\0"),
+    "accents": (of_characters("e", normalizers.StripAccents()), "e\u0301e\u0301", "\u0301" * 2),
+    "composed of three": (of_characters("한", normalizers.NFC()), "\u1112\u1161\u11abx", "x"),
+    "written as others": (of_characters("c", normalizers.Replace("ab", "c")), "ababx", "x"),
+    "left out before bytes": (without_returns(), "a\r\ne\u0301", "\r"),
     "ours": (Tokenizer.from_str(tokenizer_json(CharTokenizer.of("ab\n"))), "a b\n\n", " "),
 }
 
@@ -87,6 +115,24 @@ def test_a_file_s_truncation_and_padding_are_not_obeyed(direction):
     for specials in (False, True):
         assert coder.encode("abc" * 50, specials).tolist() == whole
     assert coder.lacking("abc" * 50) == ""
+
+
+@pytest.mark.parametrize(
+    ("single", "first"), [("<s> $A </s>", [2]), ("$A </s>", []), ("<s> <s> $A", [2, 2]), ("$A", [])]
+)
+def test_a_text_to_be_continued_has_a_beginning_and_no_end(single, first):
+    model = of_characters(["a", "b", "<s>", "</s>"])
+    specials = [("<s>", 2), ("</s>", 3)]
+    model.post_processor = processors.TemplateProcessing(single=single, special_tokens=specials)
+    coder = ForeignTokenizer(model.to_str())
+    for text, tokens in (("ab", [0, 1]), ("", [])):
+        assert coder.encode(text, specials=True).tolist() == first + tokens
+        assert coder.encode(text).tolist() == tokens
+
+
+def test_merges_are_not_left_to_chance():
+    model = Tokenizer(models.BPE(numbered("a", "b", "ab"), [("a", "b")], dropout=0.5))
+    assert ForeignTokenizer(model.to_str()).encode("ab" * 50).tolist() == [2] * 50
 
 
 def unknown_without_a_token():

@@ -166,6 +166,22 @@ def test_prompts_that_do_not_fit_are_refused(model, prompt, length):
         draw(model, 1, prompt, length)
 
 
+@pytest.mark.parametrize(
+    ("n", "prompt", "message"),
+    [
+        (0, [1], "n must be at least 1, got 0"),
+        (2, [[1, 2], [3, 4]], r"prompt must be of shape \[P\], got \(2, 2\)"),
+        (2, [V], f"prompt must be from 0 to {V - 1}, got {V}"),
+        (2, [-1], f"prompt must be from 0 to {V - 1}, got -1"),
+        (2, [1.0], "prompt must be integers, got float32"),
+    ],
+)
+def test_a_prompt_that_is_none_of_the_model_s_is_refused(model, n, prompt, message):
+    networks, state = model
+    with pytest.raises(ValueError, match=message):
+        transformer.sample(state, jax.random.key(0), n, jnp.array(prompt), 6, networks=networks)
+
+
 def test_a_prefix_that_is_attended_both_ways_is_generated_from(model):
     networks, state = model
     prompt, prefix = jnp.array([[1, 2, 3, 4]]), jnp.array([4])
@@ -246,6 +262,25 @@ class TestSource:
             networks.start({}, 1, 4)
         with pytest.raises(ValueError, match="source has 3 rows, and there are to be 2"):
             algorithm.sample(state, key, 2, prompt, 5, source=self.SOURCE)
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"tokens": jnp.zeros((2, 0), int)}, r"source.tokens must be of shape \[B, S\], S at"),
+            ({"tokens": jnp.zeros(2, int)}, r"source.tokens must be of shape .*, got \(2,\)"),
+            ({"segments": jnp.ones((1, 3), int)}, r"source.segments must be of shape \(2, 3\)"),
+            ({"positions": jnp.ones((2, 2), int)}, r"source.positions must be of shape \(2, 3\)"),
+            ({"tokens": jnp.full((2, 3), V)}, rf"source.tokens must be from 0 to {V - 1}, got {V}"),
+            ({"tokens": jnp.zeros((2, 3))}, "source.tokens must be integers, got float32"),
+        ],
+    )
+    def test_a_source_that_cannot_be_read_is_refused(self, translator, changes, message):
+        algorithm, state = translator
+        source = transformer.Source(jnp.zeros((2, 3), int), jnp.ones((2, 3), int))
+        with pytest.raises(ValueError, match=message):
+            algorithm.sample(
+                state, jax.random.key(0), 2, jnp.array([1]), 5, source=source._replace(**changes)
+            )
 
     def test_a_source_that_nothing_reads_is_refused(self, model):
         networks, state = model

@@ -12,6 +12,7 @@ import numpy as np
 
 from aigc_jax.algorithm import Key, Keys, Params
 from aigc_jax.attention import same_segment, soft_cap, visibility
+from aigc_jax.labels import check_choices
 from aigc_jax.layers import Dense, dropout
 from aigc_jax.transformer.architecture import Architecture, Positions
 from aigc_jax.transformer.networks.blocks import INIT_STD, Kept, Memory, Sight, Stack, fold
@@ -169,7 +170,7 @@ def _sight(
 
 
 def _check_source(config: Architecture, source: Source | None) -> None:
-    """Refuses a source that is missing, or one too many.
+    """Refuses a source that is missing, or one too many, or of what the encoder cannot read.
 
     Raises:
       ValueError: says which.
@@ -178,6 +179,16 @@ def _check_source(config: Architecture, source: Source | None) -> None:
         raise ValueError("source is missing: a model with an encoder needs a transformer.Source")
     if source is not None and not config.encoder_layers:
         raise ValueError("source is of models with an encoder, and this one has encoder_layers=0")
+    if source is None:
+        return
+    shape = jnp.shape(source.tokens)
+    if len(shape) != 2 or not shape[1]:
+        raise ValueError(f"source.tokens must be of shape [B, S], S at least 1, got {shape}")
+    for name in ("segments", "positions"):
+        own = getattr(source, name)
+        if own is not None and jnp.shape(own) != shape:
+            raise ValueError(f"source.{name} must be of shape {shape}, got {jnp.shape(own)}")
+    check_choices("source.tokens", source.tokens, config.vocabulary_size)
 
 
 def networks_of(config: Architecture) -> Networks:
