@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import logging
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -99,8 +100,17 @@ class Checkpoints:
             self._resources = stack.pop_all()
 
     def _open(self) -> ocp.CheckpointManager:
+        there = [path for path in self._path.iterdir() if path.name.isdecimal()]
         options = ocp.CheckpointManagerOptions(max_to_keep=self._keep)
-        return ocp.CheckpointManager(self._path, options=options)
+        manager = ocp.CheckpointManager(self._path, options=options)
+        # Orbax takes what it may not look at for missing, and a run would go on from an older step.
+        for path in there:
+            with contextlib.suppress(FileNotFoundError):  # a run that goes on deletes its oldest
+                is_folder = stat.S_ISDIR(path.stat().st_mode)
+                if is_folder and int(path.name) not in manager.all_steps():
+                    message = f"{self.folder / path.name}: was not found when it was looked for"
+                    raise InputError(f"{message}; nothing was changed, run this again")
+        return manager
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -167,7 +177,8 @@ class Checkpoints:
         except InputError:
             raise
         except Exception as error:  # Orbax raises many types
-            message = f"a checkpoint could not be written ({self._brief(error)})"
+            reason = storage.said(error) or self._brief(error)
+            message = f"a checkpoint could not be written ({reason})"
             raise InputError(f"{self.folder}: {message}") from error
 
     def _brief(self, error: Exception) -> str:

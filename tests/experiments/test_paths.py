@@ -67,7 +67,10 @@ def test_runs_whose_names_look_like_patterns_are_found(tmp_path):
         (tmp_path / name / "config.json").write_text(config)
     assert find([f"{tmp_path}/[x]"]) == [f"{tmp_path}/[x]"]
     assert find([f"{tmp_path}/y*"]) == [f"{tmp_path}/y*"]
+    (tmp_path / "notes.txt").touch()
     assert len(find([f"{tmp_path}/*"])) == 3
+    (tmp_path / "x").rename(tmp_path / "[x]" / "y")
+    assert find([f"{tmp_path}/[x]/*"]) == [f"{tmp_path}/[x]/y"]
 
 
 def put(path, content="new"):
