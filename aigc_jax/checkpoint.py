@@ -11,6 +11,7 @@ import hashlib
 import logging
 import shutil
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,6 +69,25 @@ def _named(leaves: list[Any]) -> dict[str, Any]:
     return {f"{i:04d}": leaf for i, leaf in enumerate(leaves)}
 
 
+@contextlib.contextmanager
+def _without_stragglers() -> Iterator[None]:
+    """Keeps silent of writes that end after the first that failed has ended Orbax's event loop.
+
+    TensorStore prints a traceback for each of them; the first is an error of its own.
+    """
+    shown = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        if not (kind is RuntimeError and str(error) == "Event loop is closed"):
+            shown(kind, error, trace)
+
+    sys.excepthook = hook
+    try:
+        yield
+    finally:
+        sys.excepthook = shown
+
+
 class _Saved(NamedTuple):
     """A checkpoint that was handed to Orbax and not yet read back."""
 
@@ -95,6 +115,7 @@ class Checkpoints:
         self._unread: _Saved | None = None
         with contextlib.ExitStack() as stack, storage.told(self.folder, "used"):
             folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_without_stragglers())
             self._path = stack.enter_context(plain_path(folder))
             self._manager = self._open()
             self._resources = stack.pop_all()

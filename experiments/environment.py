@@ -112,12 +112,13 @@ def settle() -> None:
     """Sets what results depend on, whatever the environment says.
 
     Raises:
-      InputError: XLA cannot read XLA_FLAGS.
+      InputError: XLA cannot read XLA_FLAGS, or there is no place for JAX's cache.
     """
     import flax
     import jax
 
     check_xla_flags()
+    _check_cache()
     for name, value in SETTINGS.items():
         if name in jax.config.values:  # versions differ in what there is
             jax.config.update(name, value)
@@ -180,6 +181,17 @@ def check_xla_flags() -> None:
     found = [line.split("] ", 1)[1] for line in lines if re.match(r"F\d+ .*\] ", line)]
     reason = f" ({found[0][:200]})" if found else ""
     raise InputError(f"{_given(['XLA_FLAGS'])} cannot be read by XLA{reason}; correct or unset it")
+
+
+def _check_cache() -> None:
+    folder = os.environ.get("JAX_COMPILATION_CACHE_DIR", "")
+    if not folder or "://" in folder:
+        return
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        message = f"{_given(['JAX_COMPILATION_CACHE_DIR'])} cannot be obeyed ({error.strerror})"
+        raise InputError(message) from error
 
 
 _readable: set[str] = set()  # values of XLA_FLAGS

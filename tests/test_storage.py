@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import pathlib
+import sys
 import zipfile
 
 import numpy as np
@@ -169,6 +170,15 @@ def test_a_write_that_fails_says_what_the_storage_did(tmp_path, monkeypatch):
     refused = pytest.raises(InputError, match=r"written \(No space left on device\)")
     with refused, Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(1, STATE)
+
+
+def test_writes_that_end_after_the_first_that_failed_print_nothing(tmp_path, capsys):
+    with Checkpoints(tmp_path):
+        sys.excepthook(RuntimeError, RuntimeError("Event loop is closed"), None)
+        sys.excepthook(RuntimeError, RuntimeError("another"), None)
+    sys.excepthook(RuntimeError, RuntimeError("Event loop is closed"), None)
+    told = [line for line in capsys.readouterr().err.splitlines() if "Error" in line]
+    assert told == ["RuntimeError: another", "RuntimeError: Event loop is closed"]
 
 
 @pytest.mark.parametrize("name", ["EPERM", "ENOSYS", "EOPNOTSUPP"])

@@ -54,6 +54,16 @@ def test_what_is_no_path_is_refused(name):
         local(name, "--text")
 
 
+def test_a_name_below_a_folder_that_is_gone_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for call in (local, check_out):
+        with pytest.raises(InputError, match="--out: a is below the current folder, which is not"):
+            call("a", "--out")
+    assert local(str(tmp_path), "--out") == str(tmp_path)
+
+
 def test_an_empty_home_does_not_make_it_the_root(monkeypatch):
     monkeypatch.setenv("HOME", "")
     with pytest.raises(InputError, match="home folder"):
