@@ -47,8 +47,10 @@ def kind_of(path: Path) -> int | None:
     with told(path):
         try:
             return stat.S_IFMT(path.stat().st_mode)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+                return None
+            raise
 
 
 def is_there(path: Path) -> bool:

@@ -247,6 +247,9 @@ def test_a_full_disk_is_told_in_one_line_and_nothing_is_left(folder, monkeypatch
     assert [path.name for path in folder.path.parent.iterdir()] == ["model"]
 
 
-def test_a_place_that_may_not_be_looked_at_is_one_line(tmp_path):
+def test_a_place_that_cannot_be_is_one_line(tmp_path):
     with pytest.raises(InputError, match="File name too long"):
-        interchange.folder.check_new(tmp_path / ("n" * 256))
+        Folder("gpt2", tmp_path / ("n" * 256))
+    os.symlink("loop", tmp_path / "loop")
+    with pytest.raises(InputError, match="levels of symbolic links"):
+        interchange.folder.check_new(tmp_path / "loop" / "model")
