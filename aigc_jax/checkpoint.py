@@ -10,6 +10,8 @@ import contextlib
 import hashlib
 import logging
 import shutil
+import stat
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -67,6 +69,25 @@ def _named(leaves: list[Any]) -> dict[str, Any]:
     return {f"{i:04d}": leaf for i, leaf in enumerate(leaves)}
 
 
+@contextlib.contextmanager
+def _without_stragglers() -> Iterator[None]:
+    """Keeps silent of writes that end after the first that failed has ended Orbax's event loop.
+
+    TensorStore prints a traceback for each of them; the first is an error of its own.
+    """
+    shown = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        if not (kind is RuntimeError and str(error) == "Event loop is closed"):
+            shown(kind, error, trace)
+
+    sys.excepthook = hook
+    try:
+        yield
+    finally:
+        sys.excepthook = shown
+
+
 class _Saved(NamedTuple):
     """A checkpoint that was handed to Orbax and not yet read back."""
 
@@ -94,13 +115,23 @@ class Checkpoints:
         self._unread: _Saved | None = None
         with contextlib.ExitStack() as stack, storage.told(self.folder, "used"):
             folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_without_stragglers())
             self._path = stack.enter_context(plain_path(folder))
             self._manager = self._open()
             self._resources = stack.pop_all()
 
     def _open(self) -> ocp.CheckpointManager:
+        there = [path for path in self._path.iterdir() if path.name.isdecimal()]
         options = ocp.CheckpointManagerOptions(max_to_keep=self._keep)
-        return ocp.CheckpointManager(self._path, options=options)
+        manager = ocp.CheckpointManager(self._path, options=options)
+        # Orbax takes what it may not look at for missing, and a run would go on from an older step.
+        for path in there:
+            with contextlib.suppress(FileNotFoundError):  # a run that goes on deletes its oldest
+                is_folder = stat.S_ISDIR(path.stat().st_mode)
+                if is_folder and int(path.name) not in manager.all_steps():
+                    message = f"{self.folder / path.name}: was not found when it was looked for"
+                    raise InputError(f"{message}; nothing was changed, run this again")
+        return manager
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -167,7 +198,8 @@ class Checkpoints:
         except InputError:
             raise
         except Exception as error:  # Orbax raises many types
-            message = f"a checkpoint could not be written ({self._brief(error)})"
+            reason = storage.said(error) or self._brief(error)
+            message = f"a checkpoint could not be written ({reason})"
             raise InputError(f"{self.folder}: {message}") from error
 
     def _brief(self, error: Exception) -> str:

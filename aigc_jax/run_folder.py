@@ -35,7 +35,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             with contextlib.suppress(FileNotFoundError):
-                os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
+                storage.set_mode(temporary, stat.S_IMODE(path.stat().st_mode))
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -97,7 +97,9 @@ class RunFolder:
                 free = storage.lock(stack.enter_context(open(path, "w")))
             if not free:
                 raise InputError(f"workdir {self.path} is in use by another process")
-            for unfinished in [*self.path.glob(".*.tmp"), *self.samples.glob(".*.tmp")]:
+            with storage.told(self.path):
+                left = [*self.path.glob(".*.tmp"), *self.samples.glob(".*.tmp")]
+            for unfinished in left:
                 with contextlib.suppress(OSError):  # they are in nobody's way
                     unfinished.unlink()  # of a process that was killed while it wrote
             yield
@@ -110,9 +112,11 @@ class RunFolder:
         """
         try:
             config = loads(self._config.read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, ValueError, RecursionError) as error:
+        except OSError as error:
+            raise InputError(f"{self._config}: cannot be read ({error.strerror})") from error
+        except ValueError as error:
             raise InputError(f"{self._config}: cannot be read ({error})") from error
         if not isinstance(config, dict) or not all(
             isinstance(config.get(name), kind) for name, kind in _REQUIRED.items()

@@ -22,12 +22,9 @@ logger = logging.getLogger(__name__)
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR}  # of a file: these are true of the contents
 _HELD = {errno.EWOULDBLOCK, errno.EAGAIN}
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
-# Of these the words stand at the end of what C++ libraries say, who know no errno.
-_FAILURES = (
-    *(errno.EACCES, errno.EPERM, errno.ESTALE, errno.EIO, errno.ENOSPC, errno.EDQUOT),
-    *(errno.EMFILE, errno.ENFILE, errno.EROFS, errno.ENOMEM, errno.ETIMEDOUT, errno.EHOSTDOWN),
-    *(errno.ENOTCONN, errno.EBUSY, errno.ENXIO, errno.ENODEV, errno.ELOOP, errno.ENAMETOOLONG),
-)
+_MISUSED = {errno.EINVAL, errno.EDOM, errno.ERANGE, errno.EEXIST}  # so may be of damaged ones
+# The words of all others stand in what C++ libraries say, who raise no OSError.
+_WORDS = [os.strerror(number) for number in errno.errorcode if number not in _ABSENT | _MISUSED]
 
 
 @contextlib.contextmanager
@@ -39,39 +36,55 @@ def told(path: object, what: str = "read") -> Iterator[None]:
         raise InputError(f"{path}: cannot be {what} ({error.strerror or error})") from error
 
 
-def is_there(path: Path) -> bool:
-    """Whether there is a file or a folder; `Path.exists` may say no of one it may not look at.
+def kind_of(path: Path) -> int | None:
+    """`stat.S_IFDIR`, say, or None where nothing is; a link is what it leads to.
+
+    `Path.exists` and `Path.is_dir` may say no of what they may not look at.
 
     Raises:
       InputError: the storage does not say.
     """
     with told(path):
         try:
-            path.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-    return True
+            return stat.S_IFMT(path.stat().st_mode)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+                return None
+            raise
 
 
-def failure(error: BaseException | None, folder: Path) -> str | None:
-    """What the storage said, where it is why the contents of a folder could not be read.
+def is_there(path: Path) -> bool:
+    """Whether there is a file or a folder.
 
-    Args:
-      error: of the attempt, which may be of any type and carry the system's words alone.
-      folder: all of it is read once more, since a library may take what it may not look at for
-        missing.
-
-    Returns:
-      `Permission denied`, say; None where all was read, and so is not what it should be.
+    Raises:
+      InputError: the storage does not say.
     """
-    said = str(error)
+    return kind_of(path) is not None
+
+
+def said(error: BaseException | None) -> str | None:
+    """What the storage said, `Permission denied`, where that is behind an error of any type."""
+    text = str(error)
     while error is not None:
         if isinstance(error, OSError) and error.errno not in (None, *_ABSENT):
             return error.strerror or str(error)
         error = error.__cause__ or error.__context__
-    for words in map(os.strerror, _FAILURES):
-        if words in said:
-            return words
+    return next((words for words in _WORDS if words in text), None)
+
+
+def failure(error: BaseException, folder: Path) -> str | None:
+    """What the storage said, where it is why the contents of a folder could not be read.
+
+    Args:
+      error: of the attempt.
+      folder: all of it is read once more, since a library may take what it may not look at for
+        missing.
+
+    Returns:
+      See `said`; None where all was read, and so is not what it should be.
+    """
+    if words := said(error):
+        return words
     try:
         _read_all(folder)
     except OSError as found:
@@ -89,6 +102,15 @@ def _read_all(folder: Path) -> None:
                 with open(path, "rb") as file:
                     while file.read(2**20):
                         pass
+
+
+def set_mode(path: str | Path, mode: int) -> None:
+    """As `os.chmod`; storage that knows no permissions, such as a DOS disk, is left as it is."""
+    try:
+        os.chmod(path, mode)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
 
 
 def lock(file: IO[Any], wait: bool = False) -> bool:

@@ -85,7 +85,7 @@ def find(names: Sequence[str]) -> list[str]:
     for name in (local(name, "--runs") for name in names):
         paths = [name]
         if glob.has_magic(name) and not os.path.lexists(name):  # else it is called that
-            paths = sorted(glob.glob(name))
+            paths = sorted(glob.glob(name.replace("[", "[[]")))
         paths = [path for path in paths if RunFolder(path).read_config()]
         if not paths:
             raise InputError(f"--runs: {name} holds no run")

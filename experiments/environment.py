@@ -112,12 +112,13 @@ def settle() -> None:
     """Sets what results depend on, whatever the environment says.
 
     Raises:
-      InputError: XLA cannot read XLA_FLAGS.
+      InputError: XLA cannot read XLA_FLAGS, or there is no place for JAX's cache or dump.
     """
     import flax
     import jax
 
     check_xla_flags()
+    _check_folders()
     for name, value in SETTINGS.items():
         if name in jax.config.values:  # versions differ in what there is
             jax.config.update(name, value)
@@ -180,6 +181,18 @@ def check_xla_flags() -> None:
     found = [line.split("] ", 1)[1] for line in lines if re.match(r"F\d+ .*\] ", line)]
     reason = f" ({found[0][:200]})" if found else ""
     raise InputError(f"{_given(['XLA_FLAGS'])} cannot be read by XLA{reason}; correct or unset it")
+
+
+def _check_folders() -> None:
+    for name in ("JAX_COMPILATION_CACHE_DIR", "JAX_DUMP_IR_TO"):
+        folder = os.environ.get(name, "")
+        if not folder or "://" in folder or folder == "sponge":  # which JAX takes for another
+            continue
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except OSError as error:
+            message = f"{_given([name])} cannot be obeyed ({error.strerror})"
+            raise InputError(message) from error
 
 
 _readable: set[str] = set()  # values of XLA_FLAGS

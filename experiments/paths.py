@@ -20,7 +20,7 @@ def local(name: str, called: str) -> str:
       called: what it is called on the command line, as `--workdir` is.
 
     Raises:
-      InputError: it is a URL or empty, or there is no such home folder.
+      InputError: it is a URL or empty, or there is no such home folder, or no current one.
     """
     if not name or "\0" in name:
         raise InputError(f"{called}: {name!r} is not a path; name a file or folder")
@@ -29,6 +29,14 @@ def local(name: str, called: str) -> str:
             f"{called}: {name} is a URL; {url[1]}:// is not read or written here, "
             "give a path of this machine"
         )
+    if not name.startswith(("~", "/")):
+        try:
+            os.getcwd()
+        except OSError as error:
+            raise InputError(
+                f"{called}: {name} is below the current folder, which is not there any more "
+                f"({error.strerror}); change to another one"
+            ) from error
     if not name.startswith("~"):
         return name
     # HOME= would make ~/x the root's.

@@ -10,6 +10,7 @@ runs are held against. Markdown; with --out=FILE.json also the numbers, unrounde
 """
 
 import math
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -31,9 +32,11 @@ from experiments.comparison import (
     rows_of,
 )
 from experiments.output import check_out, write_out
-from experiments.paths import define_path
+from experiments.paths import define_path, local
 
-RUNS = flags.DEFINE_list("runs", None, "Folders of runs; * and ? are filled in. Required.")
+RUNS = flags.DEFINE_string(
+    "runs", None, "Folders of runs, parted by commas; * and ? are filled in. Required."
+)
 FIGURES = flags.DEFINE_list("figures", None, "Which figures, in this order. Default: all.")
 OUT = define_path("out", None, "File to write, replaced when it exists: .md or .json.")
 
@@ -172,7 +175,10 @@ def main(_: list[str]) -> None:
         out = check_out(OUT.value) if OUT.value else None
         if out and out.suffix not in (".md", ".json"):
             raise InputError(f"--out: a table goes to .md or .json, not {out.suffix or out.name}")
-        rows = rows_of(finished(RUNS.value))
+        # A name may have commas, and what a list of absl's takes for quotes.
+        whole = os.path.lexists(local(RUNS.value, "--runs"))
+        names = [RUNS.value] if whole else [name.strip() for name in RUNS.value.split(",")]
+        rows = rows_of(finished(names))
         figures = columns(rows, FIGURES.value)
         table = markdown(rows, figures)
         if out:

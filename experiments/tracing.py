@@ -42,7 +42,9 @@ class Board:
         self._folder, self._note = folder, note
         self._writer: Any = None
         try:
-            self._writer = tensorboard_writer()(str(folder), purge_step=start + 1)
+            # tensorboardX takes a relative path that begins with `s3:` for a bucket's.
+            place = str(folder.absolute())
+            self._writer = tensorboard_writer()(place, purge_step=start + 1)
         except OSError as error:
             self._give_up(error)
 

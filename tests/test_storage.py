@@ -5,6 +5,8 @@ import errno
 import fcntl
 import os
 import pathlib
+import sys
+import zipfile
 
 import numpy as np
 import orbax.checkpoint as ocp
@@ -14,8 +16,11 @@ from aigc_jax import plain_path as names
 from aigc_jax import storage
 from aigc_jax.cache_folder import cache_folder
 from aigc_jax.checkpoint import Checkpoints
+from aigc_jax.data.images import load_images
+from aigc_jax.data.own_images import read_images
+from aigc_jax.data.text import FilePart, chunks
 from aigc_jax.errors import Diverged, InputError
-from aigc_jax.run_folder import RunFolder
+from aigc_jax.run_folder import RunFolder, write_atomically
 
 FAILURES = ["EACCES", "EPERM", "ESTALE", "EIO", "ENOSPC", "EMFILE", "EROFS"]
 STATE = {"w": np.arange(100, dtype=np.float32)}
@@ -126,6 +131,93 @@ def test_a_folder_that_cannot_be_listed_is_one_line(folder, monkeypatch, name):
     monkeypatch.setattr(ocp.CheckpointManager, "__init__", failing(name))
     with pytest.raises(InputError, match=os.strerror(getattr(errno, name))):
         Checkpoints(folder)
+
+
+@pytest.mark.parametrize("blind", [("20",), ("10", "20")])
+def test_a_step_that_may_not_be_looked_at_is_not_missing(folder, monkeypatch, blind):
+    """Of which Orbax tells nothing, and the run would go on from an older one, or from none."""
+    look = os.stat
+
+    def refuse(path, *_, **__):
+        if str(path).endswith(blind):
+            raise OSError(errno.EACCES, "Permission denied")
+        return look(path, *_, **__)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    with pytest.raises(InputError, match="Permission denied"):
+        Checkpoints(folder)
+
+
+def test_a_step_that_is_seen_again_a_moment_later_is_not_missing(folder, monkeypatch):
+    monkeypatch.setattr(ocp.CheckpointManager, "all_steps", lambda _: [10])
+    with pytest.raises(InputError, match="20: was not found"):
+        Checkpoints(folder)
+
+
+@pytest.mark.parametrize("name", ["EREMOTEIO", "EINTR", "ECONNRESET", "EKEYEXPIRED", "EUCLEAN"])
+def test_the_words_of_any_failure_are_known(name):
+    number = getattr(errno, name)
+    error = ValueError(f"UNKNOWN: Failed to read 1 bytes: {os.strerror(number)} [{number=}]")
+    assert storage.said(error) == os.strerror(number)
+    assert storage.said(ValueError("Error decoding: Invalid argument, not zstd")) is None
+
+
+def test_a_write_that_fails_says_what_the_storage_did(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise ValueError(f"Error writing {'x' * 300}: {os.strerror(errno.ENOSPC)}")
+
+    monkeypatch.setattr(ocp.CheckpointManager, "save", fail)
+    refused = pytest.raises(InputError, match=r"written \(No space left on device\)")
+    with refused, Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, STATE)
+
+
+def test_writes_that_end_after_the_first_that_failed_print_nothing(tmp_path, capsys):
+    with Checkpoints(tmp_path):
+        sys.excepthook(RuntimeError, RuntimeError("Event loop is closed"), None)
+        sys.excepthook(RuntimeError, RuntimeError("another"), None)
+    sys.excepthook(RuntimeError, RuntimeError("Event loop is closed"), None)
+    told = [line for line in capsys.readouterr().err.splitlines() if "Error" in line]
+    assert told == ["RuntimeError: another", "RuntimeError: Event loop is closed"]
+
+
+@pytest.mark.parametrize("name", ["EPERM", "ENOSYS", "EOPNOTSUPP"])
+def test_storage_without_permissions_takes_files(tmp_path, monkeypatch, name):
+    write_atomically(tmp_path / "a", "old")
+    monkeypatch.setattr(os, "chmod", failing(name))
+    write_atomically(tmp_path / "a", "new")
+    assert (tmp_path / "a").read_text() == "new"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_samples_that_cannot_be_listed_are_one_line(tmp_path, monkeypatch):
+    run = RunFolder(tmp_path / "run")
+    run.create()
+    monkeypatch.setattr(pathlib.Path, "glob", failing("EIO"))
+    with pytest.raises(InputError, match="Input/output error"), run.locked():
+        pass
+
+
+def test_text_and_images_that_cannot_be_read_are_not_called_missing_or_damaged(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "t.txt").write_text("some text")
+    (tmp_path / "i.npz").write_bytes(b"PK")
+    (tmp_path / "d").mkdir()
+    part = FilePart(tmp_path / "t.txt", 0, 9)
+    with monkeypatch.context() as patched:
+        patched.setattr("builtins.open", failing("EIO"))
+        with pytest.raises(InputError, match=r"t\.txt: cannot be read \(Input"):
+            list(chunks(part))
+    with monkeypatch.context() as patched:
+        patched.setattr(zipfile, "_EndRecData", failing("EIO"))
+        with pytest.raises(InputError, match=r"i\.npz: cannot be read \(Input"):
+            read_images(str(tmp_path / "i.npz"))
+    monkeypatch.setattr(pathlib.Path, "stat", failing("ESTALE"))
+    with pytest.raises(InputError, match="Stale file handle"):
+        read_images(str(tmp_path / "d"))
+    with pytest.raises(InputError, match="Stale file handle"):
+        load_images("mnist", str(tmp_path / "d"))
 
 
 def test_a_damaged_checkpoint_that_cannot_be_renamed_is_one_line(folder, monkeypatch):

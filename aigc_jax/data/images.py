@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import importlib.util
 import math
+import stat
 import struct
 import zlib
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from aigc_jax import storage
 from aigc_jax.cache_folder import cache_folder
 from aigc_jax.data import stacked_mnist
 from aigc_jax.errors import InputError
@@ -145,7 +147,7 @@ def _locate(name: str, file: str, data_dir: str | None) -> Path:
             Path(data_dir, place, called) for place in _PLACES[name] for called in _names_of(file)
         ]
         for path in candidates:
-            if path.is_file():
+            if storage.kind_of(path) == stat.S_IFREG:
                 return path
         raise InputError(
             f"{candidates[0]}: no such file; --data_dir must hold the IDX files of {name}, gzipped "

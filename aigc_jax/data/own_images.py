@@ -4,6 +4,7 @@ Dimensions: M images, H W C image.
 """
 
 import os
+import stat
 import warnings
 import zipfile
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from aigc_jax import storage
 from aigc_jax.data.images import Images
 from aigc_jax.data.whole_image import whole_image
 from aigc_jax.errors import InputError
@@ -84,9 +86,10 @@ def read_images(path: str, fewest: int = 1) -> tuple[np.ndarray, np.ndarray | No
     Raises:
       InputError: names the file or folder that cannot be used.
     """
-    if not os.path.isdir(path) and not os.path.isfile(path):
+    kind = storage.kind_of(Path(path))
+    if kind not in (stat.S_IFDIR, stat.S_IFREG):
         raise InputError(f"{path}: no such file or folder")
-    read = _from_folder if os.path.isdir(path) else _from_npz
+    read = _from_folder if kind == stat.S_IFDIR else _from_npz
     try:
         return read(Path(path), fewest)
     except MemoryError as error:
@@ -99,9 +102,9 @@ def class_names(path: str) -> tuple[str, ...] | None:
     Raises:
       InputError: the folder cannot be read.
     """
-    if not os.path.isdir(path):
+    if not _is_folder(Path(path)):
         return None
-    return tuple(entry.name for entry in _entries(Path(path)) if os.path.isdir(entry)) or None
+    return tuple(entry.name for entry in _entries(Path(path)) if _is_folder(entry)) or None
 
 
 def _check_count(place: Path, images: int, fewest: int) -> None:
@@ -129,6 +132,8 @@ def _from_npz(file: Path, fewest: int) -> tuple[np.ndarray, np.ndarray | None]:
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({_reason(error)})") from error
     except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
+        if words := storage.said(error):  # which is a BadZipFile to zipfile
+            raise InputError(f"{file}: cannot be read ({words})") from error
         message = f"{file}: not an .npz file, or damaged ({_reason(error)})"
         raise InputError(f"{message}; write one with np.savez(FILE, images=...)") from error
     if images is None:
@@ -174,7 +179,7 @@ def _member(archive: zipfile.ZipFile, file: Path, name: str) -> np.ndarray:
 
 def _from_folder(folder: Path, fewest: int) -> tuple[np.ndarray, np.ndarray | None]:
     entries = _entries(folder)
-    classes = [entry for entry in entries if os.path.isdir(entry)]
+    classes = [entry for entry in entries if _is_folder(entry)]
     if classes and len(classes) < len(entries):
         file = next(entry for entry in entries if entry not in classes)
         mixture = f"a file ({file.name}) beside a subfolder ({classes[0].name})"
@@ -187,7 +192,7 @@ def _from_folder(folder: Path, fewest: int) -> tuple[np.ndarray, np.ndarray | No
         files += inside
         labels += [label] * len(inside)
     for file in files:
-        if file.suffix.lower() not in _SUFFIXES or not os.path.isfile(file):
+        if file.suffix.lower() not in _SUFFIXES or storage.kind_of(file) != stat.S_IFREG:
             raise InputError(f"{file}: neither a PNG nor a JPEG file; move it elsewhere")
     return _decoded(folder, files, fewest), np.array(labels, np.int32) if classes else None
 
@@ -198,6 +203,10 @@ def _entries(folder: Path) -> list[Path]:
     except OSError as error:
         raise InputError(f"{folder}: cannot be read ({_reason(error)})") from error
     return sorted(entries, key=lambda entry: entry.name)
+
+
+def _is_folder(path: Path) -> bool:
+    return storage.kind_of(path) == stat.S_IFDIR
 
 
 def _is_left_behind(name: str) -> bool:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from aigc_jax import storage
 from aigc_jax.errors import InputError
 
 DATASETS = ("python_docs",)
@@ -66,7 +67,7 @@ def chunks(part: Part) -> Iterator[str]:
         yield from (part[i : i + CHUNK] for i in range(0, len(part), CHUNK))
         return
     left = len(part)
-    with open(part.path, "rb") as file:
+    with storage.told(part.path), open(part.path, "rb") as file:
         file.seek(part.offset)
         reader = io.TextIOWrapper(file, encoding="utf-8", newline="\n")  # as it is, "\r" too
         while left:

@@ -102,6 +102,8 @@ MISSING = {
     "a device that is not there": {"JAX_PLATFORM_NAME": "gpu"},
     "XLA's flags": {"XLA_FLAGS": "--nonsense --xla_backend_optimization_level=0"},
     "another device": {"JAX_DEFAULT_DEVICE": "gpu"},
+    "no place for a dump": {"JAX_DUMP_IR_TO": "/dev/null/dump"},
+    "no place for a cache": {"JAX_COMPILATION_CACHE_DIR": "/dev/null/cache"},
 }
 
 

@@ -54,6 +54,16 @@ def test_what_is_no_path_is_refused(name):
         local(name, "--text")
 
 
+def test_a_name_below_a_folder_that_is_gone_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for call in (local, check_out):
+        with pytest.raises(InputError, match="--out: a is below the current folder, which is not"):
+            call("a", "--out")
+    assert local(str(tmp_path), "--out") == str(tmp_path)
+
+
 def test_an_empty_home_does_not_make_it_the_root(monkeypatch):
     monkeypatch.setenv("HOME", "")
     with pytest.raises(InputError, match="home folder"):
@@ -67,7 +77,10 @@ def test_runs_whose_names_look_like_patterns_are_found(tmp_path):
         (tmp_path / name / "config.json").write_text(config)
     assert find([f"{tmp_path}/[x]"]) == [f"{tmp_path}/[x]"]
     assert find([f"{tmp_path}/y*"]) == [f"{tmp_path}/y*"]
+    (tmp_path / "notes.txt").touch()
     assert len(find([f"{tmp_path}/*"])) == 3
+    (tmp_path / "x").rename(tmp_path / "[x]" / "y")
+    assert find([f"{tmp_path}/[x]/*"]) == [f"{tmp_path}/[x]/y"]
 
 
 def put(path, content="new"):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -249,6 +250,9 @@ def test_a_bar_in_a_name_does_not_end_a_cell(run):
 def test_the_command(run, launch, toy, tmp_path):
     for seed in (0, 1):
         toy.Toy().train(tmp_path / f"toy-{seed}", seed=seed, steps=30)
+    odd = 'a, "b"\n'
+    shutil.copytree(tmp_path / "toy-0", tmp_path / odd)
+    assert "| toy |" in launch("experiments.table", f"--runs={odd}", cwd=tmp_path).stdout
     options = ["--runs=toy-*", "--figures=weight"]
     done = launch("experiments.table", *options, "--out=t.md", cwd=tmp_path)
     assert (tmp_path / "t.md").read_text() == done.stdout

@@ -1,5 +1,7 @@
 """The profile of a run."""
 
+from pathlib import Path
+
 import jax
 import pytest
 
@@ -91,3 +93,14 @@ def test_tensorboard_files_on_a_full_disk_end_once(tmp_path, monkeypatch):
     assert writer.calls == 1
     assert len(notes) == 1
     assert "No space left on device" in notes[0]
+
+
+@pytest.mark.parametrize("name", ["s3:run", "gs:run", "[x]"])
+def test_tensorboard_files_of_a_run_that_is_named_like_a_bucket_are_local(
+    tmp_path, monkeypatch, name
+):
+    monkeypatch.chdir(tmp_path)
+    notes = []
+    tracing.Board(Path(name), 0, notes.append).add(1, "train", {"loss": 1.0})
+    assert len(list((tmp_path / name).glob("events.*"))) == 1
+    assert notes == []

@@ -1,5 +1,6 @@
 """What files of models say beside the network: output layers, stop tokens, what is no number."""
 
+import errno
 import json
 import os
 import stat
@@ -9,12 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from aigc_jax import transformer
 from aigc_jax.errors import InputError
-from aigc_jax.transformer import LLAMA, Architecture, Batch
-from aigc_jax.transformer.interchange import load_folder, save_folder
+from aigc_jax.transformer import LLAMA, Architecture, Batch, interchange
+from aigc_jax.transformer.interchange import files, load_folder, save_folder
 
 V, T = 11, 12
 SIZES = {"context": T, "layers": 2, "heads": 4, "width": 16, "hidden": 24}
@@ -225,3 +227,29 @@ def test_a_folder_is_written_as_the_umask_says_and_through_a_link(tmp_path):
     assert stat.S_IMODE((tmp_path / "target").stat().st_mode) == 0o750
     modes = {stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "target").iterdir()}
     assert modes == {0o640}
+
+
+def test_weights_that_may_not_be_read_are_neither_missing_nor_damaged(folder, monkeypatch):
+    def refuse(path, *_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(files, "open", refuse, raising=False)
+    assert folder.refusal() == "model.safetensors: cannot be read (Permission denied)"
+
+
+def test_a_full_disk_is_told_in_one_line_and_nothing_is_left(folder, monkeypatch):
+    def fail(*_, **__):
+        raise SafetensorError("Error while serializing: No space left on device (os error 28)")
+
+    monkeypatch.setattr(interchange.folder, "save_file", fail)
+    with pytest.raises(InputError, match=r"cannot be written \(No space left on device\)"):
+        Folder(folder.kind, folder.path.parent / "other")
+    assert [path.name for path in folder.path.parent.iterdir()] == ["model"]
+
+
+def test_a_place_that_cannot_be_is_one_line(tmp_path):
+    with pytest.raises(InputError, match="File name too long"):
+        Folder("gpt2", tmp_path / ("n" * 256))
+    os.symlink("loop", tmp_path / "loop")
+    with pytest.raises(InputError, match="levels of symbolic links"):
+        interchange.folder.check_new(tmp_path / "loop" / "model")

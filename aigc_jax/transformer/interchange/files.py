@@ -47,7 +47,9 @@ def read_object(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         message = f"{path.parent} is not a model: it has no {path.name}"
         raise InputError(message) from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as JSON ({error})") from error
     if not isinstance(value, dict):
         raise InputError(f"{path}: not a JSON object")
@@ -106,10 +108,13 @@ def _read(stack: ExitStack, path: Path, family: Family) -> dict[str, Stored]:
       InputError: it is not whole.
     """
     try:
+        open(path, "rb").close()  # safetensors takes what it cannot open for missing
         file = stack.enter_context(safe_open(path, "numpy"))
     except FileNotFoundError:
         raise InputError(f"{path.name} is missing") from None
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
+        raise InputError(f"{path.name}: cannot be read ({error.strerror or error})") from error
+    except SafetensorError as error:
         raise InputError(f"{path.name} is damaged, or not safetensors ({error})") from error
     names: dict[str, str] = {}
     for name in file.keys():  # noqa: SIM118

@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
+from aigc_jax import storage
 from aigc_jax.algorithm import Params
 from aigc_jax.errors import InputError
 from aigc_jax.strict_json import dumps
@@ -61,7 +63,7 @@ def load_folder(path: str | Path, *, dtype: Any = jnp.float32, scan: bool = Fals
       InputError: the folder is not such a model; the message names the key or the tensors.
     """
     path = Path(path)
-    if not os.path.isdir(path):
+    if storage.kind_of(path) != stat.S_IFDIR:
         raise InputError(f"{path} is not a folder; give one with config.json and safetensors")
     try:
         return _load(path, dtype, scan)
@@ -158,26 +160,31 @@ def save_folder(
             # safetensors and mkdtemp let their owner alone read, and ask no umask.
             mode = stat.S_IMODE((temporary / CONFIG).stat().st_mode)
             for file in temporary.iterdir():
-                file.chmod(mode)
+                storage.set_mode(file, mode)
                 _sync(file)
-            temporary.chmod(mode | (mode & 0o444) >> 2)
+            storage.set_mode(temporary, mode | (mode & 0o444) >> 2)
             _sync(temporary)
             os.replace(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+    except (OSError, SafetensorError) as error:
+        reason = storage.said(error) or error
+        raise InputError(f"{path}: cannot be written ({reason})") from error
 
 
 def check_new(path: Path) -> None:
     """Refuses a place where something is already, before any work is done for it.
 
     Raises:
-      InputError: it is a file or a folder that is not empty, or its parent does not exist.
+      InputError: it is a file or a folder that is not empty, its parent does not exist, or the
+        storage does not say.
     """
-    if not path.parent.is_dir():
+    if storage.kind_of(path.parent) != stat.S_IFDIR:
         raise InputError(f"{path}: there is no folder {path.parent}")
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    kind = storage.kind_of(path)
+    with storage.told(path):
+        taken = any(path.iterdir()) if kind == stat.S_IFDIR else kind is not None
+    if taken:
         raise InputError(f"{path} exists already; give the name of a new folder")
 
 
