@@ -90,4 +90,4 @@ def binarise(keys: Keys, x: jax.Array) -> jax.Array:
     Source: Salakhutdinov and Murray 2008; drawn anew at every step as in Burda et al. 2016.
     """
     draw = jax.vmap(lambda key, image: jax.random.bernoulli(key, image))
-    return draw(keys, x).astype(jnp.float32)
+    return draw(keys, jnp.float32(x)).astype(jnp.float32)
