@@ -90,7 +90,8 @@ _BY_PIXELS = (
     "squared maximum mean discrepancy of the pixels, here and below in place of features as there "
     "is no classifier, cubic kernel, unbiased: about 0 for equal distributions. Beside it, here "
     "and below: what a perfect sampler can be expected to reach; training images in place of "
-    "samples; and images whose pixels are each drawn from that pixel's training histogram (no shape)"
+    "samples; and images whose pixels are each drawn from that pixel's training histogram (no "
+    "shape)"
 )
 _OF_LABELS = {"class_fcd", "label_accuracy"}  # of a conditional model
 _OF_CLASSES = {"fcd", "class_kl_nats"} | _OF_LABELS  # by a classifier
