@@ -39,8 +39,8 @@ def check_choices(name: str, values: Any, choices: int) -> None:
         raise InputError(f"{name} must be from 0 to {choices - 1}, got {wrong.flat[0]}")
 
 
-def check_labels(labels: Any, count: int, classes: int) -> None:
-    """Refuses labels that are not one class of `classes` for each of `count` examples.
+def check_labels(labels: Any, count: int, classes: int) -> jax.Array:
+    """Labels, however they are written, as int32 `[count]`: one class for each example.
 
     Raises:
       InputError: there are none, or other than `[count]` integers in [0, classes).
@@ -50,6 +50,7 @@ def check_labels(labels: Any, count: int, classes: int) -> None:
     if np.shape(labels) != (count,):
         raise InputError(f"labels must be of shape ({count},), got {np.shape(labels)}")
     check_choices("labels", labels, classes)
+    return jnp.asarray(labels, jnp.int32)
 
 
 def labels_to_draw(labels: Any, count: int, classes: int) -> jax.Array | None:
@@ -69,5 +70,4 @@ def labels_to_draw(labels: Any, count: int, classes: int) -> jax.Array | None:
         return None
     if labels is None:
         return jnp.arange(count) % classes
-    check_labels(labels, count, classes)
-    return jnp.asarray(labels)
+    return check_labels(labels, count, classes)

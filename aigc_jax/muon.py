@@ -90,6 +90,11 @@ def _orthogonalised(
 ) -> optax.GradientTransformation:
     """0.2 √max(m, n) · orth(N) for each matrix; the state is optax's, of whole leaves."""
 
+    def init(params):
+        state = optax.contrib.scale_by_muon(beta=b1).init(params)
+        # Which optax makes of Python's numbers: of 64 bits under x64.
+        return state._replace(ns_coeffs=jnp.float32(state.ns_coeffs))
+
     def update(updates, state, params=None):
         del params
         leaves, structure = jax.tree.flatten(updates)
@@ -114,7 +119,7 @@ def _orthogonalised(
         moved = [m * (RMS * _longer_side(m, a) ** 0.5) for m, a in zip(moved, axes, strict=True)]
         return join(moved), state._replace(mu=join(state.mu))
 
-    return optax.GradientTransformation(optax.contrib.scale_by_muon(beta=b1).init, update)
+    return optax.GradientTransformation(init, update)
 
 
 def _cut(leaf: jax.Array, widths: tuple[int, ...] | None) -> list[jax.Array]:

@@ -54,10 +54,16 @@ def config_of(options: ClassifierOptions, facts: dict[str, Any]) -> classifier.C
 
 
 def facts(options: ClassifierOptions, images: Images) -> dict[str, Any]:
-    """The images' shape and the number of classes; InputError where they have no labels."""
+    """The images' shape and the number of classes; InputError where there are none to tell."""
     if images.train_labels is None:
         raise InputError(f"the images {images.name} have no labels, which a classifier learns")
-    return shared.facts(options, images)
+    known = shared.facts(options, images)
+    if known["classes"] is None:
+        raise InputError(
+            f"a classifier learns to tell two classes at least, and the labels of {images.name} "
+            "are all 0"
+        )
+    return known
 
 
 def algorithm(options: ClassifierOptions, facts: dict[str, Any]) -> Algorithm:

@@ -22,7 +22,7 @@ _GAN = {
     "class_fcd": "mean over the classes of the FCD between held-out images and samples of one "
     "class: what a conditional model is judged by, for the best checkpoint and --stop_at_fcd. It "
     "is above the FCD of all, the more so the fewer images a class has: with fewer than there are "
-    "features, 64, the covariances of a class are singular; compare at equal numbers alone, and "
+    "features the covariances of a class are singular; compare at equal numbers alone, and "
     "with the training images beside it",
     "label_accuracy": "share of samples that the classifier takes for the class asked for; beside "
     "it that of held-out images, under their labels",
@@ -33,9 +33,9 @@ _GAN = {
     "density": "held-out balls that a sample lies in, over 5",
     "coverage": "share of held-out images with a sample within their own ball",
     "class_kl_nats": "KL(classes of samples ‖ classes of held-out images), by the classifier, nats",
-    "nearest_train_distance": "mean distance of 1,000 samples to their nearest training image, in "
-    "pixels of [0, 1]; of a perfect sampler, that of held-out images: samples that lie much nearer "
-    "are copies",
+    "nearest_train_distance": "mean distance of 1,000 samples, or of as many as are held out, to "
+    "their nearest training image, in pixels of [0, 1]; of a perfect sampler, that of held-out "
+    "images: samples that lie much nearer are copies",
     "modes": "how many of the 1,000 triples of digits occur among 26,000 samples",
     "modes_kl_nats": "KL(triples of samples ‖ uniform), nats; 0.019 for a perfect sampler",
 }
@@ -88,9 +88,10 @@ _OBJECTIVES = {
 }
 _BY_PIXELS = (
     "squared maximum mean discrepancy of the pixels, here and below in place of features as there "
-    "is no classifier, cubic kernel, unbiased: about 0 for equal distributions. Beside it: "
-    "training images in place of samples, and images whose pixels are each drawn from that "
-    "pixel's training histogram (no shape)"
+    "is no classifier, cubic kernel, unbiased: about 0 for equal distributions. Beside it, here "
+    "and below: what a perfect sampler can be expected to reach; training images in place of "
+    "samples; and images whose pixels are each drawn from that pixel's training histogram (no "
+    "shape)"
 )
 _OF_LABELS = {"class_fcd", "label_accuracy"}  # of a conditional model
 _OF_CLASSES = {"fcd", "class_kl_nats"} | _OF_LABELS  # by a classifier

@@ -16,8 +16,8 @@ def of_vae(options: VaeOptions, facts: Mapping[str, Any]) -> dict[str, str]:
         "reconstruction_nats": f"{_reconstruction(options)} under z ~ q(z|x), nats per image; "
         "held-out: of one z",
         "kl_nats": f"{_divergence(options)}, nats per image",
-        "nll_nats_per_image": f"−log p(x) of {_judged(options)}, by importance sampling with "
-        f"k = {options.k}",
+        "nll_nats_per_image": f"−log p({_told(options)}) of {_judged(options)}, by importance "
+        f"sampling with k = {options.k}",
         **_bits(options),
         **_active(options),
     }
@@ -31,6 +31,10 @@ _PIXELS = {
     "above 1",
     "logistic_mixture": "grey values, of 256 each",
 }
+
+
+def _told(options: VaeOptions) -> str:
+    return "x | its class" if options.conditional else "x"
 
 
 def _judged(options: VaeOptions) -> str:

@@ -1,5 +1,7 @@
 """Labels and codes that are none are refused in every family, where their values are known."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,10 +10,12 @@ import pytest
 from aigc_jax import classifier, gan, vae
 from aigc_jax.errors import InputError
 from aigc_jax.labels import check_choices
+from aigc_jax.metrics.frechet import mean_distance_by_class
 from aigc_jax.vae import discrete
 
 SHAPE, KEY = (4, 4, 1), jax.random.key(0)
 IMAGES = jnp.ones((3, *SHAPE))
+CLASSIFIER = classifier.make(classifier.Config(SHAPE, classes=5, width=2, features=3))
 FAMILIES = {
     "gan": (gan, gan.make(gan.Config(SHAPE, classes=5, latent_size=3))),
     "vae": (vae, vae.make(vae.Config(SHAPE, classes=5, latent_size=2))),
@@ -53,6 +57,44 @@ def test_any_way_to_write_classes_is_one(name, assert_close):
         traced(jnp.ones(3))
 
 
+WRITTEN = ([4, 0, 3], list(np.array([4, 0, 3])), np.array([4, 0, 3], np.uint8), np.array([4, 0, 3]))
+
+
+@pytest.mark.parametrize("x64", [False, True])
+@pytest.mark.parametrize("name", [*FAMILIES, "classifier"])
+def test_any_way_to_write_classes_is_learnt(name, x64):
+    room, algorithm = FAMILIES.get(name, (classifier, CLASSIFIER))
+    state = jax.eval_shape(algorithm.init, KEY)
+
+    def step(labels):
+        return jax.eval_shape(lambda s: algorithm.step(s, room.Batch(IMAGES, labels)), state)
+
+    expected = step(jnp.array([4, 0, 3]))
+    with jax.enable_x64(x64):
+        assert [step(labels) for labels in WRITTEN] == 4 * [expected]
+
+
+def test_any_way_to_write_classes_is_judged():
+    networks = vae.networks_of(vae.Config(SHAPE, classes=5, latent_size=2))
+    params = networks.init(KEY)
+    for judge in (vae.heldout_elbo, partial(vae.heldout_nll, k=2)):
+        figures = [
+            judge(params, vae.Batch(IMAGES, labels), KEY, networks=networks, chunk=2)
+            for labels in WRITTEN
+        ]
+        assert figures == 4 * figures[:1]
+    logits, rng = jnp.eye(5)[:3], np.random.default_rng(0)
+    train, images = rng.normal(size=(2, 3, 8))
+    for labels in WRITTEN:
+        expected = classifier.cross_entropy(logits, jnp.array([4, 0, 3]))
+        np.testing.assert_array_equal(classifier.cross_entropy(logits, labels), expected)
+        assert classifier.most_frequent_class_accuracy(labels, [0, 0, 1]) == 2 / 3
+        assert classifier.nearest_mean_accuracy(train, labels, train, labels) == 1
+        twice = [*labels, *labels]
+        both = np.concatenate([train, images])
+        assert mean_distance_by_class(both, twice, both + 1, twice) == pytest.approx(8)
+
+
 @pytest.mark.parametrize("room", [gan, vae], ids=lambda room: room.__name__)
 def test_networks_without_classes_are_not_asked_for_one(room):
     algorithm = room.make(room.Config(SHAPE, latent_size=2))
@@ -71,10 +113,9 @@ def test_a_conditional_vae_is_not_judged_without_its_classes():
 
 @pytest.mark.parametrize("label", [-1, 5, 255])
 def test_the_classifier_learns_and_judges_classes_alone(label):
-    made = classifier.make(classifier.Config(SHAPE, classes=5, width=2, features=3))
     labels = jnp.array([0, label, 4])
     with pytest.raises(InputError, match=f"got {label}"):
-        made.step(made.init(KEY), classifier.Batch(IMAGES, labels))
+        CLASSIFIER.step(CLASSIFIER.init(KEY), classifier.Batch(IMAGES, labels))
     said = classifier.Description(np.zeros((3, 3)), np.zeros((3, 5), np.float32))
     with pytest.raises(InputError, match=f"got {label}"):
         said.nll(np.array(labels))

@@ -175,3 +175,14 @@ def test_a_translators_muon_is_the_one_with_parts():
         # The first update goes along the gradient, whatever β₁.
         expected = -RATE * 0.2 * np.sqrt(8) * orthogonal(np.float64(own))
         np.testing.assert_allclose(part, expected, **CLOSE)
+
+
+def test_x64_changes_neither_dtypes_nor_numbers():
+    params, grads = drawn({"wide": (5, 8), "bias": (7,)})
+    tx = optim.muon(rate, b1=B1, weight_decay=DECAY)
+    expected, state = run(tx, params, grads)
+    with jax.enable_x64(True):
+        found, wide = run(tx, params, grads)
+    assert [x.dtype for x in jax.tree.leaves(wide)] == [x.dtype for x in jax.tree.leaves(state)]
+    for name in params:
+        np.testing.assert_allclose(found[name], expected[name], **CLOSE)

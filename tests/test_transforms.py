@@ -401,6 +401,21 @@ def test_x64_changes_neither_samples_nor_figures(name, assert_close):
     assert_close(actual, expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("x64", [False, True])
+def test_wide_images_outside_a_step_are_what_they_are_in_one(x64):
+    """Half of the pixels would be drawn anew, were chances float64."""
+    images, key = np.random.default_rng(0).random((3, 8, 8, 1)), jax.random.key(0)
+    keys = parallel.example_keys(key, 3)
+    expected = vae.binarise(keys, np.float32(images))
+    networks = classifier.convolutional((8, 8, 1), classes=3, width=2, features=4)
+    with jax.enable_x64(x64):
+        np.testing.assert_array_equal(vae.binarise(keys, images), expected)
+        params = jax.eval_shape(networks.init, key)
+        described = jax.eval_shape(lambda p: networks.features(p, images), params)
+        codes = discrete.fsq.codes_of(jnp.ones((4, 2)), (3, 3))
+    assert (described.dtype, codes.dtype) == (jnp.float32, jnp.int32)
+
+
 def test_example_keys_do_not_depend_on_the_split():
     key = jax.random.key(7)
     whole = jax.random.key_data(parallel.example_keys(key, BATCH))

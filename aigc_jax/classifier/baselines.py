@@ -8,7 +8,7 @@ import numpy as np
 
 def most_frequent_class_accuracy(train_labels: np.ndarray, labels: np.ndarray) -> float:
     """The share of labels `[M]` that are the most frequent one of the training labels `[N]`."""
-    return float(np.mean(labels == np.bincount(train_labels).argmax()))
+    return float(np.mean(np.asarray(labels) == np.bincount(train_labels).argmax()))
 
 
 def nearest_mean_accuracy(
@@ -24,6 +24,7 @@ def nearest_mean_accuracy(
       images: `[M, ...]`.
       labels: integers `[M]`.
     """
+    train_labels = np.asarray(train_labels)
     classes = np.unique(train_labels)
     means = np.stack([train[train_labels == c].mean(0, dtype=np.float64).ravel() for c in classes])
     products = images.reshape(len(images), -1).astype(np.float64) @ means.T

@@ -28,7 +28,7 @@ class Description(NamedTuple):
 
     def nll(self, labels: np.ndarray) -> np.ndarray:
         """−log p(label|image) of labels `[M]`: `[M]` nats."""
-        return np.asarray(cross_entropy(jnp.asarray(self.logits), jnp.asarray(labels, jnp.int32)))
+        return np.asarray(cross_entropy(jnp.asarray(self.logits), jnp.asarray(labels)))
 
 
 @partial(jax.jit, static_argnames="networks")

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from aigc_jax.algorithm import Key, Params
+from aigc_jax.algorithm import Key, Params, narrow
 from aigc_jax.classifier.step import Networks
 from aigc_jax.convolution import conv, conv_down
 from aigc_jax.layers import Convolution, Dense
@@ -72,7 +72,7 @@ def convolutional(
         }
 
     def features_of(params: Params, images: jax.Array) -> Any:
-        return trunk.apply(params["features"], images)
+        return trunk.apply(params["features"], narrow(images))
 
     def head_of(params: Params, h: jax.Array) -> Any:
         return head.apply(params["head"], h)

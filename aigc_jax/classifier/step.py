@@ -95,7 +95,7 @@ def step(
     Returns:
       The new state, and `Info`.
     """
-    batch = narrow(batch)
+    batch = narrow(Batch(batch.images, jnp.asarray(batch.labels)))
     key_images, key_features = jax.random.split(jax.random.fold_in(state.key, state.step))
     size = batch.labels.shape[0]
     keys_images, keys_features = (

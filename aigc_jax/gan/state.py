@@ -155,5 +155,5 @@ def as_batch(batch: Any, networks: Networks) -> Batch:
     batch = narrow(batch if isinstance(batch, Batch) else Batch(batch))
     if not networks.classes:
         return Batch(batch.images)
-    check_labels(batch.labels, len(batch.images), networks.classes)
-    return batch
+    labels = check_labels(batch.labels, len(batch.images), networks.classes)
+    return Batch(batch.images, labels)

@@ -106,6 +106,7 @@ def mean_distance_by_class(
 
     Source: Benny et al. 2021, https://arxiv.org/abs/2004.12361, section 4 (within-class FID).
     """
+    real_labels, labels = np.asarray(real_labels), np.asarray(labels)
     found = []
     for c in np.intersect1d(real_labels, labels):
         x, y = real[real_labels == c], generated[labels == c]

@@ -93,8 +93,10 @@ def continuous_bernoulli_nll(logits: jax.Array, x: jax.Array) -> jax.Array:
     safe = jnp.where(small, 1.0, size)
     squares = jnp.where(small, jnp.square(logits), 0.0)
     series = 0.5 * logits + _polynomial(squares, (0, 1 / 24, -1 / 2880, 1 / 181440, -1 / 9676800))
-    exact = jnp.maximum(logits, 0.0) + jnp.log(-jnp.expm1(-safe) / safe)
-    return _sum(jnp.where(small, series, exact) - x * logits)
+    # max(l, 0) − x l by one product, which keeps what is left of two large and equal numbers.
+    linear = jnp.where(logits > 0, 1.0 - x, -x) * logits
+    exact = linear + jnp.log(-jnp.expm1(-safe) / safe)
+    return _sum(jnp.where(small, series - x * logits, exact))
 
 
 def continuous_bernoulli_mean(logits: jax.Array) -> jax.Array:

@@ -67,15 +67,15 @@ class Networks(NamedTuple):
 
 
 def split_batch(batch: Batch | jax.Array, classes: int = 0) -> Batch:
-    """The batch with its labels, which are None where plain images are given.
+    """The batch with its labels, which are None where there are no classes.
 
     Raises:
       InputError: networks of so many classes need labels, and these are none.
     """
     whole: Batch = narrow(batch if isinstance(batch, Batch) else Batch(batch))
-    if classes:
-        check_labels(whole.labels, len(whole.images), classes)
-    return whole
+    if not classes:
+        return Batch(whole.images)
+    return Batch(whole.images, check_labels(whole.labels, len(whole.images), classes))
 
 
 def reparameterise(keys: Keys, mean: jax.Array, log_variance: jax.Array) -> jax.Array:
@@ -90,4 +90,4 @@ def binarise(keys: Keys, x: jax.Array) -> jax.Array:
     Source: Salakhutdinov and Murray 2008; drawn anew at every step as in Burda et al. 2016.
     """
     draw = jax.vmap(lambda key, image: jax.random.bernoulli(key, image))
-    return draw(keys, x).astype(jnp.float32)
+    return draw(keys, jnp.float32(x)).astype(jnp.float32)

@@ -104,6 +104,15 @@ def test_images_without_labels_are_refused(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_images_of_one_class_are_refused(tmp_path):
+    images, _ = stripes()
+    np.savez(tmp_path / "alike.npz", images=images, labels=np.zeros(len(images), int))
+    asked = options(images=str(tmp_path / "alike.npz"), workdir=str(tmp_path / "run"))
+    with pytest.raises(InputError, match="two classes at least"):
+        training.train(classifier.EXPERIMENT, asked, "")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_classifier_draws_no_samples(place):
     run = finished.open_run(str(place / RUN))
     with pytest.raises(InputError, match="draws no samples"):

@@ -153,6 +153,8 @@ def test_bits_are_of_values_alone_and_never_below_none(likelihood, prior, tmp_pa
         ({"sampled_kl": True, "samples": 3}, "loss_nats", "means over 3 samples"),
         ({"preset": "vq", "commitment": 0.25}, "loss_nats", "0.25 × commitment"),
         ({"preset": "fsq"}, "loss_nats", "the reconstruction alone"),
+        ({}, "nll_nats_per_image", "−log p(x) of"),
+        ({"conditional": True}, "nll_nats_per_image", "−log p(x | its class) of"),
     ],
 )
 def test_a_text_tells_of_the_options_of_its_run(values, figure, words):

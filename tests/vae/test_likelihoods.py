@@ -55,6 +55,15 @@ def test_continuous_bernoulli_has_its_second_order_near_zero(logit):
     assert mean - 0.5 == pytest.approx(logit / 12, rel=1e-3)
 
 
+@pytest.mark.parametrize("logit", [-3e5, -1e3, 1e3, 3e5])
+def test_continuous_bernoulli_loses_no_digits_at_the_ends(logit):
+    """At the nearer end A(l) − xl is −log |l|, at the other |l| more."""
+    near, far = (jnp.full((1, 1), float(x)) for x in ((1, 0) if logit > 0 else (0, 1)))
+    found = [vae.continuous_bernoulli_nll(jnp.full((1, 1), logit), x)[0] for x in (near, far)]
+    expected = -np.log(abs(logit)) + np.array([0, abs(logit)])
+    np.testing.assert_allclose(found, expected, rtol=2e-7)
+
+
 def test_gaussian_nll_has_one_scale_for_each_channel():
     rng = np.random.default_rng(0)
     mean, x, log_variance = rng.normal(size=(2, 3, 3, 2)), rng.random((2, 3, 3, 2)), [-1.0, 0.5]

@@ -48,7 +48,8 @@ def codes_of(chosen: jax.Array, levels: Sequence[int]) -> jax.Array:
     """Σ_d digit_d Π_{j<d} L_j, digit = level + ⌊L/2⌋: levels `[..., D]` → int32 `[...]`."""
     places, middle = _places(levels)
     integers = jnp.round(chosen).astype(jnp.int32)
-    return jnp.sum((integers + _each(middle, integers)) * _each(places, integers), axis=-1)
+    digits = integers + _each(middle, integers)
+    return jnp.sum(digits * _each(places, integers), axis=-1, dtype=jnp.int32)
 
 
 def levels_of(codes: jax.Array, levels: Sequence[int]) -> jax.Array:
