@@ -25,6 +25,9 @@ WRONG = {
     "truths": ([True, False, True], "must be integers"),
     "too few": ([1, 2], r"of shape \(3,\), got \(2,\)"),
     "one for all": (3, r"of shape \(3,\), got \(\)"),
+    "of several sizes": ([[1], [2, 3], 4], "one array of integers"),
+    "one that 32 bits make a class": (np.array([2**32 + 1, 1, 2]), "got 4294967297"),
+    "keys": (jax.random.split(KEY, 3), "must be integers"),
     "one-hot": (np.eye(5, dtype=int)[:3], r"of shape \(3,\)"),
 }
 
@@ -48,9 +51,19 @@ def test_any_way_to_write_classes_is_one(name, assert_close):
     for labels in ([4, 0, 3], np.array([4, 0, 3], np.uint8), np.array([4, 0, 3])):
         assert_close(algorithm.sample(state, KEY, 3, labels), expected)
     traced = jax.jit(lambda labels: algorithm.sample(state, KEY, 3, labels))
-    assert_close(traced(jnp.array([4, 0, 3])), expected)
+    for labels in ([4, 0, 3], jnp.array([4, 0, 3])):
+        assert_close(traced(labels), expected)
     with pytest.raises(InputError, match="must be integers"):
         traced(jnp.ones(3))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_any_way_to_write_classes_is_one_to_learn_from(name, assert_close):
+    room, algorithm = FAMILIES[name]
+    state = algorithm.init(KEY)
+    expected, _ = algorithm.step(state, room.Batch(IMAGES, jnp.array([4, 0, 3])))
+    for labels in ((4, 0, 3), [jnp.int32(4), jnp.int32(0), jnp.int32(3)]):
+        assert_close(algorithm.step(state, room.Batch(IMAGES, labels))[0], expected)
 
 
 @pytest.mark.parametrize("room", [gan, vae], ids=lambda room: room.__name__)
@@ -67,6 +80,12 @@ def test_a_conditional_vae_is_not_judged_without_its_classes():
         for judge in (vae.heldout_elbo, vae.latent_usage):
             with pytest.raises(InputError, match=message):
                 judge(state.ema, vae.Batch(IMAGES, labels), KEY, networks=networks)
+
+
+def test_a_wide_label_is_not_cut_to_a_class():
+    made = classifier.make(classifier.Config(SHAPE, classes=5, width=2, features=3))
+    with pytest.raises(InputError, match="do not fit into int32"):
+        made.step(made.init(KEY), classifier.Batch(IMAGES, np.array([0, 2**32 + 1, 4])))
 
 
 @pytest.mark.parametrize("label", [-1, 5, 255])

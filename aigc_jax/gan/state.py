@@ -152,8 +152,6 @@ def as_batch(batch: Any, networks: Networks) -> Batch:
     Raises:
       InputError: the networks are conditional and there are no labels, or they are no classes.
     """
-    batch = narrow(batch if isinstance(batch, Batch) else Batch(batch))
-    if not networks.classes:
-        return Batch(batch.images)
-    check_labels(batch.labels, len(batch.images), networks.classes)
-    return batch
+    images, labels = batch if isinstance(batch, Batch) else Batch(batch)
+    classes = networks.classes
+    return narrow(Batch(images, check_labels(labels, len(images), classes) if classes else None))
