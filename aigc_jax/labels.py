@@ -1,4 +1,4 @@
-"""Classes that a model is told: what they may be, and which are drawn where nobody says.
+"""Classes and tokens that a model is told: what they may be, and what is drawn where nobody says.
 
 Dimensions: B examples, C classes.
 """

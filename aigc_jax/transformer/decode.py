@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from aigc_jax import parallel
 from aigc_jax.algorithm import Key, Keys, Params
+from aigc_jax.labels import check_choices
 from aigc_jax.transformer.generation import Extend, advance, begin
 from aigc_jax.transformer.sampling import ANCESTRAL, Sampling
 from aigc_jax.transformer.step import Networks, Source, State
@@ -75,9 +76,10 @@ def sample(
       int32 `[n, L]`, prompt included.
 
     Raises:
-      ValueError: the prompt is empty, or longer than `length` or the context; `rows_at_once` is
-        below 1; the source is missing, one too many, or not of n rows.
+      ValueError: the prompt is empty, longer than `length` or the context, or has what is no token;
+        `rows_at_once` is below 1; the source is missing, one too many, or not of n rows.
     """
+    prompt = check_choices("tokens of a prompt", prompt, networks.vocabulary_size)
     given, context = prompt.shape[0], networks.context
     if not 1 <= given <= min(length, context):
         raise ValueError(

@@ -87,6 +87,14 @@ def test_rows_do_not_depend_on_how_many_are_written_at_once(model, length, rows_
     np.testing.assert_array_equal(rows, draw(model, 5, [0, 2], length, sampling=flat))
 
 
+@pytest.mark.parametrize("token", [-1, 10**6, 0.5])
+def test_what_is_no_token_is_no_prompt(model, token):
+    networks, state = model
+    prompt = jnp.array([0, token])
+    with pytest.raises(ValueError, match="tokens of a prompt must be"):
+        transformer.sample(state, jax.random.key(0), 1, prompt, 4, networks=networks)
+
+
 def test_no_rows_at_once_are_refused(model):
     with pytest.raises(ValueError, match="rows_at_once must be at least 1, got 0"):
         draw(model, 5, [0], 8, rows_at_once=0)
