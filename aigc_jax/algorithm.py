@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from aigc_jax.errors import InputError
+
 Key = jax.Array  # a typed PRNG key, as jax.random.key makes it: shape []
 Keys = jax.Array  # one such key for each example: shape [B]
 Params = Any  # a pytree of arrays
@@ -18,6 +20,9 @@ def narrow(tree: Any) -> Any:
 
     A step takes its batch so, since one wide array in it would widen the state, and a state that
     changes its dtypes is no `scan` body.
+
+    Raises:
+      InputError: an integer is known, and would become another one.
     """
     narrower: dict[Any, str] = {
         np.dtype(f"{kind}64"): f"{kind}32" for kind in ("float", "int", "uint")
@@ -25,7 +30,13 @@ def narrow(tree: Any) -> Any:
 
     def narrowed(x: Any) -> Any:
         dtype = narrower.get(getattr(x, "dtype", None))
-        return x if dtype is None else x.astype(dtype)
+        if dtype is None:
+            return x
+        narrow = x.astype(dtype)
+        known = not isinstance(x, jax.core.Tracer)
+        if known and np.issubdtype(x.dtype, np.integer) and (narrow != x).any():
+            raise InputError(f"a batch holds integers that do not fit into {dtype}")
+        return narrow
 
     return jax.tree.map(narrowed, tree)
 

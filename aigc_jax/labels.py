@@ -1,4 +1,4 @@
-"""Classes that a model is told: what they may be, and which are drawn where nobody says.
+"""Classes and tokens that a model is told: what they may be, and what is drawn where nobody says.
 
 Dimensions: B examples, C classes.
 """
@@ -12,7 +12,24 @@ import numpy as np
 from aigc_jax.errors import InputError
 
 
-def check_choices(name: str, values: Any, choices: int) -> None:
+def as_array(name: str, values: Any) -> Any:
+    """Values, however they are written, as an array that has all their digits.
+
+    Raises:
+      InputError: they are none, as rows of unequal lengths.
+    """
+    if isinstance(values, jax.Array):
+        return values
+    leaves = jax.tree.leaves(values)
+    # NumPy takes no list of what is traced, and JAX cuts numbers off at 32 bits.
+    library = jnp if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves) else np
+    try:
+        return library.asarray(values)
+    except ValueError as error:
+        raise InputError(f"{name} must be one array of integers ({error})") from error
+
+
+def check_choices(name: str, values: Any, choices: int) -> Any:
     """Refuses what does not choose among 0 … choices − 1.
 
     A one-hot vector of another number is all zeros and an index wraps or is clipped, so that a
@@ -24,19 +41,23 @@ def check_choices(name: str, values: Any, choices: int) -> None:
       values: of any shape.
       choices: how many there are.
 
+    Returns:
+      The values as an array.
+
     Raises:
       InputError: not integers, or one out of range.
     """
-    dtype = values.dtype if hasattr(values, "dtype") else np.asarray(values).dtype
-    if not np.issubdtype(dtype, np.integer) and np.size(values):
-        raise InputError(f"{name} must be integers, got {dtype}")
-    traced = isinstance(values, jax.core.Tracer)
-    if traced or not getattr(values, "is_fully_addressable", True):
-        return
-    array = np.asarray(values)
-    wrong = array[(array < 0) | (array >= choices)]
+    array = as_array(name, values)
+    if not jnp.issubdtype(array.dtype, jnp.integer) and array.size:
+        raise InputError(f"{name} must be integers, got {array.dtype}")
+    traced = isinstance(array, jax.core.Tracer)
+    if traced or not getattr(array, "is_fully_addressable", True):
+        return array
+    known = np.asarray(array)
+    wrong = known[(known < 0) | (known >= choices)]
     if wrong.size:
         raise InputError(f"{name} must be from 0 to {choices - 1}, got {wrong.flat[0]}")
+    return array
 
 
 def check_labels(labels: Any, count: int, classes: int) -> jax.Array:
@@ -47,10 +68,10 @@ def check_labels(labels: Any, count: int, classes: int) -> jax.Array:
     """
     if labels is None:
         raise InputError("class-conditional networks need a Batch with labels")
-    if np.shape(labels) != (count,):
-        raise InputError(f"labels must be of shape ({count},), got {np.shape(labels)}")
-    check_choices("labels", labels, classes)
-    return jnp.asarray(labels, jnp.int32)
+    array = as_array("labels", labels)
+    if array.shape != (count,):
+        raise InputError(f"labels must be of shape ({count},), got {array.shape}")
+    return jnp.asarray(check_choices("labels", array, classes), jnp.int32)
 
 
 def labels_to_draw(labels: Any, count: int, classes: int) -> jax.Array | None:
@@ -69,5 +90,5 @@ def labels_to_draw(labels: Any, count: int, classes: int) -> jax.Array | None:
             raise InputError("labels are for class-conditional networks, and these know no classes")
         return None
     if labels is None:
-        return jnp.arange(count) % classes
+        return jnp.arange(count, dtype=jnp.int32) % classes
     return check_labels(labels, count, classes)

@@ -9,6 +9,7 @@ import errno
 import os
 import secrets
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +45,17 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def _is_record(found: Any) -> bool:
+    """Whether it is a step, a split and figures, each of which may be null."""
+    if not isinstance(found, dict) or type(found.get("step")) is not int:
+        return False
+    figures = (value for name, value in found.items() if name != "split")
+    return isinstance(found.get("split", ""), str) and all(
+        value is None or (type(value) in (int, float) and abs(value) < sys.float_info.max)
+        for value in figures
+    )
 
 
 class RunFolder:
@@ -138,7 +150,9 @@ class RunFolder:
         self.write(self._config, dumps(config, indent=2, ensure_ascii=False) + "\n")
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """All lines of metrics.jsonl in order, but for one that a kill cut short.
+        """All lines of metrics.jsonl in order, but for those that `append_metrics` never wrote.
+
+        Of such is one that a kill cut short.
 
         Raises:
           InputError: the storage fails.
@@ -149,7 +163,7 @@ class RunFolder:
                 record = loads(line)
             except ValueError:
                 continue
-            if isinstance(record, dict) and type(record.get("step")) is int:
+            if _is_record(record):
                 lines.append(record)
         return lines
 

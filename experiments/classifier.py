@@ -59,10 +59,7 @@ def facts(options: ClassifierOptions, images: Images) -> dict[str, Any]:
         raise InputError(f"the images {images.name} have no labels, which a classifier learns")
     known = shared.facts(options, images)
     if known["classes"] is None:
-        raise InputError(
-            f"a classifier learns to tell two classes at least, and the labels of {images.name} "
-            "are all 0"
-        )
+        raise InputError(f"a classifier tells classes apart; the labels of {images.name} are all 0")
     return known
 
 

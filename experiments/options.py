@@ -147,14 +147,17 @@ def from_flags(presets: Mapping[str, T], values: Mapping[str, Any]) -> T:
       values: by field; None leaves the preset's.
 
     Raises:
-      InputError: the preset or a choice is unknown, a number is out of range, or a path leads off
-        this machine.
+      InputError: the preset or a choice is unknown, a value is of another type or out of range, or
+        a path leads off this machine.
     """
     name = values.get("preset") or next(iter(presets))
-    if name not in presets:
+    if not isinstance(name, str) or name not in presets:
         raise InputError(f"unknown preset {name!r}; choose one of {', '.join(presets)}")
     fields = {f.name: f for f in dataclasses.fields(presets[name])}
     given = {k: v for k, v in values.items() if k in fields and v is not None}
+    hints = typing.get_type_hints(type(presets[name]))
+    for k, v in given.items():
+        _check_type(k, v, _plain_type(hints[k]))
     for k in (k for k in given if fields[k].metadata["path"]):
         given[k] = local(given[k], f"--{k}")
     suited = presets[name].suited_to(given)
@@ -168,6 +171,12 @@ def from_flags(presets: Mapping[str, T], values: Mapping[str, Any]) -> T:
         else:
             _check_number(field.name, value, field.metadata["least"])
     return options
+
+
+def _check_type(name: str, value: Any, wanted: type) -> None:
+    """Of a value that no flag has parsed, as those of a config.json."""
+    if type(value) is not wanted and not (type(value) is int and wanted is float):
+        raise InputError(f"{name} must be {wanted.__name__}, not {type(value).__name__}")
 
 
 def _check_number(name: str, value: Any, least: int | None) -> None:

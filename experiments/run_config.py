@@ -67,7 +67,7 @@ def check_data(
     Raises:
       InputError: the fingerprints differ.
     """
-    if stored is not None and stored["data"]["sha256"] != described["sha256"]:
+    if stored is not None and stored["data"].get("sha256") != described["sha256"]:
         raise InputError(
             f"the data {described['name']} are not those that the run in {workdir} was trained on "
             "(their SHA-256 differs)"

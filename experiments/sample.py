@@ -112,7 +112,7 @@ def classes(run: Finished) -> list[int]:
         )
     known = run.facts["classes"]
     for label in LABELS.value or [""]:
-        if not label.isdecimal() or int(label) >= known:
+        if not label.isdecimal() or len(label) > 9 or int(label) >= known:
             raise InputError(
                 f"--labels takes classes from 0 to {known - 1}, such as 0,0,{known - 1}; "
                 f"got {label!r}"

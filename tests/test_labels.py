@@ -29,6 +29,9 @@ WRONG = {
     "truths": ([True, False, True], "must be integers"),
     "too few": ([1, 2], r"of shape \(3,\), got \(2,\)"),
     "one for all": (3, r"of shape \(3,\), got \(\)"),
+    "of several sizes": ([[1], [2, 3], 4], "one array of integers"),
+    "one that 32 bits make a class": (np.array([2**32 + 1, 1, 2]), "got 4294967297"),
+    "keys": (jax.random.split(KEY, 3), "must be integers"),
     "one-hot": (np.eye(5, dtype=int)[:3], r"of shape \(3,\)"),
 }
 
@@ -52,12 +55,18 @@ def test_any_way_to_write_classes_is_one(name, assert_close):
     for labels in ([4, 0, 3], np.array([4, 0, 3], np.uint8), np.array([4, 0, 3])):
         assert_close(algorithm.sample(state, KEY, 3, labels), expected)
     traced = jax.jit(lambda labels: algorithm.sample(state, KEY, 3, labels))
-    assert_close(traced(jnp.array([4, 0, 3])), expected)
+    for labels in ([4, 0, 3], jnp.array([4, 0, 3])):
+        assert_close(traced(labels), expected)
     with pytest.raises(InputError, match="must be integers"):
         traced(jnp.ones(3))
 
 
-WRITTEN = ([4, 0, 3], list(np.array([4, 0, 3])), np.array([4, 0, 3], np.uint8), np.array([4, 0, 3]))
+WRITTEN = (
+    [4, 0, 3],
+    list(jnp.array([4, 0, 3])),
+    np.array([4, 0, 3], np.uint8),
+    np.array([4, 0, 3]),
+)
 
 
 @pytest.mark.parametrize("x64", [False, True])
@@ -109,6 +118,11 @@ def test_a_conditional_vae_is_not_judged_without_its_classes():
         for judge in (vae.heldout_elbo, vae.latent_usage):
             with pytest.raises(InputError, match=message):
                 judge(state.ema, vae.Batch(IMAGES, labels), KEY, networks=networks)
+
+
+def test_a_wide_label_is_not_cut_to_a_class():
+    with pytest.raises(InputError, match="do not fit into int32"):
+        CLASSIFIER.step(CLASSIFIER.init(KEY), classifier.Batch(IMAGES, np.array([0, 2**32 + 1, 4])))
 
 
 @pytest.mark.parametrize("label", [-1, 5, 255])

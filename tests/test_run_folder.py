@@ -237,6 +237,8 @@ def test_a_last_line_cut_short_is_left_out(folder, kept):
 def test_lines_that_are_no_records_are_left_out(folder):
     lines = [b"3", b"[]", b'{"a": 1}', b"\xff", b"", b"[" * 10**5, b'{"step": "1"}']
     lines += [b'{"step": 1.5}', b'{"step": 7}', b'{"step": 8, "a": NaN, "b": 1e999}', b""]
+    lines += [b'{"step": 9, "a": %s}' % a for a in (b'"b"', b"true", b"[1]", b"1" + b"0" * 400)]
+    lines += [b'{"step": 9, "split": 1}', b'{"step": 9, "wall_s": "1"}', b""]
     (folder.path / "metrics.jsonl").write_bytes(b"\n".join(lines))
     assert folder.read_metrics() == [{"step": 7}, {"step": 8, "a": None, "b": None}]
     folder.rewind_metrics(8)

@@ -25,8 +25,7 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) 
 
     Source: Szegedy et al. 2016, https://arxiv.org/abs/1512.00567, section 7, for ε > 0.
     """
-    check_choices("labels", labels, logits.shape[-1])
-    labels = jnp.asarray(labels)
+    labels = check_choices("labels", labels, logits.shape[-1])
     log_p = jax.nn.log_softmax(jnp.float32(logits))
     of_label = jnp.take_along_axis(log_p, labels[:, None], axis=-1).squeeze(-1)
     return -(1 - smoothing) * of_label - smoothing * jnp.mean(log_p, axis=-1)

@@ -14,6 +14,7 @@ from aigc_jax import optim, parallel
 from aigc_jax.algorithm import Key, Keys, Params, narrow
 from aigc_jax.classifier.augment import augment
 from aigc_jax.classifier.losses import cross_entropy
+from aigc_jax.labels import as_array
 from aigc_jax.optim import State
 
 
@@ -95,7 +96,7 @@ def step(
     Returns:
       The new state, and `Info`.
     """
-    batch = narrow(Batch(batch.images, jnp.asarray(batch.labels)))
+    batch = narrow(Batch(batch.images, as_array("labels", batch.labels)))
     key_images, key_features = jax.random.split(jax.random.fold_in(state.key, state.step))
     size = batch.labels.shape[0]
     keys_images, keys_features = (

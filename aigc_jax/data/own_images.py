@@ -33,7 +33,9 @@ _LEFT_BEHIND = {
     "desktop.ini",
     "icon\r",
     "@eadir",
+    "#recycle",
     "$recycle.bin",
+    "picasa.ini",
     "system volume information",
     "lost+found",
 }
@@ -241,10 +243,16 @@ def _image(file: Path) -> np.ndarray:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = whole_image(content)
             ImageOps.exif_transpose(image, in_place=True)
+            return _pixels(file, image, content)
+    except InputError:
+        raise
     except UnidentifiedImageError as error:
         raise InputError(f"{file}: not a PNG or JPEG image, or damaged") from error
     except Exception as error:  # decoders raise whatever they trip on
         raise InputError(f"{file}: cannot be read ({_reason(error)})") from error
+
+
+def _pixels(file: Path, image: Image.Image, content: bytes) -> np.ndarray:
     # Pillow halves the bits of 16-bit colours without a word; the depth is byte 24 of a PNG.
     if image.format == "PNG" and content[24] == 16:
         raise InputError(f"{file}: has 16 bits a channel; convert it to 8")

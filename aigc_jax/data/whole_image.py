@@ -6,6 +6,7 @@ early, and libjpeg paints the rest of a JPEG grey where its end marker comes ear
 
 import hashlib
 import io
+import re
 import struct
 import zlib
 
@@ -23,7 +24,8 @@ _ADAM7 = (
     (1, 0, 2, 2),
     (0, 1, 1, 2),
 )
-_END = b"\xff\xd9"  # of a JPEG
+_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")  # of a JPEG, but for those within its data
+_END = b"\xd9"
 _NOISE = hashlib.shake_256(b"noise").digest(600).replace(b"\xff", b"\xfe")  # no marker in it
 
 
@@ -34,13 +36,13 @@ def whole_image(content: bytes) -> Image.Image:
       content: of the file.
 
     Raises:
-      ValueError: pixels are missing.
+      ValueError: pixels are missing, or are others than were written.
       Exception: whatever Pillow raises where it is none, or damaged.
     """
     image = _loaded(content)
     if image.format == "PNG" and not _has_all_rows(content):
         raise ValueError("its stream has too few rows")
-    if image.format == "JPEG" and not _has_all_blocks(content, image):
+    if image.format != "PNG" and not _has_all_blocks(content, image):  # JPEG, or MPO of several
         raise ValueError("its data end too early")
     return image
 
@@ -73,12 +75,19 @@ def _has_all_rows(content: bytes) -> bool:
 
 
 def _stream(content: bytes) -> bytes:
-    """The data of all IDAT chunks of a PNG."""
+    """The data of all IDAT chunks of a PNG.
+
+    Raises:
+      ValueError: they are damaged, which Pillow does not look at.
+    """
     parts, place = [], 8
     while place + 8 <= len(content):
         length, kind = struct.unpack(">I4s", content[place : place + 8])
         if kind == b"IDAT":
-            parts.append(content[place + 8 : place + 8 + length])
+            data, check = content[place + 8 : place + 8 + length], content[place + 8 + length :][:4]
+            if zlib.crc32(kind + data).to_bytes(4, "big") != check:
+                raise ValueError("the checksum of its data does not fit them")
+            parts.append(data)
         place += 12 + length
     return b"".join(parts)
 
@@ -88,6 +97,18 @@ def _has_all_blocks(content: bytes, image: Image.Image) -> bool:
 
     It passes over bytes that follow the last block, and decodes them where blocks are missing.
     """
-    end = content.rfind(_END)
+    end = _end(content)
     other = _loaded(content[:end] + _NOISE + content[end:])
     return np.array_equal(np.asarray(image), np.asarray(other))
+
+
+def _end(content: bytes) -> int:
+    """Where the end marker of a JPEG's first image is.
+
+    A thumbnail before it has one of its own, and so has what a camera has put behind it.
+    """
+    place = 2
+    while (found := _MARKER.search(content, place)) and found[1] != _END:
+        # A segment begins with its length; a scan's data, in which there are no markers, follow it.
+        place = found.end() + int.from_bytes(content[found.end() : found.end() + 2], "big")
+    return found.start() if found else len(content)

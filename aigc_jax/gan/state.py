@@ -152,8 +152,8 @@ def as_batch(batch: Any, networks: Networks) -> Batch:
     Raises:
       InputError: the networks are conditional and there are no labels, or they are no classes.
     """
-    batch = narrow(batch if isinstance(batch, Batch) else Batch(batch))
+    batch = batch if isinstance(batch, Batch) else Batch(batch)
     if not networks.classes:
-        return Batch(batch.images)
+        return narrow(Batch(batch.images))
     labels = check_labels(batch.labels, len(batch.images), networks.classes)
-    return Batch(batch.images, labels)
+    return narrow(Batch(batch.images, labels))

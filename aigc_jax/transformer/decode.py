@@ -82,9 +82,9 @@ def sample(
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
+    prompt = check_choices("prompt", prompt, networks.vocabulary_size)
     if prompt.ndim != 1:
         raise ValueError(f"prompt must be of shape [P], got {prompt.shape}")
-    check_choices("prompt", prompt, networks.vocabulary_size)
     given, context = prompt.shape[0], networks.context
     if not 1 <= given <= min(length, context):
         raise ValueError(

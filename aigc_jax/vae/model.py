@@ -72,10 +72,10 @@ def split_batch(batch: Batch | jax.Array, classes: int = 0) -> Batch:
     Raises:
       InputError: networks of so many classes need labels, and these are none.
     """
-    whole: Batch = narrow(batch if isinstance(batch, Batch) else Batch(batch))
+    whole = batch if isinstance(batch, Batch) else Batch(batch)
     if not classes:
-        return Batch(whole.images)
-    return Batch(whole.images, check_labels(whole.labels, len(whole.images), classes))
+        return narrow(Batch(whole.images))
+    return narrow(Batch(whole.images, check_labels(whole.labels, len(whole.images), classes)))
 
 
 def reparameterise(keys: Keys, mean: jax.Array, log_variance: jax.Array) -> jax.Array:

@@ -257,6 +257,7 @@ def test_an_interlaced_png_loads(tmp_path):
 
 LEFT_BEHIND = ["Thumbs.db", "desktop.ini", ".DS_Store", "._00.png", ".AppleDouble", "ehthumbs.db"]
 LEFT_BEHIND += ["__MACOSX/._00.png", "THUMBS.DB", "Desktop.ini", "Icon\r", "@eaDir/x@SynoEAStream"]
+LEFT_BEHIND += ["#recycle/00.png", "Picasa.ini"]
 
 
 @pytest.mark.parametrize("labelled", [False, True])

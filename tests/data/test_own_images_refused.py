@@ -176,9 +176,18 @@ def jpeg(cut, **options):
     return content[: len(content) - 2 - cut] + b"\xff\xd9"
 
 
+def several(cut=0):
+    """Two photographs in a file, as cameras write them, of which the first has lost its end."""
+    large = Image.fromarray(NOISE).resize((48, 48))
+    content = written(large.save, "MPO", save_all=True, append_images=[large.rotate(90)])
+    end = content.index(b"\xff\xd9")
+    return content[: end - cut] + b"\xff\xd9" + bytes(cut)[2:] + content[end + 2 * (cut == 0) :]
+
+
 NOISE = np.random.default_rng(3).integers(256, size=(6, 5, 3)).astype(np.uint8)
 FRAMES = [Image.fromarray(RGB[i]) for i in range(3)]
 FEW = "cannot be read (its stream has too few rows)"
+EARLY = "cannot be read (its data end too early)"
 CLEAR = np.concatenate([RGB[0], np.full((6, 5, 1), 255, np.uint8)], 2)
 CLEAR[2, 3, 3] = 254
 FLAT = np.full((6, 5, 3), 1, np.uint8)
@@ -208,9 +217,13 @@ IMAGES = {
     "half of the rows": (png(8, 0, rows=bytes(3 * 6)), FEW),
     "a row of bits too few": (png(1, 0, rows=bytes(5 * 2)), FEW),
     "a pass too few": (png(8, 0, rows=bytes(42 - 18), interlaced=1), FEW),
-    "jpeg that ends early": (jpeg(9), "cannot be read (its data end too early)"),
-    "jpeg that is half there": (jpeg(30), "cannot be read (its data end too early)"),
+    "jpeg that ends early": (jpeg(9), EARLY),
+    "jpeg that is half there": (jpeg(30), EARLY),
     "progressive, ends early": (jpeg(9, progressive=True), "its data end too early"),
+    "jpeg that ends early, and a picture behind it": (jpeg(9) + jpeg(0), EARLY),
+    "first of several that ends early": (several(cut=300), EARLY),
+    "wrong checksum": (flipped(png(8, 2), -14), "cannot be read (the checksum of its data"),
+    "no palette": (png(8, 3), "cannot be read"),
     "animated png": (
         written(FRAMES[0].save, "PNG", save_all=True, append_images=FRAMES[1:]),
         "is animated, with 3 images",
@@ -257,6 +270,18 @@ def test_the_faulty_images_have_no_other_fault(tmp_path, content):
     folder(tmp_path)
     (tmp_path / "17.png").write_bytes(content)
     assert len(load_own_images(str(tmp_path)).train) == 27
+
+
+def test_several_photographs_are_the_first(tmp_path):
+    (tmp_path / "0.jpg").write_bytes(several())
+    assert own_images.read_images(str(tmp_path))[0].shape == (1, 48, 48, 3)
+
+
+@pytest.mark.filterwarnings("error")
+def test_nothing_is_told_of_an_opaque_palette(tmp_path):
+    grey = Image.fromarray(FLAT[..., 0]).convert("P")
+    grey.save(tmp_path / "0.png", transparency=bytes([255] * 256))
+    assert own_images.read_images(str(tmp_path))[0].shape == (1, 6, 5, 1)
 
 
 @pytest.mark.parametrize("other", [FLAT[:, :4], FLAT[:5], FLAT.swapaxes(0, 1)], ids=np.shape)

@@ -108,7 +108,7 @@ def test_images_of_one_class_are_refused(tmp_path):
     images, _ = stripes()
     np.savez(tmp_path / "alike.npz", images=images, labels=np.zeros(len(images), int))
     asked = options(images=str(tmp_path / "alike.npz"), workdir=str(tmp_path / "run"))
-    with pytest.raises(InputError, match="two classes at least"):
+    with pytest.raises(InputError, match="tells classes apart"):
         training.train(classifier.EXPERIMENT, asked, "")
     assert not (tmp_path / "run").exists()
 

@@ -87,6 +87,21 @@ def test_the_edge_of_a_range_is_in_it(values):
     assert getattr(from_flags(PRESETS, values), name) == value
 
 
+@pytest.mark.parametrize(
+    "values",
+    [{"size": v} for v in (True, 1.0, "1", [[]])]
+    + [{"learning_rate": v} for v in (True, "1", [1.0])]
+    + [{"file": v} for v in (True, 1, ["a"])]
+    + [{"profile": v} for v in (0, "no")]
+    + [{"preset": ["default"]}, {"preset": {"a": 1}}],
+)
+def test_a_value_of_another_type_is_named(values):
+    """As a config.json may hold them that somebody has edited."""
+    (name,) = values
+    with pytest.raises(InputError, match=f"^(unknown )?{name}"):
+        from_flags(PRESETS, values)
+
+
 @pytest.mark.parametrize("seed", [-1, 2**63, 10**30])
 def test_a_seed_that_no_key_can_be_made_from_is_named(seed):
     with pytest.raises(InputError, match="seed"):

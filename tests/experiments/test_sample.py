@@ -26,7 +26,9 @@ def test_the_classes_named_are_drawn(asked):
     assert asked(None) == []
 
 
-@pytest.mark.parametrize("labels", [["3", "10"], ["-1"], ["1.0"], ["x"], [], ["9" * 30], ["1", ""]])
+@pytest.mark.parametrize(
+    "labels", [["3", "10"], ["-1"], ["1.0"], ["x"], [], ["9" * 5000], ["1", ""]]
+)
 def test_what_is_no_class_of_the_run_is_refused(asked, labels):
     with pytest.raises(InputError, match="--labels takes classes from 0 to 9"):
         asked(labels)

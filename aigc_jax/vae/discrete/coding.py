@@ -35,7 +35,7 @@ def decode_codes(
     Raises:
       InputError: one is no code.
     """
-    check_choices("codes", codes, quantiser.codes)
+    codes = check_choices("codes", codes, quantiser.codes)
     vectors = quantiser.look_up(state.quantiser, codes)
     return likelihood.mean(networks.decode(state.ema, vectors))
 
