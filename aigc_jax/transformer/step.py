@@ -12,6 +12,7 @@ import optax
 
 from aigc_jax import optim, parallel
 from aigc_jax.algorithm import Key, Keys, Params, narrow
+from aigc_jax.labels import check_choices
 from aigc_jax.transformer.losses import Losses, in_chunks, regularised_nll
 
 
@@ -192,8 +193,13 @@ def step(
 
     Returns:
       The new state, and `Info`.
+
+    Raises:
+      InputError: inputs or labels, padding's too, are not of the vocabulary.
     """
     batch = narrow(batch)
+    check_choices("inputs", batch.inputs, networks.vocabulary_size)
+    check_choices("labels", batch.labels, networks.vocabulary_size)
     key = jax.random.fold_in(state.key, state.step)
     keys = parallel.example_keys(key, len(batch.inputs), axis_name)
 

@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from aigc_jax import transformer
+from aigc_jax.errors import InputError
 from aigc_jax.transformer import Architecture, Objective
 
 NETWORKS = transformer.networks_of(Architecture(7, context=4, layers=1, heads=1, width=4))
@@ -49,6 +50,22 @@ def test_padding_has_no_influence(state, assert_close):
     )
     assert not np.array_equal(batch.inputs, other.inputs)
     assert_close(step(state, batch), step(state, other), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"inputs": [[0, -1, 2, 3]]}, "inputs must be from 0 to 6, got -1"),
+        ({"labels": [[0, 1, 7, 3]]}, "labels must be from 0 to 6, got 7"),
+        ({"inputs": [[0.0, 1.0, 2.0, 3.0]]}, "inputs must be integers"),
+    ],
+)
+def test_what_is_no_token_is_not_learnt(state, change, message):
+    change = {name: jnp.asarray(values) for name, values in change.items()}
+    with pytest.raises(InputError, match=message):
+        transformer.step(
+            state, batch_of([[1, 1, 1, 0]])._replace(**change), networks=NETWORKS, tx=SGD
+        )
 
 
 def test_the_loss_is_the_mean_over_counted_tokens(state):
