@@ -19,7 +19,8 @@ from aigc_jax import storage
 from aigc_jax.errors import InputError
 from aigc_jax.strict_json import dumps, loads
 
-_REQUIRED = {"experiment": str, "options": dict, "model": dict, "data": dict}  # of config.json
+OF_A_RUN = CONFIG, METRICS = "config.json", "metrics.jsonl"  # without which it is none
+_REQUIRED = {"experiment": str, "options": dict, "model": dict, "data": dict}  # of CONFIG
 _LONGEST = 100  # characters of a file's name in a run's folder, more than any has
 
 
@@ -67,8 +68,8 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.best = self.path / "best"
         self.page = self.path / "index.html"
-        self._config = self.path / "config.json"
-        self._metrics = self.path / "metrics.jsonl"
+        self._config = self.path / CONFIG
+        self._metrics = self.path / METRICS
 
     def create(self) -> None:
         """Makes the folder.

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from aigc_jax.errors import InputError
-from aigc_jax.run_folder import write_atomically
+from aigc_jax.run_folder import OF_A_RUN, write_atomically
 from experiments.paths import local
 
 # An open file of this process, such as the standard output: it is written to where it stands, since
@@ -28,14 +28,15 @@ def check_out(name: str, called: str = "--out") -> Path:
       called: what it is called on the command line.
 
     Raises:
-      InputError: its folder does not exist, or it is itself a folder, a socket or a disk.
+      InputError: its folder does not exist; or it is itself a folder, a socket or a disk, has other
+        names, which a new file would not have, or is what a run is known by.
     """
     path = Path(local(name, called))
     if _OPEN.fullmatch(str(path)):
         return path
     target = Path(os.path.realpath(path))  # of a link, also where nothing is there yet
     try:
-        mode = os.stat(path).st_mode
+        found = os.stat(path)
     except FileNotFoundError:
         if not target.parent.is_dir():
             raise InputError(f"{called}: there is no folder {target.parent}") from None
@@ -45,8 +46,13 @@ def check_out(name: str, called: str = "--out") -> Path:
     except OSError as error:
         raise InputError(f"{called}: cannot write {path} ({error.strerror})") from error
     for is_kind, kind in _KINDS.items():
-        if is_kind(mode):
+        if is_kind(found.st_mode):
             raise InputError(f"{called}: {path} is a {kind}; give the name of a file")
+    if stat.S_ISREG(found.st_mode) and _descriptor(path) is None:
+        if found.st_nlink > 1:
+            raise InputError(f"{called}: {path} has hard links; delete it, or give another name")
+        if target.name in OF_A_RUN and all((target.parent / own).exists() for own in OF_A_RUN):
+            raise InputError(f"{called}: {path} is what a run is known by; give another name")
     return path
 
 

@@ -131,6 +131,24 @@ def test_a_device_is_written_to_and_stays_one(tmp_path, device, linked):
     assert not linked or path.is_symlink()
 
 
+def test_a_file_of_several_names_keeps_them(tmp_path):
+    (tmp_path / "one").write_text("old")
+    os.link(tmp_path / "one", tmp_path / "other")
+    with pytest.raises(InputError, match="has hard links"):
+        put(tmp_path / "other")
+    assert os.path.samefile(tmp_path / "one", tmp_path / "other")
+
+
+def test_what_a_run_is_known_by_is_no_output(tmp_path):
+    (tmp_path / "config.json").write_text("old")
+    put(tmp_path / "config.json")  # which is of no run, alone
+    (tmp_path / "metrics.jsonl").touch()
+    for own in ("config.json", "metrics.jsonl"):
+        with pytest.raises(InputError, match="is what a run is known by"):
+            put(tmp_path / own)
+    assert (tmp_path / "config.json").read_text() == "new"
+
+
 @pytest.mark.parametrize("linked", [True, False])
 def test_the_standard_output_goes_on_after_it(tmp_path, capfd, linked):
     path = "/dev/stdout"
