@@ -9,6 +9,7 @@ fallback to the newest checkpoint that is sound; and that what was saved was rea
 import contextlib
 import hashlib
 import logging
+import re
 import shutil
 import stat
 import sys
@@ -25,6 +26,7 @@ from aigc_jax.errors import InputError
 from aigc_jax.plain_path import plain_path
 
 logger = logging.getLogger(__name__)
+_STEP = re.compile(r"0|[1-9][0-9]{0,9}")  # as Orbax names a checkpoint
 
 
 def _to_host(state: Any) -> list[np.ndarray]:
@@ -121,7 +123,7 @@ class Checkpoints:
             self._resources = stack.pop_all()
 
     def _open(self) -> ocp.CheckpointManager:
-        there = [path for path in self._path.iterdir() if path.name.isdecimal()]
+        there = self._of_steps()
         options = ocp.CheckpointManagerOptions(max_to_keep=self._keep)
         manager = ocp.CheckpointManager(self._path, options=options)
         # Orbax takes what it may not look at for missing, and a run would go on from an older step.
@@ -132,6 +134,10 @@ class Checkpoints:
                     message = f"{self.folder / path.name}: was not found when it was looked for"
                     raise InputError(f"{message}; nothing was changed, run this again")
         return manager
+
+    def _of_steps(self) -> list[Path]:
+        """What has a checkpoint's name, as `007` has not."""
+        return [path for path in self._path.iterdir() if _STEP.fullmatch(path.name)]
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -215,8 +221,7 @@ class Checkpoints:
         """
         self.wait()
         with storage.told(self.folder, "cleared"):
-            paths = [p for p in self._path.iterdir() if p.name.isdecimal()]
-            for path in (p for p in paths if unwanted(int(p.name))):
+            for path in (p for p in self._of_steps() if unwanted(int(p.name))):
                 shutil.rmtree(path)
             self._manager.reload()
 

@@ -110,6 +110,13 @@ def test_an_empty_step_folder_is_passed_over(folder):
     assert restore(folder)[0] == 30
 
 
+@pytest.mark.parametrize("name", ["007", "٣"])
+def test_a_folder_of_another_name_is_no_checkpoint(folder, name):
+    (folder / name).mkdir()
+    assert restore(folder)[0] == 30
+    assert (folder / name).is_dir()
+
+
 # Orbax gives up at the first missing array, and closes its event loop while others are read.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_missing_files_are_passed_over(folder):
