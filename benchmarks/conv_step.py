@@ -26,8 +26,9 @@ from absl import flags
 
 from aigc_jax import gan, vae
 from aigc_jax.algorithm import Key
-from benchmarks import machine, ours, side_by_side, textbook_gan, textbook_vae
-from benchmarks.turns import Check, Row
+from benchmarks import textbook_gan, textbook_vae
+from benchmarks.harness import machine, ours, side_by_side
+from benchmarks.harness.turns import Check, Row
 
 PRESET = flags.DEFINE_enum("preset", "dcgan", ("dcgan", "conv_vae"), "Which model.")
 BATCH_SIZE = 128

@@ -22,9 +22,10 @@ import numpy as np
 from absl import flags
 
 from aigc_jax.data.text import LARGE
-from benchmarks import lm_step, ours, side_by_side
-from benchmarks.turns import Check, Row
-from experiments.readings import windows_of
+from benchmarks import lm_step
+from benchmarks.harness import ours, side_by_side
+from benchmarks.harness.turns import Check, Row
+from experiments.families.lm.batching import windows_of
 
 ROWS = ("tokens on the device", side_by_side.OURS)
 

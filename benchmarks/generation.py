@@ -27,9 +27,9 @@ from absl import flags
 
 from aigc_jax import transformer
 from aigc_jax.transformer.sampling import GREEDY
-from benchmarks import machine, side_by_side
-from benchmarks.turns import Check, Row, counted
-from benchmarks.utilisation import bytes_per_step
+from benchmarks.harness import machine, side_by_side
+from benchmarks.harness.turns import Check, Row, counted
+from benchmarks.harness.utilisation import bytes_per_step
 
 TEXTS = flags.DEFINE_integer("texts", 1, "Texts that are written at once.", lower_bound=1)
 PRESET = flags.DEFINE_enum("preset", "nano", ("nano", "gpt2"), "Which sizes.")

@@ -23,8 +23,8 @@ import numpy as np
 from absl import flags
 
 from aigc_jax import vae
-from benchmarks import machine, ours, side_by_side
-from benchmarks.turns import Check, Row, counted
+from benchmarks.harness import machine, ours, side_by_side
+from benchmarks.harness.turns import Check, Row, counted
 
 IMAGES, SAMPLES = 1_000, 5_000
 ROWS = ("pytorch, image by image", side_by_side.OURS)

@@ -33,10 +33,10 @@ from aigc_jax.algorithm import Algorithm
 from aigc_jax.data.text import load_text
 from aigc_jax.data.tokenizers import CharTokenizer
 from aigc_jax.layers import gelu_tanh
-from benchmarks import machine, ours, side_by_side
-from benchmarks.turns import COARSE, Check, Row
-from benchmarks.utilisation import add_throughput, flops_per_token
-from experiments.readings import windows_of
+from benchmarks.harness import machine, ours, side_by_side
+from benchmarks.harness.turns import COARSE, Check, Row
+from benchmarks.harness.utilisation import add_throughput, flops_per_token
+from experiments.families.lm.batching import windows_of
 
 PRESET = flags.DEFINE_enum("preset", "nano", ("nano", "char", "gpt2"), "Which sizes.")
 _BATCH_SIZE = flags.DEFINE_integer(

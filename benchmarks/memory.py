@@ -24,10 +24,11 @@ from absl import app, flags
 from flax import traverse_util
 
 from aigc_jax.strict_json import dumps
-from benchmarks import lm_step, machine, memory_row, side_by_side
-from benchmarks.turns import TOLERANCE, Mismatch
-from experiments import launch
-from experiments.output import check_out, write_out
+from benchmarks import lm_step
+from benchmarks.harness import machine, memory_row, side_by_side
+from benchmarks.harness.turns import TOLERANCE, Mismatch
+from experiments.cli import launch
+from experiments.cli.output import check_out, write_out
 
 ROWS = {"pytorch eager": "torch", side_by_side.OURS: "ours"}
 

@@ -19,10 +19,10 @@ from typing import Any
 from absl import app, flags
 
 from aigc_jax.strict_json import dumps
-from benchmarks.ratios import COMPARISONS, Comparison, lines_of
-from benchmarks.turns import choose
-from experiments import launch
-from experiments.output import check_out, write_out
+from benchmarks.harness.ratios import COMPARISONS, Comparison, lines_of
+from benchmarks.harness.turns import choose
+from experiments.cli import launch
+from experiments.cli.output import check_out, write_out
 
 _ONLY = flags.DEFINE_list("only", None, f"Some of {', '.join(COMPARISONS)}. Default: all.")
 _ROUNDS = flags.DEFINE_integer("rounds", 9, "Turns of each row.", lower_bound=1)

@@ -22,9 +22,9 @@ from absl import flags
 from aigc_jax import gan
 from aigc_jax.algorithm import State
 from aigc_jax.data.batches import shuffled
-from benchmarks import ours, side_by_side
+from benchmarks.harness import ours, side_by_side
+from benchmarks.harness.turns import Check, Row
 from benchmarks.textbook_gan import BATCH_SIZE, LOSSES
-from benchmarks.turns import Check, Row
 
 SEEDS = flags.DEFINE_integer("seeds", 8, "How many.", lower_bound=1)
 ROWS = ("one after another", side_by_side.OURS, "ours, one seed")

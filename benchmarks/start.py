@@ -26,8 +26,8 @@ import numpy as np
 from absl import flags
 
 from aigc_jax.errors import InputError
-from benchmarks import side_by_side
-from benchmarks.turns import Check, Row, counted
+from benchmarks.harness import side_by_side
+from benchmarks.harness.turns import Check, Row, counted
 
 EXPERIMENT = flags.DEFINE_enum("experiment", "lm", ("lm", "vae"), "Which one starts.")
 ROWS = ("cold", side_by_side.OURS)

@@ -31,8 +31,8 @@ import jax
 from absl import flags
 
 from aigc_jax import gan
-from benchmarks import machine, ours, rows, side_by_side
-from benchmarks.turns import Check, Row
+from benchmarks.harness import machine, ours, rows, side_by_side
+from benchmarks.harness.turns import Check, Row
 
 BATCH_SIZE = 128
 LOSSES = ("loss_d", "loss_g")

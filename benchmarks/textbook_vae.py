@@ -31,8 +31,8 @@ import jax.numpy as jnp
 from absl import flags
 
 from aigc_jax import parallel, vae
-from benchmarks import machine, ours, rows, side_by_side
-from benchmarks.turns import Check, Row
+from benchmarks.harness import machine, ours, rows, side_by_side
+from benchmarks.harness.turns import Check, Row
 
 BATCH_SIZE = 128
 LOSSES = ("negative_elbo_nats", "reconstruction_nats", "kl_nats")

@@ -1,5 +1,5 @@
 """Experiments to run: `python -m experiments.gan` and its neighbours."""
 
-from experiments import startup
+from experiments.cli import startup
 
 startup.prepare("experiments")

@@ -21,24 +21,38 @@ package constriction codes: pip install 'aigc_jax[compress]'.
 
 import os
 import time
-from functools import partial
+from collections.abc import Sequence
+from typing import NoReturn
 
-from absl import app, flags
+from absl import flags
 
 from aigc_jax import printed
 from aigc_jax.errors import InputError
-from experiments import codecs, launch
-from experiments.compression import Compressed, compress, open_model, read_input, suited
-from experiments.output import check_out, write_out
-from experiments.paths import define_path, local
-
-WORKDIR = define_path("workdir", None, "Folder of the run that compresses. Required.")
-BINARISE = flags.DEFINE_boolean(
-    "binarise",
-    False,
-    "Draw binary images first, once, each pixel with its grey value as the chance; it is these "
-    "that are compressed, and the grey ones are lost.",
+from experiments.cli import launch
+from experiments.cli.output import check_out, write_out
+from experiments.cli.paths import define_path, local
+from experiments.families.vae import compressors
+from experiments.families.vae.compression import (
+    Compressed,
+    compress,
+    open_model,
+    read_input,
+    suited,
 )
+
+NAMES = ("INPUT", "OUTPUT")
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """What it can be told."""
+    define_path("workdir", None, "Folder of the run that compresses. Required.", values)
+    flags.DEFINE_boolean(
+        "binarise",
+        False,
+        "Draw binary images first, once, each pixel with its grey value as the chance; it is these "
+        "that are compressed, and the grey ones are lost.",
+        flag_values=values,
+    )
 
 
 def report(done: Compressed) -> str:
@@ -46,7 +60,7 @@ def report(done: Compressed) -> str:
     size = len(done.content)
     above = 100 * (size / done.goal - 1)
     return (
-        f"{codecs.table(done)}\n"
+        f"{compressors.table(done)}\n"
         f"{above:+.2f} % against the negative ELBO, of which {100 * done.overhead / done.goal:.2f} "
         f"% are header and checksum ({done.overhead} bytes) and "
         f"{100 * done.borrowed / done.goal:.2f} % the start ({done.borrowed} bytes)\n"
@@ -76,11 +90,16 @@ def run(workdir: str | None, source: str, out: str, binarise: bool) -> None:
     print(report(done))
 
 
-def main(arguments: list[str]) -> None:
-    """The command."""
-    _, source, out = arguments
-    launch.report_errors(lambda: run(WORKDIR.value, source, out, BINARISE.value))
+def command(arguments: launch.Arguments) -> None:
+    """What the command line says."""
+    source, out = arguments.positional
+    run(arguments.workdir, source, out, arguments.binarise)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The program."""
+    launch.run(__doc__, define_flags, command, arguments, names=NAMES)
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=partial(launch.parse, names=("INPUT", "OUTPUT")))
+    main()

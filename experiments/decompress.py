@@ -10,20 +10,26 @@ is written only when the images are exactly those that were compressed.
 
 import io
 import time
-from functools import partial
+from collections.abc import Sequence
+from typing import NoReturn
 
 import numpy as np
-from absl import app
+from absl import flags
 
 from aigc_jax import printed
 from aigc_jax.errors import InputError
 from aigc_jax.vae.compression.container import MAGIC
-from experiments import launch
-from experiments.compression import decompress, open_model
-from experiments.output import check_out, write_out
-from experiments.paths import define_path, local
+from experiments.cli import launch
+from experiments.cli.output import check_out, write_out
+from experiments.cli.paths import define_path, local
+from experiments.families.vae.compression import decompress, open_model
 
-WORKDIR = define_path("workdir", None, "Folder of the run that compressed. Required.")
+NAMES = ("INPUT", "OUTPUT")
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """What it can be told."""
+    define_path("workdir", None, "Folder of the run that compressed. Required.", values)
 
 
 def _content(source: str) -> bytes:
@@ -55,11 +61,16 @@ def run(workdir: str | None, source: str, out: str) -> None:
     print(printed.line(f"{len(images)} images in {target}, {took}"))
 
 
-def main(arguments: list[str]) -> None:
-    """The command."""
-    _, source, out = arguments
-    launch.report_errors(lambda: run(WORKDIR.value, source, out))
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The program."""
+    launch.run(
+        __doc__,
+        define_flags,
+        lambda given: run(given.workdir, *given.positional),
+        arguments,
+        names=NAMES,
+    )
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=partial(launch.parse, names=("INPUT", "OUTPUT")))
+    main()

@@ -8,42 +8,51 @@ the experiment has one. The figures are printed, and written as JSON with --out.
 """
 
 import textwrap
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
-from absl import app, flags
+from absl import flags
 
 from aigc_jax import printed
 from aigc_jax.errors import InputError
 from aigc_jax.strict_json import dumps
-from experiments import launch
-from experiments.finished import CHECKPOINTS, open_run
-from experiments.output import check_out, write_out
-from experiments.paths import define_path
-from experiments.run_config import check_data, describe_data
+from experiments.catalogue import open_any
+from experiments.cli import launch
+from experiments.cli.output import check_out, write_out
+from experiments.cli.paths import define_path
+from experiments.runs.config import check_data, describe_data
+from experiments.runs.restore import CHECKPOINTS
 
-WORKDIR = define_path("workdir", None, "Folder of the run to judge. Required.")
-CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", CHECKPOINTS, "Which state to judge.")
-DATA_DIR = define_path(
-    "data_dir", None, "Where the data set's files are, if no longer where they were."
-)
-IMAGES = define_path(
-    "images", None, "Where the run's own images are, if no longer where they were."
-)
-TEXT = define_path("text", None, "Where the run's text is, if no longer where it was.")
-CLASSIFIER = define_path(
-    "classifier", None, "Where the classifier's run is that judged, if no longer where it was."
-)
-K = flags.DEFINE_integer(
-    "k", None, "Importance samples of a VAE's likelihood, in place of the run's own number."
-)
-OUT = define_path("out", None, "JSON file to write the figures to, replaced when it exists.")
+MOVED = {
+    "data_dir": "the folder of the data set's files is",
+    "images": "the file or folder of the run's own images is",
+    "text": "the run's text is",
+    "classifier": "the run of the classifier that evaluated is",
+}
 LISTS = "lists"  # the key of the figures that are more than one number
 MOST = 50  # numbers of a list that are printed
 
 
+def define_flags(values: flags.FlagValues) -> None:
+    """What it can be told."""
+    define_path("workdir", None, "Folder of the run to evaluate. Required.", values)
+    flags.DEFINE_enum(
+        "checkpoint", "newest", CHECKPOINTS, "Which state to evaluate.", flag_values=values
+    )
+    for name, what in MOVED.items():
+        define_path(name, None, f"Where {what}, if no longer where it was.", values)
+    flags.DEFINE_integer(
+        "k",
+        None,
+        "Importance samples of a VAE's likelihood, in place of the run's own number.",
+        flag_values=values,
+    )
+    define_path("out", None, "JSON file to write the metrics to, replaced if it exists.", values)
+
+
 def evaluate(workdir: str, checkpoint: str = "newest", **changes: Any) -> dict:
     """All held-out figures of the run's checkpoint, and those of trivial models, by name."""
-    run = open_run(workdir, checkpoint, **changes)
+    run = open_any(workdir, checkpoint, **changes)
     if changes.get("k") is not None and not hasattr(run.options, "k"):
         raise InputError(f"--k is of a VAE's likelihood; the run in {workdir} has none")
     data = run.experiment.load(run.options)
@@ -70,27 +79,24 @@ def table(figures: dict) -> str:
     return "\n".join(lines)
 
 
-def main(_: list[str]) -> None:
-    """The command."""
+def command(arguments: launch.Arguments) -> None:
+    """What the command line says."""
+    workdir = arguments.workdir
+    if not workdir:
+        raise InputError("--workdir is required; see --help")
+    out = check_out(arguments.out) if arguments.out else None
+    moved: dict[str, Any] = {name: getattr(arguments, name) for name in MOVED}
+    figures = evaluate(workdir, arguments.checkpoint, **moved, k=arguments.k)
+    if out:
+        write_out(out, dumps(figures, indent=2) + "\n")
+    at = f"{printed.line(workdir)} at step {figures['step']}"
+    print(printed.lines(f"{at}\n{table(figures)}"))
 
-    def command() -> None:
-        if not WORKDIR.value:
-            raise InputError("--workdir is required; see --help")
-        out = check_out(OUT.value) if OUT.value else None
-        moved: dict[str, Any] = {
-            "data_dir": DATA_DIR.value,
-            "images": IMAGES.value,
-            "text": TEXT.value,
-        }
-        moved |= {"classifier": CLASSIFIER.value, "k": K.value}
-        figures = evaluate(WORKDIR.value, CHECKPOINT.value, **moved)
-        if out:
-            write_out(out, dumps(figures, indent=2) + "\n")
-        at = f"{printed.line(WORKDIR.value)} at step {figures['step']}"
-        print(printed.lines(f"{at}\n{table(figures)}"))
 
-    launch.report_errors(command)
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The program."""
+    launch.run(__doc__, define_flags, command, arguments)
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=launch.parse)
+    main()

@@ -15,10 +15,11 @@ special token there: texts begin with it, and generation stops at it.
 """
 
 import os
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
-from absl import app, flags
+from absl import flags
 
 from aigc_jax import printed
 from aigc_jax.data.documents import END
@@ -26,14 +27,21 @@ from aigc_jax.data.tokenizer_json import tokenizer_json
 from aigc_jax.errors import InputError
 from aigc_jax.strict_json import dumps
 from aigc_jax.transformer.interchange import check_new, family_of, save_folder
-from experiments import launch, texts
-from experiments.finished import CHECKPOINTS, open_run
-from experiments.lm_options import to_config
-from experiments.paths import define_path, local
-from experiments.writing import stop_of
+from experiments.catalogue import open_any
+from experiments.cli import launch
+from experiments.cli.paths import define_path, local
+from experiments.data import texts
+from experiments.families.lm.options import to_config
+from experiments.families.lm.writing import stop_of
+from experiments.runs.restore import CHECKPOINTS
 
-WORKDIR = define_path("workdir", None, "Folder of the run to export. Required.")
-CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", CHECKPOINTS, "Which state to export.")
+
+def define_flags(values: flags.FlagValues) -> None:
+    """What it can be told."""
+    define_path("workdir", None, "Folder of the run to export. Required.", values)
+    flags.DEFINE_enum(
+        "checkpoint", "newest", CHECKPOINTS, "Which state to export.", flag_values=values
+    )
 
 
 def export(workdir: str | None, checkpoint: str, out: str) -> None:
@@ -46,7 +54,7 @@ def export(workdir: str | None, checkpoint: str, out: str) -> None:
         raise InputError("--workdir is required; see --help")
     target = Path(os.path.realpath(local(out, "OUTPUT")))  # a link stays, and leads to the folder
     check_new(target)
-    run = open_run(workdir, checkpoint)
+    run = open_any(workdir, checkpoint)
     if run.experiment.name != "lm":
         raise InputError(f"the run in {workdir} is no language model; only those are exported")
     config = to_config(run.options, run.facts)
@@ -71,10 +79,16 @@ def export(workdir: str | None, checkpoint: str, out: str) -> None:
     print(printed.line(f"the model of {workdir} at step {run.step} is in {out}"))
 
 
-def main(arguments: list[str]) -> None:
-    """The command."""
-    launch.report_errors(lambda: export(WORKDIR.value, CHECKPOINT.value, arguments[1]))
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The program."""
+    launch.run(
+        __doc__,
+        define_flags,
+        lambda given: export(given.workdir, given.checkpoint, *given.positional),
+        arguments,
+        names=("OUTPUT",),
+    )
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=partial(launch.parse, names=("OUTPUT",)))
+    main()

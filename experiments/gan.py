@@ -9,112 +9,17 @@ The figures are taken in the features of a classifier of the same data, which is
 there is none. Run the same command again to continue a run that was stopped.
 """
 
-import jax
-import numpy as np
+from collections.abc import Sequence
+from typing import NoReturn
 
-from aigc_jax import gan
-from aigc_jax.algorithm import Algorithm
-from aigc_jax.data.images import Images
-from aigc_jax.errors import InputError
-from experiments import images as shared
-from experiments import launch
-from experiments.experiment import Experiment, Task
-from experiments.features import FeatureNetwork, feature_network
-from experiments.fidelity import PIXELS, Judge, check_classes, count_of, quantise
-from experiments.gan_options import PRESETS, GanOptions, to_config
-from experiments.gan_pictures import pictures
+from experiments.families.gan.experiment import EXPERIMENT
+from experiments.runs import launcher
 
 
-def facts(options: GanOptions, images: Images) -> dict:
-    """What the networks need to know of the images, and the hash of what judges them."""
-    known = shared.facts(options, images)
-    # What cannot be used is found out before a classifier is trained.
-    to_config(options, known)
-    count_of(images)
-    needed = options.batch_size * options.steps_d
-    if needed > len(images.train):
-        raise InputError(
-            f"a step takes --batch_size={options.batch_size} times --steps_d={options.steps_d} "
-            f"images, and {images.name} has {len(images.train)} to train on"
-        )
-    if options.conditional:
-        check_classes(images, known["classes"])
-    return {**known, "classifier_sha256": network_of(options, images).sha256}
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The program."""
+    launcher.main(EXPERIMENT, __doc__, arguments)
 
-
-def network_of(options: GanOptions, images: Images) -> FeatureNetwork:
-    """What judges: a classifier of the images, or their pixels where they have no labels."""
-    labelled = shared.facts(options, images)["classes"] is not None
-    if labelled or options.classifier is not None:
-        return feature_network(options, images)
-    if options.stop_at_fcd is not None:
-        raise InputError("--stop_at_fcd needs labelled images, or a --classifier of such images")
-    return PIXELS
-
-
-def algorithm(options: GanOptions, facts: dict) -> Algorithm:
-    """The GAN that the options describe."""
-    return gan.make(to_config(options, facts))
-
-
-def task(options: GanOptions, images: Images, facts: dict, algorithm: Algorithm) -> Task:
-    """Trains on the images; judges by a classifier's features of held-out ones."""
-    config, network = to_config(options, facts), network_of(options, images)
-    if facts["classifier_sha256"] != network.sha256:
-        raise InputError(
-            "the classifier is not the one that this run was judged by (its weights' "
-            "SHA-256 differs); name that one's folder with --classifier"
-        )
-    judge = Judge(images, network, conditional=options.conditional)
-    key = jax.random.key(options.seed + 1)
-    sample = jax.jit(algorithm.sample, static_argnums=2)
-
-    labels = np.asarray(images.train_labels, np.int32) if config.classes else None
-
-    def asked(n):
-        if labels is None:
-            return None
-        # Classes as often as in the training set, which is how often the held-out set has them.
-        return np.random.default_rng(options.seed).choice(labels, n)
-
-    def draw(state, n):
-        return quantise(sample(state, key, n, asked(n)))
-
-    def evaluate(state):
-        return judge.figures(draw(state, judge.count), asked(judge.count))
-
-    # Of a conditional generator the figure that its labels matter to.
-    score = "class_fcd" if config.classes else "fcd" if network.classes else None
-    return Task(
-        data=images.train if labels is None else (images.train, labels),
-        gather=shared.gather if labels is None else gather_labelled,
-        examples=len(images.train),
-        evaluate=evaluate,
-        references=lambda: judge.references(options.seed),
-        pictures=lambda state: pictures(state, key, config, algorithm, images),
-        costly=lambda state: judge.costly(lambda n: draw(state, n)),
-        score=score,
-        goal=options.stop_at_fcd,
-        batches_per_step=options.steps_d,
-    )
-
-
-def gather_labelled(data: tuple[jax.Array, jax.Array], indices: jax.Array) -> gan.Batch:
-    """A batch of images with their labels."""
-    return gan.Batch(*shared.gather_labelled(data, indices))
-
-
-EXPERIMENT = Experiment(
-    name="gan",
-    title="Generative adversarial network",
-    presets=PRESETS,
-    load=shared.load,
-    facts=facts,
-    algorithm=algorithm,
-    task=task,
-    sample=shared.sample,
-    extendable=lambda options: not options.decay,
-)
 
 if __name__ == "__main__":
-    launch.main(EXPERIMENT)
+    main()

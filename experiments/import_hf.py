@@ -11,14 +11,15 @@ nothing is downloaded and nothing is unpickled. From Python the same is
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from aigc_jax import parallel, printed, transformer
 from aigc_jax.data.foreign_tokenizer import ForeignTokenizer
@@ -27,22 +28,29 @@ from aigc_jax.errors import InputError
 from aigc_jax.transformer.generation import advance, begin
 from aigc_jax.transformer.interchange import Model, load_folder
 from aigc_jax.transformer.sampling import Sampling
-from experiments import launch, texts
-from experiments.lm_options import DTYPES
-from experiments.options import check_seed
-from experiments.paths import define_path, local
+from experiments.cli import launch, sampling_flags
+from experiments.cli.options import check_seed
+from experiments.cli.paths import define_path, local
+from experiments.data import texts
+from experiments.families.lm.options import DTYPES
 
-PROMPT = flags.DEFINE_string("prompt", "", "What the text begins with.")
-LENGTH = flags.DEFINE_integer("length", 200, "Tokens to write; fewer where the model ends.")
-TEMPERATURE = flags.DEFINE_float("temperature", 1.0, "Below 1 the probable becomes more so.")
-TOP_K = flags.DEFINE_integer("top_k", None, "Draw from so many most probable tokens.")
-TOP_P = flags.DEFINE_float("top_p", None, "Draw from the fewest tokens of this probability.")
-SEED = flags.DEFINE_integer("seed", 0, "Decides the text.")
-TEXT = define_path("text", None, "A UTF-8 file to take the loss on, in place of writing.")
-CONTEXT = flags.DEFINE_integer("context", 1024, "Of --text: tokens that the model sees at most.")
-DTYPE = flags.DEFINE_enum("dtype", "float32", tuple(DTYPES), "Of the computation.")
 AT_ONCE = 8  # tokens between two looks at the device
 SHOWN = 5  # characters without a token that a line names
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """What it can be told."""
+    flags.DEFINE_string("prompt", "", "What the text begins with.", flag_values=values)
+    flags.DEFINE_integer(
+        "length", 200, "Tokens to write; fewer where the model ends.", flag_values=values
+    )
+    sampling_flags.define_flags(values)
+    flags.DEFINE_integer("seed", 0, "Decides the text.", flag_values=values)
+    define_path("text", None, "A UTF-8 file to take the loss on, in place of writing.", values)
+    flags.DEFINE_integer(
+        "context", 1024, "Of --text: tokens that the model sees at most.", flag_values=values
+    )
+    flags.DEFINE_enum("dtype", "float32", tuple(DTYPES), "Of the computation.", flag_values=values)
 
 
 def encoded(model: Model, coder: ForeignTokenizer, text: str, specials: bool) -> np.ndarray:
@@ -160,31 +168,30 @@ def named(lacking: str) -> str:
     return ", ".join(map(repr, distinct[:SHOWN])) + more
 
 
-def run(folder: str) -> None:
-    """Writes or judges, as the flags say."""
-    check_seed(SEED.value)
-    for flag in (LENGTH, CONTEXT):
-        if flag.value < 1:
-            raise InputError(f"--{flag.name} must be at least 1, got {flag.value}")
-    try:
-        sampling = Sampling(TEMPERATURE.value, TOP_K.value, TOP_P.value)
-    except ValueError as error:
-        raise InputError(f"--{error}") from error
-    model = load_folder(folder, dtype=DTYPES[DTYPE.value])
+def run(arguments: launch.Arguments) -> None:
+    """Writes or evaluates, as the command line says."""
+    folder = local(arguments.positional[0], "FOLDER")
+    check_seed(arguments.seed)
+    for name in ("length", "context"):
+        if (value := getattr(arguments, name)) < 1:
+            raise InputError(f"--{name} must be at least 1, got {value}")
+    sampling = sampling_flags.sampling_of(arguments)
+    model = load_folder(folder, dtype=DTYPES[arguments.dtype])
     coder = ForeignTokenizer.read(folder)
-    if TEXT.value:
-        for name, figure in judge(model, coder, TEXT.value, CONTEXT.value).items():
-            print(f"{name} {figure:.4f}")
+    if arguments.text:
+        for name, value in judge(model, coder, arguments.text, arguments.context).items():
+            print(f"{name} {value:.4f}")
         return
-    for piece in stream(model, coder, PROMPT.value, LENGTH.value, SEED.value, sampling):
+    how = arguments.length, arguments.seed, sampling
+    for piece in stream(model, coder, arguments.prompt, *how):
         print(printed.lines(piece), end="", flush=True)
     print()
 
 
-def main(arguments: list[str]) -> None:
-    """The command."""
-    launch.report_errors(lambda: run(local(arguments[1], "FOLDER")))
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The program."""
+    launch.run(__doc__, define_flags, run, arguments, names=("FOLDER",))
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=partial(launch.parse, names=("FOLDER",)))
+    main()

@@ -7,22 +7,26 @@ stopped; what is finished is left as it is.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from absl import app, flags
+from absl import flags
 
 from aigc_jax import printed, report
 from aigc_jax.run_folder import RunFolder
-from experiments import classifier, gan, launch, lm, training, vae
-from experiments.options import from_flags
-from experiments.paths import define_path
+from experiments.cli import launch
+from experiments.cli.options import from_flags
+from experiments.cli.paths import define_path
+from experiments.families.classifier.experiment import EXPERIMENT as CLASSIFIER
+from experiments.families.gan.experiment import EXPERIMENT as GAN
+from experiments.families.lm.experiment import EXPERIMENT as LM
+from experiments.families.vae.experiment import EXPERIMENT as VAE
+from experiments.runs import training
 
-WORKDIR = define_path("workdir", "runs/quickstart", "Folder for the runs and the page.")
 GAN_STEPS = 1500  # fewer than its preset's: digits that one can read, in a minute or two
-STEPS = flags.DEFINE_integer("steps", None, "Steps of each run. Default: each experiment's own.")
 
-RUNS = (classifier.EXPERIMENT, gan.EXPERIMENT, vae.EXPERIMENT, lm.EXPERIMENT)
+RUNS = (CLASSIFIER, GAN, VAE, LM)
 
 LEAD = (
     "Three classic generative models, trained on real data on this machine: a GAN and a VAE on "
@@ -31,14 +35,22 @@ LEAD = (
 )
 
 
+def define_flags(values: flags.FlagValues) -> None:
+    """What it can be told."""
+    define_path("workdir", "runs/quickstart", "Folder for the runs and the page.", values)
+    flags.DEFINE_integer(
+        "steps", None, "Steps of each run. Default: each experiment's own.", flag_values=values
+    )
+
+
 def train_all(workdir: str, steps: int | None) -> list[RunFolder]:
     """Trains what is not trained yet, one after the other."""
     folders = []
     for experiment in RUNS:
         values: dict[str, Any] = {"workdir": f"{workdir}/{experiment.name}"}
-        if experiment is gan.EXPERIMENT:
+        if experiment is GAN:
             values |= {"steps": steps or GAN_STEPS, "classifier": f"{workdir}/classifier"}
-        elif experiment is not classifier.EXPERIMENT:  # which others are judged by
+        elif experiment is not CLASSIFIER:  # which others are judged by
             values["steps"] = steps
         given = {name: value for name, value in values.items() if value is not None}
         options = from_flags(experiment.presets, values)
@@ -48,21 +60,22 @@ def train_all(workdir: str, steps: int | None) -> list[RunFolder]:
     return folders
 
 
-def main(_: list[str]) -> None:
-    """The command."""
+def command(arguments: launch.Arguments) -> None:
+    """What the command line says."""
+    workdir = arguments.workdir
+    folders = train_all(workdir, arguments.steps)
+    page = Path(workdir) / "index.html"
+    newest = max(folder.page.stat().st_mtime_ns for folder in folders)
+    if not page.exists() or page.stat().st_mtime_ns < newest:
+        sections = [report.run_section(folder) for folder in folders[1:] + folders[:1]]
+        RunFolder(workdir).write(page, report.page("aigc_jax quickstart", LEAD, sections))
+    print(f"\n{printed.line(f'open {page.resolve()}')}", file=sys.stderr)
 
-    def command() -> None:
-        workdir = str(WORKDIR.value)
-        folders = train_all(workdir, STEPS.value)
-        page = Path(workdir) / "index.html"
-        newest = max(folder.page.stat().st_mtime_ns for folder in folders)
-        if not page.exists() or page.stat().st_mtime_ns < newest:
-            sections = [report.run_section(folder) for folder in folders[1:] + folders[:1]]
-            RunFolder(workdir).write(page, report.page("aigc_jax quickstart", LEAD, sections))
-        print(f"\n{printed.line(f'open {page.resolve()}')}", file=sys.stderr)
 
-    launch.report_errors(command)
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The program."""
+    launch.run(__doc__, define_flags, command, arguments)
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=launch.parse)
+    main()

@@ -13,15 +13,17 @@ import math
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
-from absl import app, flags
+from absl import flags
 
 from aigc_jax import printed
 from aigc_jax.errors import InputError
 from aigc_jax.strict_json import dumps
-from experiments import launch
-from experiments.comparison import (
+from experiments.cli import launch
+from experiments.cli.output import check_out, write_out
+from experiments.cli.paths import define_path, local
+from experiments.runs.comparison import (
     Estimate,
     Row,
     Run,
@@ -31,14 +33,20 @@ from experiments.comparison import (
     references_beside,
     rows_of,
 )
-from experiments.output import check_out, write_out
-from experiments.paths import define_path, local
 
-RUNS = flags.DEFINE_string(
-    "runs", None, "Folders of runs, parted by commas; * and ? are filled in. Required."
-)
-FIGURES = flags.DEFINE_list("figures", None, "Which figures, in this order. Default: all.")
-OUT = define_path("out", None, "File to write, replaced when it exists: .md or .json.")
+
+def define_flags(values: flags.FlagValues) -> None:
+    """What it can be told."""
+    flags.DEFINE_string(
+        "runs",
+        None,
+        "Folders of runs, separated by commas; * and ? are filled in. Required.",
+        flag_values=values,
+    )
+    flags.DEFINE_list(
+        "figures", None, "Which figures, in this order. Default: all.", flag_values=values
+    )
+    define_path("out", None, "File to write, replaced if it exists: .md or .json.", values)
 
 
 def finished(names: Sequence[str]) -> list[Run]:
@@ -166,28 +174,29 @@ def numbers(rows: Sequence[Row], figures: Sequence[str]) -> list[dict[str, Any]]
     ]
 
 
-def main(_: list[str]) -> None:
-    """The command."""
+def command(arguments: launch.Arguments) -> None:
+    """What the command line says."""
+    if not arguments.runs:
+        raise InputError("--runs is required; see --help")
+    out = check_out(arguments.out) if arguments.out else None
+    if out and out.suffix not in (".md", ".json"):
+        raise InputError(f"--out: a table goes to .md or .json, not {out.suffix or out.name}")
+    # A name may have commas, and what a list of absl's takes for quotes.
+    whole = os.path.lexists(local(arguments.runs, "--runs"))
+    names = [arguments.runs] if whole else [name.strip() for name in arguments.runs.split(",")]
+    rows = rows_of(finished(names))
+    figures = columns(rows, arguments.figures)
+    table = markdown(rows, figures)
+    if out:
+        json_text = dumps({"rows": numbers(rows, figures)}, indent=2) + "\n"
+        write_out(out, table if out.suffix == ".md" else json_text)
+    print(printed.lines(table), end="")
 
-    def command() -> None:
-        if not RUNS.value:
-            raise InputError("--runs is required; see --help")
-        out = check_out(OUT.value) if OUT.value else None
-        if out and out.suffix not in (".md", ".json"):
-            raise InputError(f"--out: a table goes to .md or .json, not {out.suffix or out.name}")
-        # A name may have commas, and what a list of absl's takes for quotes.
-        whole = os.path.lexists(local(RUNS.value, "--runs"))
-        names = [RUNS.value] if whole else [name.strip() for name in RUNS.value.split(",")]
-        rows = rows_of(finished(names))
-        figures = columns(rows, FIGURES.value)
-        table = markdown(rows, figures)
-        if out:
-            json_text = dumps({"rows": numbers(rows, figures)}, indent=2) + "\n"
-            write_out(out, table if out.suffix == ".md" else json_text)
-        print(printed.lines(table), end="")
 
-    launch.report_errors(command)
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The program."""
+    launch.run(__doc__, define_flags, command, arguments)
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=launch.parse)
+    main()

@@ -11,104 +11,64 @@ With --input, each line of the file (- is the standard input) is translated by t
 one line comes out for each that goes in, blank ones too. Run a training again to continue it.
 """
 
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
 from absl import flags
 
-from aigc_jax import transformer
-from aigc_jax.algorithm import Algorithm
-from aigc_jax.data.cldr import load_cldr
-from aigc_jax.data.pairs import Pairs, load_pairs
+from aigc_jax import printed
 from aigc_jax.errors import InputError
-from experiments import launch
-from experiments.experiment import Experiment, Task
-from experiments.paths import define_path, local
-from experiments.translate_options import PRESETS, TranslateOptions, to_config
-from experiments.translation import (
-    Translator,
-    batch_of,
-    facts_of,
-    pack,
-    tokenizer_of,
-    train_tokenizer,
-    translate_lines,
-)
-from experiments.translation_judge import TranslationJudge
+from experiments.cli import launch
+from experiments.cli.paths import define_path, local
+from experiments.families.translate.experiment import EXPERIMENT
+from experiments.families.translate.translation import Translator
+from experiments.runs import launcher
+from experiments.runs.restore import restore
 
 
-def load(options: TranslateOptions) -> Pairs:
-    """The pairs that the options name.
+def translate_lines(workdir: str, name: str) -> None:
+    """Writes the translation of each line of a file, or of - the standard input, to the output.
 
     Raises:
-      InputError: they cannot be used.
+      InputError: the run or the file cannot be used, or a line is too long.
     """
-    files = (options.pairs, options.source_file, options.target_file)
-    heldout = (options.heldout_source, options.heldout_target)
-    if any(files) or any(heldout):
-        return load_pairs(*files, *heldout)
-    return load_cldr(options.source, options.target)
+    run = restore(EXPERIMENT, workdir)
+    try:
+        content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        text = content.decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"--input: cannot read {name} ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"--input: {name} is not UTF-8 (byte {error.start})") from error
+    lines = text.split("\n")
+    if not lines[-1]:
+        del lines[-1]  # what follows the last line break is no line
+    for line in Translator(run.options, run.facts).translate(run.state.judged, lines):
+        print(printed.lines(line))
 
 
-def facts(options: TranslateOptions, pairs: Pairs) -> dict:
-    """The tokeniser, so that a run translates without its pairs."""
-    return facts_of(train_tokenizer(pairs, options.vocabulary))
-
-
-def algorithm(options: TranslateOptions, facts: dict) -> Algorithm:
-    """The translator that the options describe."""
-    return transformer.make(to_config(options, tokenizer_of(facts).vocabulary_size))
-
-
-def task(options: TranslateOptions, pairs: Pairs, facts: dict, algorithm: Algorithm) -> Task:
-    """Trains on packed rows; judges by the loss, and at the end by the translations themselves."""
-    translator = Translator(options, facts)
-    train = pack(translator.coder, pairs.train, options)[:-1]
-    judge = TranslationJudge(translator, pairs.heldout)
-    return Task(
-        data=train,
-        gather=lambda data, rows: batch_of([x[rows] for x in data]),
-        examples=len(train[0]),
-        evaluate=judge.loss,
-        references=judge.baselines,
-        pictures=judge.pictures,
-        costly=judge.translations,
+def define_flags(values: flags.FlagValues) -> None:
+    """Beyond those of training."""
+    define_path(
+        "input", None, "File to translate line by line, or - for the standard input.", values
     )
 
 
-def sample(options: TranslateOptions, *_) -> list[str]:
-    """There is nothing to be drawn."""
-    raise InputError(
-        "a translator needs something to translate: experiments.translate --input=FILE"
-    )
+def translates(arguments: launch.Arguments) -> bool:
+    """Whether --input asks for a translation, which is then written."""
+    if arguments.input is None:
+        return False
+    if arguments.workdir is None:
+        raise InputError("--input needs the --workdir of a run that translates")
+    translate_lines(local(arguments.workdir, "--workdir"), arguments.input)
+    return True
 
 
-EXPERIMENT = Experiment(
-    name="translate",
-    title="Transformer translator",
-    presets=PRESETS,
-    load=load,
-    facts=facts,
-    algorithm=algorithm,
-    task=task,
-    sample=sample,
-    extendable=lambda options: options.schedule == "constant",
-)
-
-
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The program: training, or with --input translating."""
-    source = define_path(
-        "input", None, "File to translate line by line, or - for the standard input."
-    )
-
-    def translates() -> bool:
-        name, workdir = source.value, flags.FLAGS.workdir
-        if name is None:
-            return False
-        if workdir is None:
-            raise InputError("--input needs the --workdir of a run that translates")
-        translate_lines(local(workdir, "--workdir"), name)
-        return True
-
-    launch.main(EXPERIMENT, translates)
+    launcher.main(EXPERIMENT, __doc__, arguments, define=define_flags, instead=translates)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,13 @@ first, and among them those of four or eight lines. A poem that is longer than t
 is judged without the line that this cuts. A few poems are shown.
 """
 
+from collections.abc import Sequence
+from typing import NoReturn
+
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from aigc_jax import parallel, printed, transformer
 from aigc_jax.data.documents import END, documents_of
@@ -21,21 +24,31 @@ from aigc_jax.errors import InputError
 from aigc_jax.metrics.verse import first_line, is_regulated, shares, up_to_last_line
 from aigc_jax.transformer.generation import generate
 from aigc_jax.transformer.sampling import Sampling
-from experiments import launch, texts
-from experiments.finished import CHECKPOINTS, Finished, open_run
-from experiments.lm_options import to_config
-from experiments.options import check_seed
-from experiments.paths import define_path
-from experiments.writing import begun, stop_of
+from experiments.catalogue import open_any
+from experiments.cli import launch, sampling_flags
+from experiments.cli.options import check_seed
+from experiments.cli.paths import define_path
+from experiments.data import texts
+from experiments.families.lm.options import to_config
+from experiments.families.lm.writing import begun, stop_of
+from experiments.runs.restore import CHECKPOINTS, Restored
 
-WORKDIR = define_path("workdir", None, "Folder of a run on documents. Required.")
-CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", CHECKPOINTS, "Which state to judge.")
-TEXT = define_path("text", None, "Where the text lies, if not where it did.")
-NUM = flags.DEFINE_integer("num", 500, "Poems to judge at most.", lower_bound=1)
-TEMPERATURE = flags.DEFINE_float("temperature", 1.0, "1 draws from the model itself.")
-SEED = flags.DEFINE_integer("seed", 0, "Decides the poems.")
 AT_ONCE = 64  # poems
 SHOWN = 3
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """What it can be told."""
+    define_path("workdir", None, "Folder of a run on documents. Required.", values)
+    flags.DEFINE_enum(
+        "checkpoint", "newest", CHECKPOINTS, "Which state to evaluate.", flag_values=values
+    )
+    define_path("text", None, "Where the text is, if not where it was.", values)
+    flags.DEFINE_integer(
+        "num", 500, "Poems to evaluate at most.", lower_bound=1, flag_values=values
+    )
+    sampling_flags.define_flags(values)
+    flags.DEFINE_integer("seed", 0, "Decides the poems.", flag_values=values)
 
 
 def heads_and_verses(documents: list[str]) -> list[tuple[str, str]]:
@@ -48,7 +61,7 @@ def heads_and_verses(documents: list[str]) -> list[tuple[str, str]]:
     return found
 
 
-def continued(run: Finished, prompts: list[str], sampling: Sampling, seed: int) -> list[str]:
+def continued(run: Restored, prompts: list[str], sampling: Sampling, seed: int) -> list[str]:
     """A poem for each prompt, that included; one without `END` at its end fills the context."""
     networks = transformer.networks_of(to_config(run.options, run.facts))
     coder, stop = texts.tokenizer(run.facts), stop_of(run.options, run.facts)
@@ -79,25 +92,23 @@ def whole_lines(verse: str) -> str:
     return ended if ended != verse else up_to_last_line(verse)
 
 
-def judge() -> None:
-    """What the flags say."""
-    if not WORKDIR.value:
+def verse(arguments: launch.Arguments) -> None:
+    """What the command line says."""
+    workdir, seed = arguments.workdir, arguments.seed
+    if not workdir:
         raise InputError("--workdir is required; see --help")
-    check_seed(SEED.value)
-    try:
-        sampling = Sampling(TEMPERATURE.value)
-    except ValueError as error:
-        raise InputError(f"--{error}") from error
-    run = open_run(WORKDIR.value, CHECKPOINT.value, text=TEXT.value)
+    check_seed(seed)
+    sampling = sampling_flags.sampling_of(arguments)
+    run = open_any(workdir, arguments.checkpoint, text=arguments.text)
     if run.experiment.name != "lm" or not run.options.documents:
-        raise InputError(f"the run in {WORKDIR.value} is not of documents: train lm --documents")
+        raise InputError(f"the run in {workdir} is not of documents: train lm --documents")
     heldout = heads_and_verses(documents_of(texts.load(run.options).heldout))
     room = run.options.context // 2  # for the rest of the poem
     heads = [(head, head + first_line(verse)) for head, verse in heldout]
-    heads = [(head, prompt) for head, prompt in heads if len(prompt) < room][: NUM.value]
+    heads = [(head, prompt) for head, prompt in heads if len(prompt) < room][: arguments.num]
     if not heads:
         raise InputError("no held-out document is title, author and a regulated verse")
-    poems = continued(run, [prompt for _, prompt in heads], sampling, SEED.value)
+    poems = continued(run, [prompt for _, prompt in heads], sampling, seed)
     verses = [whole_lines(poem[len(head) :]) for poem, (head, _) in zip(poems, heads, strict=True)]
     shown = texts.SEPARATOR.join(poem.rstrip(END) for poem in poems[:SHOWN])
     print(printed.lines(shown), end="\n\n")
@@ -105,10 +116,10 @@ def judge() -> None:
         print(f"{name} {share:.4f} of {len(verses)} poems")
 
 
-def main(_: list[str]) -> None:
-    """The command."""
-    launch.report_errors(judge)
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The program."""
+    launch.run(__doc__, define_flags, verse, arguments)
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=launch.parse)
+    main()

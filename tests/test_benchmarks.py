@@ -6,8 +6,8 @@ import pytest
 
 from aigc_jax import gan, transformer
 from aigc_jax.errors import InputError
-from benchmarks import machine, ours, ratios, turns, utilisation
-from benchmarks.turns import Check, Mismatch, Row
+from benchmarks.harness import machine, ours, ratios, turns, utilisation
+from benchmarks.harness.turns import Check, Mismatch, Row
 
 CHECK = Check(np.zeros((1, 2), np.int32), np.zeros((1, 2, 0)), np.array([[2.0, 4.0]]))
 

@@ -7,11 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aigc_jax import classifier, gan, vae
+from aigc_jax import classifier, gan, vae, vq
 from aigc_jax.errors import InputError
 from aigc_jax.labels import check_choices
 from aigc_jax.metrics.frechet import mean_distance_by_class
-from aigc_jax.vae import discrete
 
 SHAPE, KEY = (4, 4, 1), jax.random.key(0)
 IMAGES = jnp.ones((3, *SHAPE))
@@ -135,14 +134,14 @@ def test_the_classifier_learns_and_judges_classes_alone(label):
         said.nll(np.array(labels))
 
 
-@pytest.mark.parametrize("config", [discrete.VQ, discrete.FSQ], ids=["vq", "fsq"])
+@pytest.mark.parametrize("config", [vq.VQ, vq.FSQ], ids=["vq", "fsq"])
 def test_codes_that_are_none_are_not_decoded(config):
     codes = config.quantiser.codes
-    networks = discrete.networks_of(config)
-    state = jax.eval_shape(discrete.make(config).init, KEY)
+    networks = vq.networks_of(config)
+    state = jax.eval_shape(vq.make(config).init, KEY)
     for wrong in (-1, codes):
         with pytest.raises(InputError, match=f"codes must be from 0 to {codes - 1}, got {wrong}"):
-            discrete.decode_codes(
+            vq.decode_codes(
                 state, jnp.full((1, 7, 7), wrong), networks=networks, quantiser=config.quantiser
             )
 

@@ -8,8 +8,8 @@ import pytest
 from aigc_jax.errors import Diverged, InputError
 from aigc_jax.printed import line, lines
 from aigc_jax.progress import ProgressReport
-from experiments import launch
-from experiments.interrupt import Interrupted
+from experiments.cli import launch
+from experiments.cli.signals import Interrupted
 
 ROOT = Path(__file__).parent.parent
 HOSTILE = {

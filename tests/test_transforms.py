@@ -14,9 +14,8 @@ import numpy as np
 import optax
 import pytest
 
-from aigc_jax import classifier, gan, layers, parallel, transformer, vae
+from aigc_jax import classifier, gan, layers, parallel, transformer, vae, vq
 from aigc_jax.algorithm import Algorithm
-from aigc_jax.vae import discrete
 
 SGD = optax.sgd(0.1)
 BATCH, DEVICES = 8, 4
@@ -95,7 +94,7 @@ def discrete_preset(config, quantiser):
     """A preset on small images, with SGD in place of Adam."""
     architecture = partial(config.architecture, width=4)
     changes = {"image_shape": (8, 8, 1), "architecture": architecture, "quantiser": quantiser}
-    return discrete.make(dataclasses.replace(config, **changes), tx=optax.sgd(1e-4))
+    return vq.make(dataclasses.replace(config, **changes), tx=optax.sgd(1e-4))
 
 
 def lm_preset(preset, **changes):
@@ -154,8 +153,8 @@ STAIRS = {
 }
 
 # So that codes are revived again within four steps.
-CODES = discrete.vector_quantiser(8, 3, decay=0.7, revive_below=0.9)
-LEVELS = discrete.finite_scalar_quantiser((8, 7, 5))
+CODES = vq.vector_quantiser(8, 3, decay=0.7, revive_below=0.9)
+LEVELS = vq.finite_scalar_quantiser((8, 7, 5))
 
 SIZES = {"context": 8, "layers": 1, "heads": 2, "width": 12}
 EXACT = {"dtype": jnp.float32, "layers": 2, "scan": True, "remat": True}
@@ -184,8 +183,8 @@ FAMILIES = {
         vae_preset(vae.LADDER, partial(vae.ladder, layers=2), 3e-3, **STAIRS),
         partial(square_batches, side=16),
     ),
-    "vae-vq": (discrete_preset(discrete.VQ, CODES), square_batches),
-    "vae-fsq": (discrete_preset(discrete.FSQ, LEVELS), square_batches),
+    "vae-vq": (discrete_preset(vq.VQ, CODES), square_batches),
+    "vae-fsq": (discrete_preset(vq.FSQ, LEVELS), square_batches),
     "classifier": (classifier.make(CLASSIFIER, tx=SGD), digit_batches),
     "lm-nano": (lm_preset(transformer.nano), token_batches),
     "lm-textbook": (lm_preset(transformer.textbook), token_batches),
@@ -369,7 +368,7 @@ def samples_and_figures(name, algorithm, state, batch):
     if name.startswith("vae"):
         samples = algorithm.sample(state, key, 3)
         if "quantiser" in model:
-            return samples, discrete.heldout_figures(state, batch, **model)
+            return samples, vq.heldout_figures(state, batch, **model)
         usage = vae.latent_usage(state.ema, batch, key, networks=model["networks"])
         elbo = vae.heldout_elbo(state.ema, batch, key, **model)
         return samples, usage.kl_nats, elbo, vae.heldout_nll(state.ema, batch, key, **model, k=2)
@@ -412,7 +411,7 @@ def test_wide_images_outside_a_step_are_what_they_are_in_one(x64):
         np.testing.assert_array_equal(vae.binarise(keys, images), expected)
         params = jax.eval_shape(networks.init, key)
         described = jax.eval_shape(lambda p: networks.features(p, images), params)
-        codes = discrete.fsq.codes_of(jnp.ones((4, 2)), (3, 3))
+        codes = vq.fsq.codes_of(jnp.ones((4, 2)), (3, 3))
     assert (described.dtype, codes.dtype) == (jnp.float32, jnp.int32)
 
 

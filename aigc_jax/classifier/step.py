@@ -14,6 +14,7 @@ from aigc_jax import optim, parallel
 from aigc_jax.algorithm import Key, Keys, Params, narrow
 from aigc_jax.classifier.augment import augment
 from aigc_jax.classifier.losses import cross_entropy
+from aigc_jax.image_batch import Batch
 from aigc_jax.labels import as_array
 from aigc_jax.optim import State
 
@@ -32,13 +33,6 @@ class Networks(NamedTuple):
     init: Callable[[Key], Params]
     features: Callable[[Params, jax.Array], jax.Array]
     head: Callable[[Params, jax.Array], jax.Array]
-
-
-class Batch(NamedTuple):
-    """Images with their classes."""
-
-    images: jax.Array  # float32 [B, H, W, channels] in [0, 1]
-    labels: jax.Array  # int [B], 0 … C − 1
 
 
 class Info(NamedTuple):
@@ -85,7 +79,7 @@ def step(
 
     Args:
       state: see `optim.State`.
-      batch: see `Batch`.
+      batch: images with their labels, which are needed.
       networks, tx: the network and the optimiser.
       reach, mirrored: see `augment`.
       dropout_rate: of the features.
@@ -96,20 +90,20 @@ def step(
     Returns:
       The new state, and `Info`.
     """
-    batch = narrow(Batch(batch.images, as_array("labels", batch.labels)))
+    images, labels = narrow((batch.images, as_array("labels", batch.labels)))
     key_images, key_features = jax.random.split(jax.random.fold_in(state.key, state.step))
-    size = batch.labels.shape[0]
+    size = labels.shape[0]
     keys_images, keys_features = (
         parallel.example_keys(key, size, axis_name) for key in (key_images, key_features)
     )
-    images = augment(keys_images, batch.images, reach=reach, mirrored=mirrored)
+    images = augment(keys_images, images, reach=reach, mirrored=mirrored)
 
     def loss(params):
         features = dropout(keys_features, networks.features(params, images), dropout_rate)
         scores = networks.head(params, features)
-        correct = jnp.sum(jnp.argmax(scores, axis=-1) == batch.labels, dtype=jnp.float32)
+        correct = jnp.sum(jnp.argmax(scores, axis=-1) == labels, dtype=jnp.float32)
         return (
-            cross_entropy(scores, batch.labels, smoothing),
+            cross_entropy(scores, labels, smoothing),
             jnp.ones(size, jnp.float32),
             (correct,),
         )

@@ -31,11 +31,7 @@ from aigc_jax.gan.losses import (
     saturating_generator_loss,
     wasserstein_discriminator_loss,
 )
-from aigc_jax.gan.networks import dcgan, mlp, resnet
-from aigc_jax.gan.penalties import LeCam, Penalty, dragan, lecam, r1, r2, wgan_gp
-from aigc_jax.gan.sampling import averaged, sample
-from aigc_jax.gan.state import (
-    Batch,
+from aigc_jax.gan.model import (
     Info,
     Networks,
     State,
@@ -44,8 +40,12 @@ from aigc_jax.gan.state import (
     latents,
     plain_networks,
 )
+from aigc_jax.gan.networks import dcgan, mlp, resnet
+from aigc_jax.gan.penalties import LeCam, Penalty, dragan, lecam, r1, r2, wgan_gp
+from aigc_jax.gan.sampling import averaged, sample
 from aigc_jax.gan.step import step
 from aigc_jax.gan.view import draw, pack
+from aigc_jax.image_batch import Batch
 
 __all__ = [
     "ADA",

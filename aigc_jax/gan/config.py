@@ -11,10 +11,10 @@ from aigc_jax.algorithm import Algorithm
 from aigc_jax.gan import losses, penalties
 from aigc_jax.gan.augment import Augmentation
 from aigc_jax.gan.losses import Objective
+from aigc_jax.gan.model import Networks, init
 from aigc_jax.gan.networks import dcgan, mlp, resnet
 from aigc_jax.gan.penalties import Penalty
 from aigc_jax.gan.sampling import sample
-from aigc_jax.gan.state import Networks, init
 from aigc_jax.gan.step import step
 
 

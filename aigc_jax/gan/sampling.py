@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from aigc_jax import parallel
 from aigc_jax.algorithm import Key
-from aigc_jax.gan.state import Networks, State, Variables, latents
+from aigc_jax.gan.model import Networks, State, Variables, latents
 from aigc_jax.labels import labels_to_draw
 
 _BLOCK = 1000  # samples that are drawn at once, since activations take far more room than images

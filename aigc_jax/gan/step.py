@@ -14,10 +14,11 @@ from aigc_jax import optim, parallel
 from aigc_jax.gan import losses
 from aigc_jax.gan.augment import Augmentation
 from aigc_jax.gan.losses import Objective
+from aigc_jax.gan.model import Info, Networks, State, Variables
 from aigc_jax.gan.penalties import Penalty, due
-from aigc_jax.gan.state import Batch, Info, Networks, State, Variables, as_batch
 from aigc_jax.gan.updates import part_of, update_d, update_g
 from aigc_jax.gan.view import draw, see
+from aigc_jax.image_batch import Batch, as_batch
 
 
 def step(
@@ -69,7 +70,7 @@ def step(
     Source: Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661, algorithm 1, except that G's
     update reuses the fakes of D's last.
     """
-    whole = as_batch(batch, networks)
+    whole = as_batch(batch, networks.classes)
     _check_sizes(whole.images.shape[0], steps_d, packing)
     size = whole.images.shape[0] // steps_d
     key = jax.random.fold_in(state.key, state.step)

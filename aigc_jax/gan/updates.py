@@ -14,9 +14,10 @@ from aigc_jax import optim, parallel
 from aigc_jax.algorithm import Params
 from aigc_jax.gan.augment import Augmentation, update_controller
 from aigc_jax.gan.losses import Objective
+from aigc_jax.gan.model import Networks, State, Variables
 from aigc_jax.gan.penalties import LeCam, lecam
-from aigc_jax.gan.state import Batch, Networks, State, Variables
 from aigc_jax.gan.view import Draws, View
+from aigc_jax.image_batch import Batch
 
 LECAM_DECAY = 0.99
 

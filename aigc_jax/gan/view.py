@@ -11,7 +11,7 @@ import jax
 from aigc_jax import parallel
 from aigc_jax.algorithm import Key, Keys
 from aigc_jax.gan.augment import augment
-from aigc_jax.gan.state import latents
+from aigc_jax.gan.model import latents
 
 View = Callable[[jax.Array], jax.Array]  # images [B, H, W, C] -> what D sees [B/m, H, W, mC]
 

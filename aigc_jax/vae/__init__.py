@@ -1,5 +1,22 @@
 """Variational autoencoders. `make(Config())` is the front door; `step` is the algorithm."""
 
+from aigc_jax.density import bernoulli_nll, gaussian_log_density
+from aigc_jax.image_batch import Batch
+from aigc_jax.likelihoods import (
+    BERNOULLI,
+    CONTINUOUS_BERNOULLI,
+    GAUSSIAN,
+    LOGISTIC_MIXTURE,
+    Likelihood,
+    binarise,
+    continuous_bernoulli_mean,
+    continuous_bernoulli_nll,
+    dequantise,
+    gaussian,
+    gaussian_nll,
+    logistic_mixture,
+)
+from aigc_jax.logistic import logistic_log_mass
 from aigc_jax.optim import State
 from aigc_jax.vae.config import CONV, GATED, IWAE, LADDER, TEXTBOOK, Config, make, networks_of
 from aigc_jax.vae.evaluate import (
@@ -10,28 +27,9 @@ from aigc_jax.vae.evaluate import (
     heldout_nll,
     latent_usage,
 )
-from aigc_jax.vae.likelihoods import (
-    BERNOULLI,
-    CONTINUOUS_BERNOULLI,
-    GAUSSIAN,
-    LOGISTIC_MIXTURE,
-    Likelihood,
-    continuous_bernoulli_mean,
-    continuous_bernoulli_nll,
-    dequantise,
-    gaussian,
-    gaussian_nll,
-    logistic_mixture,
-)
-from aigc_jax.vae.logistic import logistic_log_mass
-from aigc_jax.vae.losses import (
-    bernoulli_nll,
-    gaussian_kl,
-    gaussian_log_density,
-    kl_to_standard_normal,
-)
+from aigc_jax.vae.losses import gaussian_kl, kl_to_standard_normal
 from aigc_jax.vae.marginal import importance_sampled_nll, log_weights
-from aigc_jax.vae.model import Batch, Draw, Gaussian, Networks, binarise, reparameterise
+from aigc_jax.vae.model import Draw, Gaussian, Networks, reparameterise
 from aigc_jax.vae.networks import Context, convolutional, ladder, mlp, one_layer
 from aigc_jax.vae.objectives import Terms, dreg, elbo, iwae
 from aigc_jax.vae.priors import STANDARD_NORMAL, Prior, mixture_log_density, vamp_prior

@@ -10,8 +10,8 @@ import optax
 
 from aigc_jax import optim
 from aigc_jax.algorithm import Algorithm, Keys
-from aigc_jax.vae.likelihoods import BERNOULLI, Likelihood
-from aigc_jax.vae.model import Networks, binarise
+from aigc_jax.likelihoods import BERNOULLI, Likelihood, binarise
+from aigc_jax.vae.model import Networks
 from aigc_jax.vae.networks import convolutional, ladder, mlp
 from aigc_jax.vae.objectives import Objective, elbo, iwae
 from aigc_jax.vae.priors import vamp_prior

@@ -12,9 +12,10 @@ import numpy as np
 
 from aigc_jax import parallel
 from aigc_jax.algorithm import Key, Params
-from aigc_jax.vae.likelihoods import BERNOULLI, Likelihood
+from aigc_jax.image_batch import Batch, as_batch
+from aigc_jax.likelihoods import BERNOULLI, Likelihood
 from aigc_jax.vae.marginal import importance_sampled_nll
-from aigc_jax.vae.model import Batch, Networks, split_batch
+from aigc_jax.vae.model import Networks
 from aigc_jax.vae.networks.common import Context
 from aigc_jax.vae.objectives import elbo
 
@@ -75,7 +76,7 @@ def heldout_elbo(
     Returns:
       `negative_elbo_nats`, `reconstruction_nats` and `kl_nats`, means in float64.
     """
-    batch = split_batch(images, networks.classes)
+    batch = as_batch(images, networks.classes)
     keys = parallel.example_keys(key, len(batch.images))
     parts = [
         _elbo_terms(params, part, part_keys, networks, likelihood)
@@ -108,7 +109,7 @@ def heldout_nll(
     """
     parts = [
         _nll(params, part, key, i * chunk, networks, likelihood, k)
-        for i, part in enumerate(_chunks(split_batch(images, networks.classes), chunk))
+        for i, part in enumerate(_chunks(as_batch(images, networks.classes), chunk))
     ]
     return _mean(parts)
 
@@ -122,7 +123,7 @@ def latent_usage(
     chunk: int = 500,
 ) -> Usage:
     """What each latent contributes, over a set of images. Arguments as in `heldout_elbo`."""
-    batch = split_batch(images, networks.classes)
+    batch = as_batch(images, networks.classes)
     keys = parallel.example_keys(key, len(batch.images))
     parts = [_usage(params, *part, networks) for part in _chunks((batch, keys), chunk)]
     kl = np.concatenate([np.asarray(part[0], np.float64) for part in parts]).mean(0)

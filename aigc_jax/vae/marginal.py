@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from aigc_jax.algorithm import Key, Keys, Params
-from aigc_jax.vae.likelihoods import BERNOULLI, Likelihood
+from aigc_jax.likelihoods import BERNOULLI, Likelihood
 from aigc_jax.vae.model import Networks
 
 

@@ -9,15 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from aigc_jax.algorithm import Key, Keys, Params, narrow
-from aigc_jax.labels import check_labels
-
-
-class Batch(NamedTuple):
-    """What a step takes. Plain images may be given in its place where there are no classes."""
-
-    images: jax.Array  # [B, H, W, C] in [0, 1]
-    labels: jax.Array | None = None  # int [B], for class-conditional networks
+from aigc_jax.algorithm import Key, Keys, Params
 
 
 class Gaussian(NamedTuple):
@@ -66,28 +58,7 @@ class Networks(NamedTuple):
     classes: int = 0
 
 
-def split_batch(batch: Batch | jax.Array, classes: int = 0) -> Batch:
-    """The batch with its labels, which are None where there are no classes.
-
-    Raises:
-      InputError: networks of so many classes need labels, and these are none.
-    """
-    whole = batch if isinstance(batch, Batch) else Batch(batch)
-    if not classes:
-        return narrow(Batch(whole.images))
-    return narrow(Batch(whole.images, check_labels(whole.labels, len(whole.images), classes)))
-
-
 def reparameterise(keys: Keys, mean: jax.Array, log_variance: jax.Array) -> jax.Array:
     """z = μ + σ ε with ε ~ N(0, I): keys `[B]`, μ and log σ² `[B, ...]` → `[B, ...]`."""
     noise = jax.vmap(lambda key: jax.random.normal(key, mean.shape[1:], jnp.float32))(keys)
     return mean + jnp.exp(0.5 * log_variance) * noise
-
-
-def binarise(keys: Keys, x: jax.Array) -> jax.Array:
-    """x̂ ~ Bernoulli(x): keys `[B]`, grey values `[B, ...]` in [0, 1] → {0, 1} float32.
-
-    Source: Salakhutdinov and Murray 2008; drawn anew at every step as in Burda et al. 2016.
-    """
-    draw = jax.vmap(lambda key, image: jax.random.bernoulli(key, image))
-    return draw(keys, jnp.float32(x)).astype(jnp.float32)

@@ -19,7 +19,7 @@ from jax import lax
 
 from aigc_jax import parallel
 from aigc_jax.algorithm import Keys, Params
-from aigc_jax.vae.likelihoods import BERNOULLI, Likelihood
+from aigc_jax.likelihoods import BERNOULLI, Likelihood
 from aigc_jax.vae.model import Draw, Networks
 
 Objective = Callable[..., tuple[jax.Array, "Terms"]]

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from aigc_jax.algorithm import Key, Keys, Params
-from aigc_jax.vae.losses import gaussian_log_density, kl_to_standard_normal
+from aigc_jax.density import gaussian_log_density
+from aigc_jax.vae.losses import kl_to_standard_normal
 from aigc_jax.vae.model import Gaussian, reparameterise
 
 Encoder = Callable[[Params, jax.Array], Gaussian]  # of all parameters and images

@@ -12,10 +12,11 @@ import optax
 
 from aigc_jax import optim, parallel
 from aigc_jax.algorithm import Key, Keys
+from aigc_jax.image_batch import Batch, as_batch
 from aigc_jax.labels import labels_to_draw
+from aigc_jax.likelihoods import BERNOULLI, Likelihood, binarise
 from aigc_jax.optim import State
-from aigc_jax.vae.likelihoods import BERNOULLI, Likelihood
-from aigc_jax.vae.model import Batch, Networks, binarise, split_batch
+from aigc_jax.vae.model import Networks
 from aigc_jax.vae.objectives import Objective, elbo
 
 
@@ -69,7 +70,7 @@ def step(
 
     Source: Kingma and Welling 2014, algorithm 1 with the estimator of equation 10, L = 1.
     """
-    images, labels = split_batch(batch, networks.classes)
+    images, labels = as_batch(batch, networks.classes)
     key_x, key_z = jax.random.split(jax.random.fold_in(state.key, state.step))
     size = images.shape[0]
     x = images

@@ -24,9 +24,9 @@ import pytest
 from absl import flags
 
 from aigc_jax.algorithm import Algorithm
-from experiments import training
-from experiments.experiment import Experiment, Task
-from experiments.options import Options, from_flags, option
+from experiments.cli.options import Options, from_flags, option
+from experiments.runs import training
+from experiments.runs.experiment import Experiment, Task
 
 
 def import_with_own_flags(*names):

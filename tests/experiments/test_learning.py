@@ -6,8 +6,10 @@ import pytest
 
 from aigc_jax import loop
 from aigc_jax.data.batches import shuffled
-from experiments import gan, lm, vae
-from experiments.options import from_flags
+from experiments.cli.options import from_flags
+from experiments.families.gan import experiment as gan
+from experiments.families.lm import experiment as lm
+from experiments.families.vae import experiment as vae
 
 BUDGET = {
     gan: {"steps": 3000},

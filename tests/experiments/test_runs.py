@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from aigc_jax.errors import InputError
-from experiments import training, vae
-from experiments.options import from_flags
+from experiments.cli.options import from_flags
+from experiments.families.vae import experiment as vae
+from experiments.runs import training
 
 COMMANDS = {
     "gan": [

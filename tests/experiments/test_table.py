@@ -9,7 +9,7 @@ import pytest
 
 from aigc_jax.errors import InputError
 from aigc_jax.run_folder import RunFolder
-from experiments.comparison import Estimate, estimate, find, read, rows_of
+from experiments.runs.comparison import Estimate, estimate, find, read, rows_of
 from experiments.table import columns, finished, markdown, numbers, shown
 
 OPTIONS = {"preset": "default", "dataset": "mnist5k", "steps": 200, "learning_rate": 0.1, "seed": 0}

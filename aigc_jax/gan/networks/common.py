@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from aigc_jax.algorithm import Key
-from aigc_jax.gan.state import Networks, Variables
+from aigc_jax.gan.model import Networks, Variables
 from aigc_jax.layers import Dense
 
 Shape = tuple[int, int, int]  # (H, W, C)

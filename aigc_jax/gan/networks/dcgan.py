@@ -9,8 +9,8 @@ import flax.linen as nn
 import jax
 
 from aigc_jax.convolution import conv_down, conv_up, halvings
+from aigc_jax.gan.model import Networks
 from aigc_jax.gan.networks.common import ProjectionHead, Shape, from_linen
-from aigc_jax.gan.state import Networks
 from aigc_jax.layers import Convolution, Dense
 
 _INIT = nn.initializers.normal(0.02)

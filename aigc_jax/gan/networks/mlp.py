@@ -8,8 +8,8 @@ import math
 import flax.linen as nn
 import jax
 
+from aigc_jax.gan.model import Networks
 from aigc_jax.gan.networks.common import ProjectionHead, Shape, from_linen
-from aigc_jax.gan.state import Networks
 from aigc_jax.layers import Dense
 
 

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from aigc_jax.convolution import average_down, conv, conv_down, conv_up, halvings, repeat_up
+from aigc_jax.gan.model import Networks
 from aigc_jax.gan.networks.common import ProjectionHead, Shape, from_linen
-from aigc_jax.gan.state import Networks
 from aigc_jax.layers import Convolution, Dense
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from aigc_jax.algorithm import Params
 from aigc_jax.errors import InputError
-from aigc_jax.vae.likelihoods import Likelihood
+from aigc_jax.likelihoods import Likelihood
 from aigc_jax.vae.model import Networks
 from aigc_jax.vae.networks.common import Context
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from aigc_jax.algorithm import Key, Keys, Params
-from aigc_jax.vae.losses import gaussian_log_density
+from aigc_jax.density import gaussian_log_density
 from aigc_jax.vae.model import Draw, Gaussian, Networks, reparameterise
 from aigc_jax.vae.priors import STANDARD_NORMAL, Prior
 
@@ -25,20 +25,6 @@ class Context(NamedTuple):
 
     q: Gaussian  # q(z|x), [B, Z]
     p: Any  # the prior, prepared
-
-
-class Shared(nn.Module):
-    """Outputs that are the same for all pixels and all images: `[..., F]` → `[..., F + count]`."""
-
-    count: int
-
-    @nn.compact
-    def __call__(self, outputs: jax.Array) -> jax.Array:
-        if not self.count:
-            return outputs
-        shared = self.param("shared", nn.initializers.zeros_init(), (self.count,), jnp.float32)
-        spread = jnp.broadcast_to(shared, (*outputs.shape[:-1], self.count))
-        return jnp.concatenate([outputs, spread], axis=-1)
 
 
 def one_layer(

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 
 from aigc_jax.convolution import halvings
 from aigc_jax.layers import Dense
+from aigc_jax.nn.outputs import Shared
+from aigc_jax.nn.trunk import Down, Up
 from aigc_jax.vae.model import Networks
-from aigc_jax.vae.networks.common import Shape, Shared, from_linen
-from aigc_jax.vae.networks.trunk import Down, Up
+from aigc_jax.vae.networks.common import Shape, from_linen
 from aigc_jax.vae.priors import STANDARD_NORMAL, Prior
 
 _HIDDEN = 256  # units between the grid and the latents

@@ -16,11 +16,13 @@ import jax.numpy as jnp
 
 from aigc_jax.algorithm import Key, Keys, Params
 from aigc_jax.convolution import conv, conv_down, conv_up, halvings
+from aigc_jax.density import gaussian_log_density
 from aigc_jax.layers import Convolution
-from aigc_jax.vae.losses import gaussian_kl, gaussian_log_density
+from aigc_jax.nn.outputs import Shared
+from aigc_jax.nn.trunk import ResidualBlock
+from aigc_jax.vae.losses import gaussian_kl
 from aigc_jax.vae.model import Draw, Gaussian, Networks, reparameterise
-from aigc_jax.vae.networks.common import Path, Shape, Shared
-from aigc_jax.vae.networks.trunk import ResidualBlock
+from aigc_jax.vae.networks.common import Path, Shape
 
 _BOUNDS = (-6.0, 2.0)  # of log σ²
 

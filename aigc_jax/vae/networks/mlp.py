@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 
 from aigc_jax.layers import Dense
+from aigc_jax.nn.outputs import Shared
 from aigc_jax.vae.model import Networks
-from aigc_jax.vae.networks.common import Shape, Shared, from_linen
+from aigc_jax.vae.networks.common import Shape, from_linen
 from aigc_jax.vae.priors import STANDARD_NORMAL, Prior
 
 BOUNDS = (-6.0, 2.0)  # of log σ² in gated networks, as in the VampPrior's program

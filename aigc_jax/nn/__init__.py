@@ -1,0 +1,1 @@
+"""What the networks of several families are made of, in Linen."""

@@ -1,0 +1,37 @@
+"""Discrete latents: VQ-VAE and finite scalar quantisation. `make(VQ)` is the front door."""
+
+from aigc_jax.vq.codebook import Codebook, vector_quantiser
+from aigc_jax.vq.coding import decode_codes, encode_images, reconstruct, sample
+from aigc_jax.vq.config import FSQ, VQ, Config, make, networks_of
+from aigc_jax.vq.evaluate import code_perplexity, code_usage, heldout_figures
+from aigc_jax.vq.fsq import finite_scalar_quantiser
+from aigc_jax.vq.model import DiscreteNetworks, Quantised, Quantiser, straight_through
+from aigc_jax.vq.networks import convolutional
+from aigc_jax.vq.step import Info, State, init, step
+
+__all__ = [
+    "FSQ",
+    "VQ",
+    "Codebook",
+    "Config",
+    "DiscreteNetworks",
+    "Info",
+    "Quantised",
+    "Quantiser",
+    "State",
+    "code_perplexity",
+    "code_usage",
+    "convolutional",
+    "decode_codes",
+    "encode_images",
+    "finite_scalar_quantiser",
+    "heldout_figures",
+    "init",
+    "make",
+    "networks_of",
+    "reconstruct",
+    "sample",
+    "step",
+    "straight_through",
+    "vector_quantiser",
+]

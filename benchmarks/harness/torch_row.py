@@ -1,0 +1,97 @@
+"""What the PyTorch rows share: networks that start from our weights, and the training loop.
+
+Dimensions: B batch, Z noise, K steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks.harness import machine
+from benchmarks.harness.turns import Row
+
+if TYPE_CHECKING:  # benchmarks.memory runs this without JAX
+    from benchmarks.harness.ours import Layers, Task
+
+
+def device() -> str:
+    """Where the rows are to be; see `machine.hold_to`.
+
+    Raises:
+      ImportError: on a GPU that PyTorch does not see.
+    """
+    if machine.held_to_cpu():
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise ImportError("this PyTorch sees no GPU")
+    torch.set_float32_matmul_precision("high")  # TF32, which is JAX's default there
+    return "cuda"
+
+
+def network(
+    layers: Layers, last: nn.Module, hidden: Callable[[], nn.Module] = nn.ReLU
+) -> nn.Sequential:
+    """A perceptron, `hidden` after each layer but the last, that starts from our weights."""
+    modules: list[nn.Module] = []
+    activations = [*(hidden() for _ in layers[1:]), last]
+    for (kernel, bias), activation in zip(layers, activations, strict=True):
+        linear = nn.Linear(*kernel.shape)
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(kernel.T))
+            linear.bias.copy_(torch.from_numpy(bias))
+        modules += [linear, activation]
+    return nn.Sequential(*modules).to(device())
+
+
+def adam(
+    params: Sequence[nn.Parameter], rate: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999)
+) -> torch.optim.Optimizer:
+    """Adam, with an ε of 1e-8 as ours, in its fastest form here.
+
+    Per eager step of the GAN, on two cores: 2.08 ms fused, 2.27 by default, 2.29 with foreach.
+    """
+    return torch.optim.Adam(params, rate, betas, fused=True)
+
+
+def training_row(
+    task: Task,
+    update: Callable[[Tensor, Tensor], Sequence[Tensor]],
+    optimisers: Sequence[torch.optim.Optimizer],
+) -> Row:
+    """A Python loop over `update`, on examples and noise that PyTorch draws.
+
+    Args:
+      task: see there.
+      update: `(x [B, ...], noise [B, Z]) -> losses, each []`; changes the networks.
+      optimisers: whose steps count.
+    """
+    torch.set_num_threads(task.threads)
+    torch.manual_seed(0)
+    place = device()
+    images = torch.from_numpy(task.examples).to(place)
+    size, noise_shape = (task.batch_size,), (task.batch_size, task.noise_size)
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            chosen = torch.randint(len(images), size, device=place)
+            results = update(images[chosen], torch.randn(noise_shape, device=place))
+        _read(results)
+
+    def counters() -> list[int]:
+        return [int(state["step"]) for adam in optimisers for state in adam.state.values()]
+
+    def losses(indices: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        inputs = (torch.from_numpy(x).to(place) for x in (indices, noise))
+        steps = zip(*inputs, strict=True)
+        return np.array([_read(update(images[chosen], z)) for chosen, z in steps])
+
+    return Row(run, counters, losses)
+
+
+def _read(losses: Sequence[Tensor]) -> list[float]:
+    return [loss.item() for loss in losses]

@@ -1,0 +1,68 @@
+"""GANs in PyTorch, eager and compiled: the textbook's, and the step of any."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from benchmarks.harness.ours import Task
+from benchmarks.harness.torch_row import adam, network, training_row
+from benchmarks.harness.turns import Row
+
+
+def row(task: Task, compiled: bool) -> Row:
+    """The textbook's networks; see `training`."""
+    generate = network(task.weights["g"], nn.Sigmoid())
+    discriminate = network(task.weights["d"], nn.Flatten(0))
+    adams = (adam(list(module.parameters())) for module in (generate, discriminate))
+    return training(task, generate, discriminate, *adams, saturating=True, compiled=compiled)
+
+
+def training(
+    task: Task,
+    generate: nn.Module,
+    discriminate: nn.Module,
+    adam_g: torch.optim.Optimizer,
+    adam_d: torch.optim.Optimizer,
+    *,
+    saturating: bool,
+    compiled: bool,
+) -> Row:
+    """D's step on real and fake, then G's on the same fakes through the new D.
+
+    Args:
+      task: see there.
+      generate: `[B, Z] -> images`.
+      discriminate: `images -> [B]` logits.
+      adam_g, adam_d: their optimisers.
+      saturating: G descends −s(D(x̃)), of the value function; else s(−D(x̃)).
+      compiled: put the generator and both losses, and so their gradients, under torch.compile.
+        The optimisers are fused already, and no faster when compiled.
+    """
+    params_g = list(generate.parameters())
+
+    def mean_loss_d(real: Tensor, fakes: Tensor) -> Tensor:
+        return (softplus(-discriminate(real)) + softplus(discriminate(fakes))).mean()
+
+    def mean_loss_g(fakes: Tensor) -> Tensor:
+        logits = discriminate(fakes)
+        return (-softplus(logits) if saturating else softplus(-logits)).mean()
+
+    if compiled:
+        generate = torch.compile(generate)
+        mean_loss_d, mean_loss_g = torch.compile(mean_loss_d), torch.compile(mean_loss_g)
+
+    def update(real: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        fakes = generate(z)
+
+        loss_d = mean_loss_d(real, fakes.detach())
+        adam_d.zero_grad()
+        loss_d.backward()
+        adam_d.step()
+
+        loss_g = mean_loss_g(fakes)
+        adam_g.zero_grad()
+        loss_g.backward(inputs=params_g)  # D's gradients would be thrown away
+        adam_g.step()
+        return loss_d, loss_g
+
+    return training_row(task, update, (adam_d, adam_g))

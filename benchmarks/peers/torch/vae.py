@@ -1,0 +1,54 @@
+"""VAEs in PyTorch, eager and compiled: the textbook's, and the step of any."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from benchmarks.harness.ours import Task
+from benchmarks.harness.torch_row import adam, network, training_row
+from benchmarks.harness.turns import Row
+
+
+def row(task: Task, compiled: bool) -> Row:
+    """The textbook's networks; see `training`."""
+    encode = network(task.weights["encoder"], nn.Identity())
+    decode = network(task.weights["decoder"], nn.Identity())
+    optimiser = adam([*encode.parameters(), *decode.parameters()])
+    return training(task, encode, decode, optimiser, compiled)
+
+
+def training(
+    task: Task,
+    encode: nn.Module,
+    decode: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    compiled: bool,
+) -> Row:
+    """One step down the gradient of the mean negative ELBO.
+
+    Args:
+      task: see there.
+      encode: `images -> [B, 2Z]`, μ and log σ².
+      decode: `[B, Z] -> logits` of pixels, in the images' shape.
+      optimiser: of the parameters of both.
+      compiled: put the loss, and with it its gradient, under torch.compile.
+    """
+
+    def losses(x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        mean, log_variance = encode(x).chunk(2, dim=1)
+        logits = decode(mean + torch.exp(0.5 * log_variance) * noise)
+        reconstruction = binary_cross_entropy_with_logits(logits, x, reduction="sum") / len(x)
+        kl = 0.5 * (mean**2 + torch.expm1(log_variance) - log_variance).sum() / len(x)
+        return reconstruction + kl, reconstruction, kl
+
+    if compiled:
+        losses = torch.compile(losses)
+
+    def update(x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        negative_elbo, reconstruction, kl = losses(x, noise)
+        optimiser.zero_grad()
+        negative_elbo.backward()
+        optimiser.step()
+        return negative_elbo, reconstruction, kl
+
+    return training_row(task, update, (optimiser,))

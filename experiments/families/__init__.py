@@ -1,0 +1,1 @@
+"""What each family's experiment is: options, evaluation and artefacts."""

@@ -1,0 +1,76 @@
+"""The language model, as an experiment."""
+
+from functools import partial
+
+from aigc_jax import transformer
+from aigc_jax.algorithm import Algorithm
+from aigc_jax.data.documents import END, cut
+from aigc_jax.data.text import Text
+from experiments.data import texts
+from experiments.families.lm.batching import rows_of, windows_of
+from experiments.families.lm.descriptions import of_lm
+from experiments.families.lm.options import PRESETS, LmOptions, thrift, to_config
+from experiments.families.lm.writing import write
+from experiments.runs.experiment import Experiment, Task
+
+
+def algorithm(options: LmOptions, facts: dict) -> Algorithm:
+    """The Transformer that the options describe.
+
+    Raises:
+      InputError: the sizes do not fit each other.
+    """
+    return transformer.make(to_config(options, facts))
+
+
+def task(options: LmOptions, text: Text, facts: dict, algorithm: Algorithm) -> Task:
+    """Trains on random windows, or on rows of documents; judges by the loss of every held-out token
+    but the first, of whole documents where there are some.
+    """
+    coder, networks = texts.tokenizer(facts), transformer.networks_of(to_config(options, facts))
+    train, heldout = texts.tokens(options, facts, text)
+    figures = texts.figures_of(heldout, text.heldout)
+    if options.documents:
+        end = int(coder.encode(END)[0])
+        reading = rows_of(train, end, options.context)
+        nll = partial(transformer.documents_nll, documents=cut(heldout, end))
+    else:
+        reading = windows_of(train, options.context)
+        nll = partial(transformer.heldout_nll, tokens=heldout)
+
+    rows, positions = thrift(options)
+
+    def evaluate(state):
+        measured = nll(state.judged, networks=networks, chunk=rows, positions=positions)
+        return figures(measured)
+
+    def references():
+        counting = texts.counting_nlls(train, heldout, coder.vocabulary_size)
+        return {name: figures(nll) for name, nll in counting.items()}
+
+    def pictures(state):
+        drawn = sample(options, facts, algorithm, state, 3, options.seed + 1)
+        return {"samples": texts.SEPARATOR.join(drawn)}
+
+    data, examples, gather, fetch = reading
+    return Task(data, gather, examples, evaluate, references, pictures, fetch=fetch)
+
+
+def sample(options: LmOptions, facts: dict, algorithm: Algorithm, state, num: int, seed: int):
+    """`num` texts of 500 tokens; documents of at most so many."""
+    return write(options, facts, algorithm, state, "", num, 500, seed)
+
+
+EXPERIMENT = Experiment(
+    name="lm",
+    title="Transformer language model",
+    presets=PRESETS,
+    load=texts.load,
+    facts=texts.facts,
+    algorithm=algorithm,
+    task=task,
+    descriptions=of_lm,
+    sample=sample,
+    # A schedule ends where --steps says.
+    extendable=lambda options: options.schedule == "constant",
+)

@@ -1,0 +1,19 @@
+"""What each metric of a translator means: the text beside it on a run's page."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from experiments.families.lm.descriptions import of_tokens
+
+_TRANSLATIONS = {
+    "exact_match": "share of held-out translations that are the reference, character by character; "
+    "here and below, beside it: the source itself in place of a translation",
+    "chrf": "F-score of character n-grams, 0 to 100, by sacreBLEU",
+    "bleu": "share of the reference's word n-grams, 0 to 100, by sacreBLEU",
+}
+
+
+def of_translation(options: Any, facts: Mapping[str, Any]) -> dict[str, str]:
+    """By name."""
+    told = of_tokens("every token of a translation and its end, given the source")
+    return {**told, **_TRANSLATIONS}

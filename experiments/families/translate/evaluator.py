@@ -1,0 +1,86 @@
+"""How a translator is judged on held-out pairs: its loss, and its translations themselves."""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+
+from aigc_jax import transformer
+from aigc_jax.algorithm import State
+from aigc_jax.data.pairs import Pair
+from aigc_jax.log_stream import say
+from aigc_jax.metrics.translation import bleu, chrf, exact_match
+from experiments.families.lm.options import thrift
+from experiments.families.translate.translation import Translator, batch_of, pack
+
+SHOWN = 20  # pairs on the page
+
+
+class TranslationJudge:
+    """Held-out pairs and what a model makes of them.
+
+    Pairs whose source is longer than the model reads are left out of all figures.
+
+    Args:
+      translator: of the run.
+      heldout: the pairs.
+
+    Raises:
+      InputError: not one of them fits the context.
+    """
+
+    def __init__(self, translator: Translator, heldout: Sequence[Pair]):
+        self.translator, self.language = translator, translator.options.target
+        self._packed = pack(translator.coder, heldout, translator.options)[:-1]
+        read = [pair for pair in heldout if translator.reads(pair[0])]
+        self.sources, self.references = zip(*read, strict=True)
+
+    def loss(self, state: State) -> dict[str, float]:
+        """Nats and perplexity of a target's token, given the source."""
+        options, networks = self.translator.options, self.translator.networks
+        rows, positions = thrift(options)
+        parts = (slice(i, i + rows) for i in range(0, len(self._packed[0]), rows))
+        batches = (batch_of([jnp.asarray(x[part]) for x in self._packed]) for part in parts)
+        nll = transformer.mean_nll(state.judged, batches, networks=networks, positions=positions)
+        return {"nll_nats": nll, "perplexity": float(np.exp(nll))}
+
+    def translations(self, state: State) -> dict[str, float]:
+        """Figures of the translations of all sources; their signatures go to the terminal."""
+        translated = self.translator.translate(state.judged, self.sources)
+        figures, signatures = scores(translated, self.references, self.language)
+        for name, signature in signatures.items():
+            say(f"{name}: {signature}")
+        return figures
+
+    def baselines(self) -> dict[str, dict[str, float]]:
+        """The same figures where nothing is translated."""
+        return {"the source itself": scores(self.sources, self.references, self.language)[0]}
+
+    def pictures(self, state: State) -> dict[str, str]:
+        """The first translations beside what was to be translated, and what was expected."""
+        sources, references = self.sources[:SHOWN], self.references[:SHOWN]
+        return {
+            "samples": show(sources, self.translator.translate(state.judged, sources), references)
+        }
+
+
+def scores(
+    translations: Sequence[str], references: Sequence[str], language: str
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Figures of translations, and the signatures of those that depend on a program.
+
+    Args:
+      translations, references: as many of one as of the other, at least one.
+      language: they are in.
+    """
+    wanted = [" ".join(reference.split()) for reference in references]
+    measured = {"chrf": chrf(translations, wanted), "bleu": bleu(translations, wanted, language)}
+    figures = {"exact_match": exact_match(translations, wanted)}
+    figures |= {name: score.score for name, score in measured.items()}
+    return figures, {name: score.signature for name, score in measured.items()}
+
+
+def show(sources: Sequence[str], translations: Sequence[str], references: Sequence[str]) -> str:
+    """Translations beside what was to be translated and what was expected."""
+    rows = zip(sources, translations, references, strict=True)
+    return "\n\n".join(f"{s}\n→ {t}\n= {r}" for s, t, r in rows)

@@ -1,0 +1,70 @@
+"""The translator, as an experiment."""
+
+from aigc_jax import transformer
+from aigc_jax.algorithm import Algorithm
+from aigc_jax.data.cldr import load_cldr
+from aigc_jax.data.pairs import Pairs, load_pairs
+from experiments.families.translate.descriptions import of_translation
+from experiments.families.translate.evaluator import TranslationJudge
+from experiments.families.translate.options import PRESETS, TranslateOptions, to_config
+from experiments.families.translate.translation import (
+    Translator,
+    batch_of,
+    facts_of,
+    pack,
+    tokenizer_of,
+    train_tokenizer,
+)
+from experiments.runs.experiment import Experiment, Task
+
+
+def load(options: TranslateOptions) -> Pairs:
+    """The pairs that the options name.
+
+    Raises:
+      InputError: they cannot be used.
+    """
+    files = (options.pairs, options.source_file, options.target_file)
+    heldout = (options.heldout_source, options.heldout_target)
+    if any(files) or any(heldout):
+        return load_pairs(*files, *heldout)
+    return load_cldr(options.source, options.target)
+
+
+def facts(options: TranslateOptions, pairs: Pairs) -> dict:
+    """The tokeniser, so that a run translates without its pairs."""
+    return facts_of(train_tokenizer(pairs, options.vocabulary))
+
+
+def algorithm(options: TranslateOptions, facts: dict) -> Algorithm:
+    """The translator that the options describe."""
+    return transformer.make(to_config(options, tokenizer_of(facts).vocabulary_size))
+
+
+def task(options: TranslateOptions, pairs: Pairs, facts: dict, algorithm: Algorithm) -> Task:
+    """Trains on packed rows; judges by the loss, and at the end by the translations themselves."""
+    translator = Translator(options, facts)
+    train = pack(translator.coder, pairs.train, options)[:-1]
+    judge = TranslationJudge(translator, pairs.heldout)
+    return Task(
+        data=train,
+        gather=lambda data, rows: batch_of([x[rows] for x in data]),
+        examples=len(train[0]),
+        evaluate=judge.loss,
+        references=judge.baselines,
+        pictures=judge.pictures,
+        costly=judge.translations,
+    )
+
+
+EXPERIMENT = Experiment(
+    name="translate",
+    title="Transformer translator",
+    presets=PRESETS,
+    load=load,
+    facts=facts,
+    algorithm=algorithm,
+    task=task,
+    descriptions=of_translation,
+    extendable=lambda options: options.schedule == "constant",
+)

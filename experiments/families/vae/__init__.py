@@ -1,0 +1,1 @@
+"""The VAE on images, and compression with it."""

@@ -1,0 +1,124 @@
+"""What people look at of a VAE: samples, reconstructions, and what its latents mean."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from aigc_jax import vae
+from aigc_jax.algorithm import Algorithm, State
+from aigc_jax.parallel import example_keys
+from experiments.data import images as shared
+from experiments.families.vae.evaluator import Judge
+
+_COLUMNS = 10
+_TRAVERSED = 10  # latents
+_REACH = 3.0  # standard deviations of the prior, either way
+
+
+def pictures(state: State, judge: Judge, algorithm: Algorithm) -> dict[str, Any]:
+    """The pictures by name, each a grid of images; and the latents, a table as text.
+
+    Args:
+      state: of the algorithm.
+      judge: of the run: the networks, and the images that are shown.
+      algorithm: for samples.
+    """
+    params, networks, likelihood = state.ema, judge.networks, judge.config.likelihood
+    shown = judge.batch(judge.bounded[: 5 * _COLUMNS], 5 * _COLUMNS)
+    context = jax.jit(networks.encode)(params, *shown)
+
+    @jax.jit
+    def decode(z: Any, labels: jax.Array | None) -> jax.Array:
+        return likelihood.mean(networks.decode(params, z, labels))
+
+    flat = isinstance(context, vae.Context)
+    keys = example_keys(judge.key, len(shown.images))
+    z = context.q.mean if flat else jax.jit(networks.draw)(params, context, keys).z
+    pairs = np.stack([np.clip(shown.images, 0, 1), decode(z, shown.labels)], 1)
+    found: dict[str, Any] = {
+        "samples": shared.grid(_samples(state, judge, algorithm), _COLUMNS),
+        "reconstructions": shared.grid(pairs.reshape(-1, *pairs.shape[2:]), _COLUMNS),
+    }
+    usage = vae.latent_usage(params, judge.batch(judge.bounded), judge.key, networks=networks)
+    found["latents"] = latents_text(usage)
+    if usage.variance is None:
+        return found
+
+    def rows(z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        """Decodes `[rows, _COLUMNS, Z]`, the labels `[rows]`."""
+        every = None if labels is None else np.repeat(labels, _COLUMNS)
+        return shared.grid(decode(z.reshape(-1, z.shape[-1]), every), _COLUMNS)
+
+    means, labels = np.asarray(z), None if shown.labels is None else np.asarray(shown.labels)
+    count = min(10, len(means) // 2)
+    if count:
+        ends = between(means[:count], means[count : 2 * count])
+        found["interpolations"] = rows(ends, _first(labels, count))
+    normal = not judge.config.pseudo_inputs  # the manifold's steps are of N(0, I)
+    if judge.config.latent_size == 2 and labels is None and normal:
+        found["manifold"] = shared.grid(decode(shared.normal_quantiles(15), None), 15)
+    else:
+        found["traversals"] = rows(*traversals(means[0], usage.variance, _first(labels, 1)))
+    return found
+
+
+def _samples(state: State, judge: Judge, algorithm: Algorithm) -> np.ndarray:
+    return np.asarray(jax.jit(algorithm.sample, static_argnums=2)(state, judge.key, 100))
+
+
+def _first(labels: np.ndarray | None, count: int) -> np.ndarray | None:
+    return None if labels is None else labels[:count]
+
+
+def between(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Straight lines from latents to latents, at even steps: `[N, Z]` twice → `[N, 10, Z]`."""
+    share = np.linspace(0, 1, _COLUMNS, dtype=np.float32)[None, :, None]
+    return (1 - share) * start[:, None] + share * end[:, None]
+
+
+def latents_text(usage: vae.Usage, most: int = 100) -> str:
+    """What each latent says, the most talkative first: a line each, of at most `most`."""
+    if usage.variance is not None and len(usage.variance) != len(usage.kl_nats):
+        return _variances_text(usage, most)
+    order = np.argsort(-usage.kl_nats)[:most]
+    lines = ["latent  KL nats  variance of its posterior mean"]
+    for j in order:
+        variance = "" if usage.variance is None else f"{usage.variance[j]:9.4f}"
+        lines.append(f"{j:6d}  {usage.kl_nats[j]:7.4f}  {variance}".rstrip())
+    rest = len(usage.kl_nats) - len(order)
+    if rest:
+        lines.append(f"and {rest} more, of {np.sort(usage.kl_nats)[:rest].sum():.4f} nats in all")
+    return "\n".join(lines) + "\n"
+
+
+def _variances_text(usage: vae.Usage, most: int) -> str:
+    """The same where only the divergence of all latents together is known."""
+    assert usage.variance is not None
+    lines = [f"KL nats of all latents: {usage.kl_nats.sum():.4f}"]
+    lines += ["latent  variance of its posterior mean"]
+    order = np.argsort(-usage.variance)[:most]
+    lines += [f"{j:6d}  {usage.variance[j]:9.4f}" for j in order]
+    if len(usage.variance) > len(order):
+        lines.append(f"and {len(usage.variance) - len(order)} more")
+    return "\n".join(lines) + "\n"
+
+
+def traversals(
+    z: np.ndarray, variance: np.ndarray, label: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """One image's latents `[Z]`, with those that say most led through the prior, one in each row.
+
+    Args:
+      z: the latents.
+      variance: of the posterior mean of each latent over some images, `[Z]`.
+      label: of the image, `[1]`, in class-conditional networks.
+
+    Returns:
+      `[rows, 10, Z]`, by falling variance of the latent that moves, and its labels.
+    """
+    order = np.argsort(-variance)[:_TRAVERSED]
+    moved = np.tile(z, (len(order), _COLUMNS, 1))
+    for row, latent in enumerate(order):
+        moved[row, :, latent] = np.linspace(-_REACH, _REACH, _COLUMNS)
+    return moved, None if label is None else np.repeat(label, len(order))

@@ -1,0 +1,66 @@
+"""How a VAE with discrete latents is judged, and what people look at of it."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aigc_jax import vq
+from aigc_jax.algorithm import Algorithm, State
+from aigc_jax.data.images import Images
+from aigc_jax.metrics.pixels import pixel_means
+from experiments.data import images as shared
+
+_SHOWN = 100  # codes
+
+
+class DiscreteJudge:
+    """Figures and pictures of a model on held-out images, which are made ready once."""
+
+    def __init__(self, images: Images, config: vq.Config, algorithm: Algorithm, seed: int):
+        self.grey, self._train = shared.unit_interval(images.heldout), images.train
+        self._algorithm, self._key = algorithm, jax.random.key(seed)
+        self._coder: dict[str, Any] = {
+            "networks": vq.networks_of(config),
+            "quantiser": config.quantiser,
+        }
+        self._model = {**self._coder, "likelihood": config.likelihood}
+
+    def figures(self, state: State) -> dict[str, float]:
+        """How well the held-out images come back, and how many codes that takes."""
+        return vq.heldout_figures(state, self.grey, **self._model)
+
+    def references(self) -> dict[str, dict[str, float]]:
+        """One picture for all: the mean of the training images."""
+        mean = pixel_means(shared.unit_interval(self._train))
+        mse = float(np.mean(np.square(self.grey - mean), dtype=np.float64))
+        variance = float(np.var(self.grey, dtype=np.float64))
+        return {"mean image": {"mse": mse, "mse_over_variance": mse / variance}}
+
+    def pictures(self, state: State) -> dict[str, Any]:
+        """Reconstructions, samples, and the codes that are used most, each filling the grid."""
+        reconstruct = jax.jit(lambda x: vq.reconstruct(state, x, **self._model))
+        shown = self.grey[:50]
+        pairs = np.stack([shown, reconstruct(shown)], 1)
+        sample = jax.jit(self._algorithm.sample, static_argnums=2)
+        encode = jax.jit(lambda x: vq.encode_images(state, x, **self._coder))
+        codes = np.asarray(encode(self.grey[:1000]))
+        counts = np.bincount(codes.ravel(), minlength=self._coder["quantiser"].codes)
+        order = np.argsort(-counts, kind="stable")[:_SHOWN]
+        filled = jnp.broadcast_to(order[:, None, None], (len(order), *codes.shape[1:]))
+        decode = jax.jit(lambda codes: vq.decode_codes(state, codes, **self._model))
+        return {
+            "reconstructions": shared.grid(pairs.reshape(-1, *pairs.shape[2:]), 10),
+            "samples": shared.grid(np.asarray(sample(state, self._key, 100)), 10),
+            "codes": shared.grid(np.asarray(decode(filled)), 10),
+            "codebook": _shares(counts, order),
+        }
+
+
+def _shares(counts: np.ndarray, order: np.ndarray) -> str:
+    """The codes used most, a line each with their share of all positions."""
+    used = int(np.sum(counts > 0))
+    lines = [f"{used} of {len(counts)} codes stand somewhere in these images", "code   share"]
+    lines += [f"{code:4d}  {counts[code] / counts.sum():6.2%}" for code in order if counts[code]]
+    return "\n".join(lines) + "\n"

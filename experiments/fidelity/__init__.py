@@ -1,0 +1,1 @@
+"""How generated images are evaluated: in the features of a classifier of real ones."""

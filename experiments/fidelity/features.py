@@ -1,0 +1,153 @@
+"""The network by whose features generated images are judged: a classifier of the same data.
+
+Dimensions: N images, D features.
+"""
+
+import math
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from aigc_jax import classifier as room
+from aigc_jax.algorithm import Params
+from aigc_jax.checkpoint import digest
+from aigc_jax.data.images import Images, load_images
+from aigc_jax.errors import InputError
+from aigc_jax.log_stream import say
+from aigc_jax.run_folder import RunFolder
+from experiments.cli.options import from_flags
+from experiments.families.classifier import experiment as classifier
+from experiments.runs import training
+from experiments.runs.config import check_data, default_workdir, describe_data, read_config
+from experiments.runs.restore import restore
+
+Describe = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+class FeatureNetwork(NamedTuple):
+    """A finished classifier.
+
+    Attributes:
+      name: the data that it has learnt to classify.
+      classes: how many it tells apart.
+      sha256: of its weights, see `weights_sha256`. Figures under two networks do not compare.
+      accuracy: on its own held-out images; NaN where its folder does not say.
+      describe: `(images uint8 [N, H, W, C]) -> (features float32 [N, D], classes int64 [N])`. The
+        images are bytes since that is what real ones are: generated ones are rounded first, lest
+        the features tell the two apart by that.
+    """
+
+    name: str
+    classes: int
+    sha256: str
+    accuracy: float
+    describe: Describe
+
+
+def weights_sha256(params: Params) -> str:
+    """SHA-256 over dtype, shape and bytes of each array of the parameters in order."""
+    return digest([np.asarray(leaf) for leaf in jax.tree.leaves(params)])
+
+
+def feature_network(options: Any, images: Images) -> FeatureNetwork:
+    """The classifier of a data set, trained first where that has not been done.
+
+    For triples of digits it is that of the digits: channel by channel it gives 3 D features, and of
+    the digits a, b, c the class 100a + 10b + c.
+
+    Args:
+      options: an experiment's `dataset`, `data_dir`, `images` and `workdir`, and `classifier`, the
+        folder of the classifier's run; None is where experiments.classifier puts it.
+      images: what these name.
+
+    Raises:
+      InputError: the folder holds something else, or a classifier of other data; or there is none,
+        and the images have no labels to learn from.
+      Diverged, Interrupted: see `training.train`.
+    """
+    stacked = options.images is None and options.dataset == "stacked_mnist"
+    learnt = load_images("mnist", options.data_dir) if stacked else images
+    values = {"dataset": "mnist" if stacked else options.dataset, "images": options.images}
+    usual = default_workdir(classifier.EXPERIMENT, from_flags(classifier.PRESETS, values))
+    workdir = options.classifier or usual
+    if options.workdir and Path(options.workdir).resolve() == Path(workdir).resolve():
+        raise InputError(f"--workdir={workdir} is the folder of the classifier; name another")
+    values |= {"data_dir": options.data_dir, "workdir": workdir}
+    config = read_config(RunFolder(workdir))
+    if config is not None and config["experiment"] != classifier.EXPERIMENT.name:
+        raise InputError(
+            f"--classifier={workdir} holds a run of experiments.{config['experiment']}"
+        )
+    if learnt.train_labels is not None:
+        check_data(describe_data(learnt), config, workdir)
+        if not _finished(workdir, config):
+            _train(values, config, learnt)
+    elif options.classifier is None or not _finished(workdir, config):
+        raise InputError(
+            f"the images {images.name} have no labels for a classifier to learn; name the folder "
+            "of a finished one with --classifier"
+        )
+    network = _open(workdir, learnt.train.shape[1:])
+    return by_channel(network) if stacked else network
+
+
+def _finished(workdir: str, config: dict[str, Any] | None) -> bool:
+    """Whether the newest checkpoint of a run is that of its last step."""
+    folder = RunFolder(workdir).checkpoints
+    steps = [int(p.name) for p in folder.glob("*") if p.name.isdecimal()]
+    return config is not None and max(steps, default=0) >= config["options"]["steps"]
+
+
+def _train(values: dict[str, Any], config: dict[str, Any] | None, images: Images) -> None:
+    """Begins a run with these options, or continues the one that `config` describes.
+
+    The images are in memory already.
+    """
+    say(f"no finished classifier in {values['workdir']}: training it first")
+    if config is None:
+        if len(images.train) < from_flags(classifier.PRESETS, values).batch_size:
+            values = {**values, "batch_size": len(images.train)}
+        flags = [f"--{name}={value}" for name, value in values.items() if value is not None]
+        command = shlex.join(["python", "-m", "experiments.classifier", *flags])
+    else:
+        command = config["command"]
+        places = {name: values[name] for name in ("images", "data_dir", "workdir")}
+        values = {**config["options"], **places}
+    options = from_flags(classifier.PRESETS, values)
+    training.train(classifier.EXPERIMENT._replace(load=lambda _: images), options, command)
+
+
+def _open(workdir: str, image_shape: tuple[int, ...]) -> FeatureNetwork:
+    run = restore(classifier.EXPERIMENT, workdir)
+    if tuple(run.facts["image_shape"]) != image_shape:
+        shapes = (" x ".join(map(str, shape)) for shape in (run.facts["image_shape"], image_shape))
+        raise InputError("--classifier={} is for images of {}, not {}".format(workdir, *shapes))
+    networks = room.networks_of(classifier.config_of(run.options, run.facts))
+    accuracies = [record["accuracy"] for record in run.folder.heldout() if "accuracy" in record]
+
+    def describe(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        said = room.describe(run.state.ema, images, networks=networks)
+        return said.features, said.labels
+
+    return FeatureNetwork(
+        name=run.config["data"]["name"],
+        classes=run.facts["classes"],
+        sha256=weights_sha256(run.state.ema),
+        accuracy=accuracies[-1] if accuracies else math.nan,
+        describe=describe,
+    )
+
+
+def by_channel(network: FeatureNetwork) -> FeatureNetwork:
+    """A network for images of three digits, one in each channel, from one for digits."""
+
+    def describe(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        parts = [network.describe(images[..., c : c + 1]) for c in range(3)]
+        features, (a, b, c) = zip(*parts, strict=True)
+        return np.concatenate(features, axis=-1), 100 * a + 10 * b + c
+
+    return network._replace(classes=1000, describe=describe)

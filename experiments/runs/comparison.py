@@ -1,0 +1,174 @@
+"""Restored runs side by side: which belong together, and their figures over seeds.
+
+mean = Σ x_i / n,   standard error = √(Σ (x_i − mean)² / (n − 1)) / √n,   over n seeds
+"""
+
+import glob
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, NamedTuple
+
+from aigc_jax.errors import InputError
+from aigc_jax.report import figures_of, references_of
+from aigc_jax.run_folder import RunFolder
+from experiments.cli.paths import local
+from experiments.runs.config import read_config
+
+# What a result does not depend on: where things lie, and how often a person looks. Any other
+# option, also one that is not known here, parts the runs in which it differs.
+_PLACES = {"workdir", "data_dir", "text", "images"}
+_LOOKS = {"log_every", "eval_every", "checkpoint_every", "steps_per_dispatch"}
+INDIFFERENT = {"preset", "dataset", "seed", "profile", "tensorboard"} | _PLACES | _LOOKS
+
+
+class Run(NamedTuple):
+    """A finished run, as its folder tells of it."""
+
+    path: str
+    experiment: str
+    data: str
+    preset: str
+    decisive: dict[str, Any]  # all that decides the result but for these three and the seed
+    seed: int
+    step: int
+    seconds: float
+    hardware: str
+    figures: dict[str, float]  # of the last evaluation
+    references: dict[str, dict[str, float]]  # of trivial models
+
+    @property
+    def kind(self) -> tuple[str, str, str]:
+        return self.experiment, self.data, self.preset
+
+
+class Row(NamedTuple):
+    """Runs that differ in their seed alone."""
+
+    runs: tuple[Run, ...]  # by seed
+    options: dict[str, Any]  # those by which it differs from other rows of its kind
+
+
+class Reference(NamedTuple):
+    """A trivial model that runs are held against."""
+
+    name: str
+    row: Row | None  # the only one that it belongs to; None where it is the same for all of them
+    figures: list[dict[str, float]]  # for each seed
+
+
+class Estimate(NamedTuple):
+    """A mean over n seeds."""
+
+    mean: float
+    standard_error: float | None  # None for a single seed
+    n: int
+
+
+def estimate(values: Sequence[float | None]) -> Estimate | None:
+    """The mean and its standard error; None where a value is missing."""
+    known = [float(v) for v in values if v is not None]
+    if not known or len(known) < len(values):
+        return None
+    n = len(known)
+    return Estimate(fmean(known), stdev(known) / math.sqrt(n) if n > 1 else None, n)
+
+
+def find(names: Sequence[str]) -> list[str]:
+    """The folders of runs that are named, each once; `*` and `?` stand for what is there.
+
+    Raises:
+      InputError: a name leads to no run.
+    """
+    found: dict[str, None] = {}
+    for name in (local(name, "--runs") for name in names):
+        paths = [name]
+        if glob.has_magic(name) and not os.path.lexists(name):  # else it is called that
+            paths = sorted(glob.glob(name.replace("[", "[[]")))
+        paths = [path for path in paths if read_config(RunFolder(path))]
+        if not paths:
+            raise InputError(f"--runs: {name} holds no run")
+        found |= dict.fromkeys(str(Path(p)) for p in paths)
+    return list(found)
+
+
+def read(path: str) -> Run | str:
+    """A finished run, or in words how far it is."""
+    folder = RunFolder(path)
+    config, evaluations = read_config(folder) or {}, folder.heldout()
+    options, score, goal = config["options"], config.get("score"), config.get("goal")
+    if not evaluations:
+        return "has no evaluation yet"
+    last = evaluations[-1]
+    scores = [m[score] for m in evaluations if score and m.get(score) is not None]
+    at_goal = goal is not None and any(value <= goal for value in scores)
+    if last["step"] != options["steps"] and not at_goal:
+        return f"is not finished (step {last['step']:,} of {options['steps']:,})"
+    decisive = {k: v for k, v in options.items() if k not in INDIFFERENT}
+    if goal is not None:
+        decisive["eval_every"] = options["eval_every"]
+    decisive |= {f"model {k}": v for k, v in config["model"].items()}
+    decisive["data sha256"] = str(config["data"]["sha256"])[:8]
+    metrics = folder.read_metrics()
+    return Run(
+        path=path,
+        experiment=config["experiment"],
+        data=config["data"]["name"],
+        preset=options["preset"],
+        decisive={k: v for k, v in decisive.items() if v is not None},
+        seed=options["seed"],
+        step=last["step"],
+        seconds=max(m.get("wall_s") or 0.0 for m in metrics),
+        hardware=config["hardware"],
+        figures=figures_of(last),
+        references=references_of(metrics),
+    )
+
+
+def rows_of(runs: Sequence[Run]) -> list[Row]:
+    """Groups runs that differ in their seed alone, in the order of the first of each.
+
+    Raises:
+      InputError: two runs do not differ at all, and would count as two seeds.
+    """
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(repr((run.kind, sorted(run.decisive.items()))), []).append(run)
+    for group in groups.values():
+        by_seed: dict[int, str] = {}
+        for run in group:
+            if run.seed in by_seed:
+                raise InputError(
+                    f"{by_seed[run.seed]} and {run.path} are the same run, with seed {run.seed}; "
+                    "name one of them"
+                )
+            by_seed[run.seed] = run.path
+    rows = []
+    for group in groups.values():
+        alike = [g[0].decisive for g in groups.values() if g[0].kind == group[0].kind]
+        names = {k: None for decisive in alike for k in decisive}
+        differing = [k for k in names if len({repr(d.get(k)) for d in alike}) > 1]
+        options = {k: group[0].decisive.get(k) for k in differing}
+        rows.append(Row(tuple(sorted(group, key=lambda run: run.seed)), options))
+    return rows
+
+
+def references_beside(rows: Sequence[Row]) -> list[Reference]:
+    """The trivial models of one experiment on one data set.
+
+    Where two rows tell of one with the same seed and not the same figures, since an option decides
+    how models are judged, each row has its own.
+    """
+    found = []
+    for name in {name: None for row in rows for run in row.runs for name in run.references}:
+        by_seed: dict[int, dict[str, float]] = {}
+        runs = [run for row in rows for run in row.runs if name in run.references]
+        if all(by_seed.setdefault(r.seed, r.references[name]) == r.references[name] for r in runs):
+            found.append(Reference(name, None, list(by_seed.values())))
+            continue
+        for row in rows:
+            figures = [run.references[name] for run in row.runs if name in run.references]
+            found.append(Reference(name, row, figures))
+    return found

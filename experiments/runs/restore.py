@@ -1,0 +1,86 @@
+"""A run, restored from its folder."""
+
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+import jax
+
+from aigc_jax import storage
+from aigc_jax.algorithm import Algorithm, State
+from aigc_jax.checkpoint import Checkpoints
+from aigc_jax.errors import InputError
+from aigc_jax.run_folder import RunFolder
+from experiments.cli.options import from_flags
+from experiments.runs.config import check_experiment, read_config
+from experiments.runs.experiment import Experiment
+
+CHECKPOINTS = ("newest", "best")
+
+
+class Restored(NamedTuple):
+    """What a run's folder holds, ready to use."""
+
+    experiment: Experiment
+    options: Any
+    facts: dict[str, Any]
+    algorithm: Algorithm
+    step: int
+    state: State
+    folder: RunFolder
+    config: dict[str, Any]
+
+
+def config_of(workdir: str) -> dict[str, Any]:
+    """The config.json of a run.
+
+    Raises:
+      InputError: the folder holds no run.
+    """
+    config = read_config(RunFolder(workdir))
+    if config is None:
+        raise InputError(
+            f"workdir {workdir} holds no run; train one first, with python -m experiments.gan, say"
+        )
+    return config
+
+
+def restore(
+    experiment: Experiment, workdir: str, checkpoint: str = "newest", **changes: Any
+) -> Restored:
+    """Restores a checkpoint of an experiment's run; the folder is only read.
+
+    Args:
+      experiment: whose run it is to be.
+      workdir: the run's folder.
+      checkpoint: one of `CHECKPOINTS`; `best` is the state with the lowest held-out score.
+      changes: options to take other values than the run was trained with, such as `data_dir`; None
+        leaves them.
+
+    Raises:
+      InputError: the folder holds no such run, or the run no such checkpoint.
+    """
+    if checkpoint not in CHECKPOINTS:
+        raise InputError(f"unknown checkpoint {checkpoint!r}; choose one of {CHECKPOINTS}")
+    config = config_of(workdir)
+    check_experiment(experiment, config, workdir)
+    if checkpoint == "best" and config.get("score") is None:
+        raise InputError(
+            f"the run in workdir {workdir} keeps no best checkpoint; take --checkpoint=newest"
+        )
+    names = {f.name for f in fields(next(iter(experiment.presets.values())))}
+    given = {k: v for k, v in changes.items() if v is not None}
+    values = {k: v for k, v in {**config["options"], **given}.items() if k in names}
+    options = from_flags(experiment.presets, values)
+    algorithm = experiment.algorithm(options, config["model"])
+    like = jax.jit(algorithm.init)(jax.random.key(options.seed))
+    folder, found = RunFolder(workdir), None
+    place = folder.best if checkpoint == "best" else folder.checkpoints
+    if storage.is_there(place):
+        with Checkpoints(place) as checkpoints:
+            found = checkpoints.restore_newest(like, repair=False)
+    if found is None:
+        kind = "best checkpoint" if checkpoint == "best" else "checkpoint"
+        raise InputError(
+            f"workdir {workdir} has no {kind} yet; run its command again to go on with it"
+        )
+    return Restored(experiment, options, config["model"], algorithm, *found, folder, config)

@@ -1,0 +1,199 @@
+"""The VAE's options: presets are the package's, and what cannot be combined is refused."""
+
+import dataclasses
+import inspect
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aigc_jax import parallel, vae, vq
+from aigc_jax.data.images import Images
+from aigc_jax.errors import InputError
+from experiments.cli.options import from_flags
+from experiments.families.vae import experiment as launcher
+from experiments.families.vae.evaluator import HELDOUT, TRAINING, Judge, binarised
+from experiments.families.vae.options import (
+    CONFIGS,
+    DISCRETE,
+    PRESETS,
+    to_config,
+    to_discrete_config,
+)
+
+FACTS = {"image_shape": [28, 28, 1], "classes": 10}
+
+
+def settled(objective):
+    """A bound, and those of its settings that are not its defaults."""
+    closed = objective if isinstance(objective, partial) else partial(objective)
+    usual = inspect.signature(closed.func).parameters
+    changed = {k: v for k, v in closed.keywords.items() if usual[k].default != v}
+    return closed.func, changed
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_presets_options_lead_back_to_the_packages_configuration(name):
+    config, expected = to_config(PRESETS[name], FACTS), CONFIGS[name]
+    assert settled(config.objective) == settled(expected.objective)
+    ours, theirs = (vae.networks_of(c).init for c in (config, expected))
+    shapes = [
+        jax.tree.map(lambda a: a.shape, jax.eval_shape(f, jax.random.key(0)))
+        for f in (ours, theirs)
+    ]
+    assert shapes[0] == shapes[1]
+    for field in dataclasses.fields(vae.Config):
+        if field.name not in ("architecture", "objective"):
+            assert getattr(config, field.name) == getattr(expected, field.name), field.name
+
+
+@pytest.mark.parametrize(
+    ("values", "facts", "message"),
+    [
+        ({"conditional": True}, {"classes": None}, "--conditional needs labelled images"),
+        ({"preset": "conv"}, {"image_shape": [30, 30, 1]}, "images of 30x30 pixels"),
+        ({"preset": "ladder"}, {"image_shape": [6, 6, 1]}, "images of 6x6 pixels"),
+        ({"likelihood": "gaussian", "binarisation": "static"}, {}, "--binarisation=static is of"),
+        ({"likelihood": "logistic_mixture"}, {"image_shape": [8, 8, 2]}, "1 or 3 channels"),
+        ({"objective": "iwae", "free_nats": 1.0}, {}, "are of --objective=elbo"),
+        ({"objective": "dreg", "sampled_kl": True}, {}, "are of --objective=elbo"),
+        ({"preset": "ladder", "prior": "vamp"}, {}, "a ladder learns its prior"),
+        ({"layers": 3}, {}, "--layers=3 needs --preset=ladder"),
+        ({"ema_decay": 1.0}, {}, "--ema_decay must be below 1"),
+        ({"prior": "vamp", "conditional": True}, {}, r"N\(0, I\) alone"),
+        ({"preset": "ladder", "objective": "dreg", "free_nats": 0.0}, {}, "of one layer"),
+    ],
+)
+def test_what_does_not_fit_is_refused(values, facts, message):
+    options = from_flags(PRESETS, values)
+    with pytest.raises(InputError, match=message):
+        to_config(options, FACTS | facts)
+
+
+@pytest.mark.parametrize("name", DISCRETE)
+def test_a_preset_of_codes_leads_back_to_the_packages_configuration(name):
+    config, expected = to_discrete_config(PRESETS[name], FACTS), DISCRETE[name]
+    states = [jax.eval_shape(vq.make(c).init, jax.random.key(0)) for c in (config, expected)]
+    for part in ("params", "quantiser", "frequencies"):
+        one, other = (jax.tree.map(lambda a: a.shape, getattr(s, part)) for s in states)
+        assert one == other
+    assert config.quantiser.codes == expected.quantiser.codes
+    for field in dataclasses.fields(vq.Config):
+        if field.name not in ("architecture", "quantiser", "decay_steps"):
+            assert getattr(config, field.name) == getattr(expected, field.name), field.name
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"preset": "vq", "samples": 5}, "--samples=5 says nothing to --preset=vq"),
+        ({"preset": "vq", "conditional": True}, "--conditional=True says nothing"),
+        ({"preset": "vq", "levels": "8,8"}, "--levels=8,8 says nothing to --preset=vq"),
+        ({"preset": "fsq", "codes": 64}, "--codes=64 says nothing to --preset=fsq"),
+        ({"preset": "fsq", "latent_size": 8}, "--latent_size=8 says nothing"),
+        ({"preset": "fsq", "levels": "8,one"}, "--levels=8,one must be whole numbers"),
+        ({"preset": "fsq", "levels": "8,1"}, "--levels=8,1 must be whole numbers"),
+        ({"preset": "vq", "binarisation": "static"}, "--binarisation=static is of"),
+    ],
+)
+def test_what_codes_have_no_use_for_is_refused(values, message):
+    options = from_flags(PRESETS, values)
+    with pytest.raises(InputError, match=message):
+        to_discrete_config(options, FACTS)
+
+
+def test_codes_are_refused_where_latents_are_numbers():
+    options = from_flags(PRESETS, {"preset": "gated", "codes": 64})
+    with pytest.raises(InputError, match="--codes=64 says nothing to --preset=gated"):
+        to_config(options, FACTS)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"beta": 0.0},
+        {"beta": float("nan")},
+        {"free_nats": -1.0},
+        {"warmup_steps": -1},
+        {"samples": 0},
+        {"pseudo_inputs": 0},
+        {"k": 0},
+        {"latent_size": 0},
+        {"layers": 0},
+        {"ema_decay": -0.1},
+    ],
+)
+def test_numbers_out_of_range_are_refused_by_name(values):
+    with pytest.raises(InputError, match=f"--{next(iter(values))} must be"):
+        from_flags(PRESETS, values)
+
+
+def test_grey_values_are_not_binarised():
+    for likelihood in ("continuous_bernoulli", "gaussian", "logistic_mixture"):
+        options = from_flags(PRESETS, {"likelihood": likelihood})
+        assert options.binarisation == "none"
+        assert to_config(options, FACTS).pixels in (None, vae.dequantise)
+
+
+def pictures(labelled=False):
+    rng = np.random.default_rng(0)
+    train, heldout = (rng.integers(256, size=(n, 8, 8, 1)).astype(np.uint8) for n in (40, 20))
+    labels = [np.arange(n) % 3 if labelled else None for n in (40, 20)]
+    return Images("noise", train, labels[0], heldout, labels[1])
+
+
+def test_static_binarisation_draws_each_pixel_once():
+    images = pictures()
+    drawn = binarised(images.train, TRAINING, chunk=7)
+    assert set(np.unique(drawn)) == {0, 255}
+    np.testing.assert_array_equal(drawn, binarised(images.train, TRAINING))
+    assert (drawn != binarised(images.train, HELDOUT)).any()
+    assert abs(drawn.mean() - images.train.mean()) < 10
+
+
+@pytest.mark.parametrize("binarisation", ["dynamic", "static", "none"])
+def test_bounds_are_of_the_pixels_that_are_trained_on(binarisation):
+    """Of grey values, and only of them, the cross-entropy is shown of grey values."""
+    options = from_flags(PRESETS, {"binarisation": binarisation, "width": 8, "k": 3})
+    images = pictures()
+    facts = {"image_shape": [8, 8, 1], "classes": None}
+    model = launcher.algorithm(options, facts)
+    task = launcher.task(options, images, facts, model)
+    state = jax.jit(model.init)(jax.random.key(0))
+    found = task.evaluate(state)["negative_elbo_nats"]
+    key, key_elbo = jax.random.split(jax.random.key(HELDOUT))
+    x = images.heldout.astype(np.float32) / 255
+    if binarisation != "none":
+        x = vae.binarise(parallel.example_keys(key, len(x)), x)
+    config = to_config(options, facts)
+    given = {"networks": vae.networks_of(config), "likelihood": config.likelihood}
+    expected = vae.heldout_elbo(state.ema, vae.Batch(jnp.asarray(x)), key_elbo, **given)
+    assert found == pytest.approx(expected["negative_elbo_nats"], rel=1e-6)
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "logistic_mixture"])
+def test_the_judge_gives_bits_of_the_images_values(likelihood):
+    """Noise takes 8 bits for a value of 256 equally likely ones, and 1 in black and white."""
+    options = from_flags(PRESETS, {"likelihood": likelihood, "width": 8, "k": 3})
+    config = to_config(options, {"image_shape": [8, 8, 1], "classes": None})
+    judge = Judge(pictures(), config, 3)
+    state = jax.jit(vae.make(config).init)(jax.random.key(0))
+    figures = judge.likelihood(state)
+    bits = figures["nll_nats_per_image"] / (64 * np.log(2))
+    expected = bits + 8 if likelihood == "gaussian" else bits
+    assert figures["bits_per_dim"] == pytest.approx(expected, rel=1e-6)
+    assert figures["bits_per_dim"] > (0.9 if likelihood == "bernoulli" else 7.9)
+    assert figures["active_units"] == int(figures["active_units"])
+
+
+def test_a_conditional_model_is_judged_with_the_labels():
+    options = from_flags(PRESETS, {"conditional": True, "width": 8, "k": 3})
+    config = to_config(options, {"image_shape": [8, 8, 1], "classes": 3})
+    images = pictures(labelled=True)
+    state = jax.jit(vae.make(config).init)(jax.random.key(0))
+    told = Judge(images, config, 3).bound(state)
+    others = images._replace(heldout_labels=(images.heldout_labels + 1) % 3)
+    misled = Judge(others, config, 3).bound(state)
+    assert told["negative_elbo_nats"] != misled["negative_elbo_nats"]

@@ -1,0 +1,214 @@
+"""The texts beside figures, on the page of each launcher's presets and of what else there is.
+
+Nothing is trained: the figures' names come from the launchers' own judges, where these are quick.
+"""
+
+import dataclasses
+import html
+import math
+import re
+from functools import cache, partial
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aigc_jax import classifier, gan, transformer, vae, vq
+from aigc_jax.data.images import Images
+from aigc_jax.report import write_page
+from aigc_jax.run_folder import RunFolder
+from experiments.cli.options import from_flags
+from experiments.data.texts import figures_of
+from experiments.families.translate.evaluator import scores
+from experiments.families.vae.artefacts import latents_text, pictures
+from experiments.families.vae.evaluator import Judge
+from experiments.families.vae.options import DISCRETE, LIKELIHOODS, PRESETS, to_config
+from experiments.fidelity import evaluator
+from experiments.fidelity.features import FeatureNetwork
+from experiments.runs.descriptions import meanings
+from experiments.runs.restore import EXPERIMENTS
+
+SHAPE = (8, 8, 1)
+FACTS = {"image_shape": list(SHAPE), "classes": 3, "classifier_sha256": "ab"}
+
+
+PIXELS = np.random.default_rng(0).integers(256, size=(40, *SHAPE), dtype=np.uint8)
+LABELS = np.arange(40) % 3
+IMAGES = Images("noise", PIXELS[:30], LABELS[:30], PIXELS[30:], LABELS[30:])
+
+
+def pointlike(image_shape, latent_size, classes, outputs, shared, prior=vae.STANDARD_NORMAL):
+    """An architecture of no parameters."""
+
+    def encode(params, x):
+        zeros = jnp.zeros((len(x), latent_size)) + x.mean((1, 2))
+        return zeros, zeros
+
+    def decode(params, z):
+        return jnp.zeros((len(z), *image_shape[:2], outputs + shared)) + z[:, :1, None, None]
+
+    return vae.one_layer(lambda key: {}, encode, decode, latent_size, classes, prior)
+
+
+@cache
+def vae_figures(ladder, **values):
+    options = from_flags(PRESETS, values)
+    architecture = partial(vae.ladder, width=2, layers=2) if ladder else pointlike
+    config = dataclasses.replace(to_config(options, FACTS), architecture=architecture)
+    params = jax.jit(vae.networks_of(config).init)(jax.random.key(0))
+    judge = Judge(IMAGES, config, 1, grey=options.binarisation == "none")
+    state = SimpleNamespace(ema=params)
+    shares = judge.latents(state)
+    assert all(len(kl) == judge.networks.latent_size for kl in shares.values())
+    return {**judge.bound(state), **judge.likelihood(state)}
+
+
+def described(images):
+    features = images.reshape(len(images), -1)[:, :3].astype(np.float32)
+    return features, images[:, 0, 0, 0].astype(np.int64) % 3
+
+
+STUB = FeatureNetwork("stub", 3, "ab", math.nan, described)
+
+
+def page(name, options, facts, train, heldout, place):
+    """By figure, the text that the page of such a run has beside it; and texts of no figure."""
+    folder = RunFolder(place)
+    folder.create()
+    texts = meanings(name, options, facts)
+    written = {"figures": texts, "options": dataclasses.asdict(options)}
+    folder.write_config({"experiment": name, "model": {}, "data": {}, **written})
+    for step in (1, 2):  # a curve has two points
+        folder.append_metrics(step, "train", dict.fromkeys(train, float(step)), 0.0)
+        folder.append_metrics(step, "heldout", dict.fromkeys(heldout, float(step)), 0.0)
+    written = write_page(folder).read_text("utf-8")
+    rows = re.findall(r"<tr><td><code>(\w+)</code>.*?<td>([^<]*)</td></tr>", written)
+    beside = {figure: html.unescape(text) for figure, text in rows if figure in heldout}
+    below = [html.unescape(text) for text in re.findall("<figcaption>([^<]*)</", written)]
+    captions = {figure: texts.get(figure) for figure in {*train} - {*heldout}}
+    assert sorted(text for text in captions.values() if text) == sorted(below)
+    return {**beside, **captions}, texts.keys() - {*train, *heldout}
+
+
+def figures(name, options):
+    """Those of training, and those of held-out data."""
+    if name == "gan":
+        judge = evaluator.Judge(IMAGES, STUB if options.images is None else evaluator.PIXELS)
+        costly = judge.costly(lambda n: IMAGES.heldout[:n])
+        return gan.Info._fields, {**judge.figures(IMAGES.heldout), **costly}
+    if name == "classifier":
+        return classifier.Info._fields, ["accuracy", "label_nll_nats"]
+    if name == "lm":
+        return transformer.Info._fields, figures_of(np.arange(4), "abcd")(1.0)
+    if name == "translate":
+        told, _ = scores(["a"], ["a"], "en")
+        return transformer.Info._fields, ["nll_nats", "perplexity", *told]
+    if options.preset in DISCRETE:
+        return vq.Info._fields, ["mse", "mse_over_variance", "code_usage", "code_perplexity"]
+    names = ("likelihood", "binarisation", "prior")
+    values = {name: getattr(options, name) for name in names}
+    return vae.Info._fields, vae_figures(options.preset == "ladder", **values)
+
+
+@pytest.mark.parametrize(
+    ("name", "preset"), [(name, preset) for name, e in EXPERIMENTS.items() for preset in e.presets]
+)
+def test_a_presets_page_has_a_text_for_each_figure_and_no_other(name, preset, tmp_path):
+    options = EXPERIMENTS[name].presets[preset]
+    texts, foreign = page(name, options, FACTS, *figures(name, options), tmp_path / "run")
+    assert all(texts.values()), texts
+    assert not foreign
+
+
+@pytest.mark.parametrize("prior", ["normal", "vamp"])
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_bits_are_of_values_alone_and_never_below_none(likelihood, prior, tmp_path):
+    options = from_flags(PRESETS, {"likelihood": likelihood, "prior": prior, "k": 7})
+    train, heldout = figures("vae", options)
+    texts, foreign = page("vae", options, FACTS, train, heldout, tmp_path / "run")
+    assert all(texts.values()), texts
+    assert not foreign
+    assert "k = 7" in texts["nll_nats_per_image"]
+    assert ("binary" in texts["nll_nats_per_image"]) == (likelihood == "bernoulli")
+    assert ("N(0, I)" in texts["kl_nats"]) == (prior == "normal")
+    assert ("bits_per_dim" in heldout) == (likelihood != "continuous_bernoulli")
+    assert heldout.get("bits_per_dim", 0) >= 0
+
+
+@pytest.mark.parametrize(
+    ("values", "figure", "words"),
+    [
+        ({"preset": "textbook"}, "negative_elbo_nats", "bounds no likelihood"),
+        ({"preset": "textbook"}, "reconstruction_nats", "cross-entropy of grey values"),
+        ({"binarisation": "static"}, "reconstruction_nats", "once for all"),
+        ({}, "reconstruction_nats", "anew at every step"),
+        ({"preset": "ladder", "layers": 3}, "kl_nats", "3 layers"),
+        ({"preset": "ladder"}, "loss_nats", "at least 0.5 nats"),
+        ({"preset": "ladder"}, "loss_nats", "from step 500 on"),
+        ({"preset": "iwae", "samples": 50}, "loss_nats", "S = 50"),
+        ({"objective": "dreg", "beta": 0.5}, "loss_nats", "β = 0.5, by the doubly"),
+        ({"sampled_kl": True, "samples": 3}, "loss_nats", "means over 3 samples"),
+        ({"preset": "vq", "commitment": 0.25}, "loss_nats", "0.25 × commitment"),
+        ({"preset": "fsq"}, "loss_nats", "the reconstruction alone"),
+        ({}, "nll_nats_per_image", "−log p(x) of"),
+        ({"conditional": True}, "nll_nats_per_image", "−log p(x | its class) of"),
+    ],
+)
+def test_a_text_tells_of_the_options_of_its_run(values, figure, words):
+    assert words in meanings("vae", from_flags(PRESETS, values), FACTS)[figure]
+
+
+@pytest.mark.parametrize(
+    ("values", "facts", "wanted"),
+    [
+        ({}, {}, {"fcd", "class_kl_nats"}),
+        ({"dataset": "stacked_mnist"}, {}, {"fcd", "class_kl_nats", "modes", "modes_kl_nats"}),
+        ({"images": "mine.npz"}, {"classifier_sha256": ""}, set()),
+    ],
+)
+def test_a_gans_texts_are_of_what_judges_it(values, facts, wanted):
+    options = from_flags(EXPERIMENTS["gan"].presets, values)
+    texts = meanings("gan", options, FACTS | facts)
+    assert texts.keys() & {"fcd", "class_kl_nats", "modes", "modes_kl_nats"} == wanted
+    assert ("pixels, here" in texts["kid"]) == (not wanted)
+    assert "0.693" in texts["loss_d"]  # of the default, a relativistic GAN
+    textbook = meanings("gan", EXPERIMENTS["gan"].presets["textbook"], FACTS)
+    assert "1.386" in textbook["loss_d"]
+
+
+def test_latents_whose_shares_are_not_known_are_listed_by_what_is():
+    """A VampPrior's divergence is of all latents together."""
+    text = latents_text(vae.Usage(np.array([3.5]), np.array([0.1, 0.7])))
+    assert [line.split() for line in text.splitlines()] == [
+        ["KL", "nats", "of", "all", "latents:", "3.5000"],
+        ["latent", "variance", "of", "its", "posterior", "mean"],
+        ["1", "0.7000"],
+        ["0", "0.1000"],
+    ]
+
+
+def test_a_command_that_judges_nothing_anew_leaves_the_texts_as_they_are(
+    toy, monkeypatch, tmp_path
+):
+    runner = toy.Toy()
+    words = {"toy": lambda options, facts: {"score": f"with {options.log_every}"}}
+    monkeypatch.setattr("experiments.figures.MEANINGS", words)
+    for steps, log_every, expected in [(10, 5, 5), (10, 7, 5), (20, 7, 7)]:
+        folder = runner.train(tmp_path / "run", steps=steps, log_every=log_every)
+        config = folder.read_config()
+        assert config["options"]["log_every"] == log_every
+        assert config["figures"] == {"score": f"with {expected}"}
+
+
+@pytest.mark.parametrize("prior", ["normal", "vamp"])
+def test_the_manifold_is_shown_where_its_steps_are_the_priors(prior):
+    options = from_flags(PRESETS, {"prior": prior})
+    config = dataclasses.replace(to_config(options, FACTS), architecture=pointlike)
+    algorithm = vae.make(config)
+    state = algorithm.init(jax.random.key(0))
+    found = pictures(state, Judge(IMAGES, config, 1), algorithm)
+    assert ("manifold" in found) == (prior == "normal")
+    assert ("traversals" in found) == (prior == "vamp")
+    assert ("KL nats of all latents" in found["latents"]) == (prior == "vamp")
