@@ -2,7 +2,7 @@
 
     state, infos = scan(step, state, examples of K steps)       one dispatch
 
-While the device works on one dispatch, the host prepares the next and reads the figures of the one
+While the device works on one dispatch, the host prepares the next and reads the metrics of the one
 before. To prepare is to say which examples come; or, where the data are larger than the device's
 memory, to fetch them and send them. All that happens at a step (a log line, an evaluation, a
 checkpoint) happens at a boundary between dispatches, and the boundaries depend on the step and the
@@ -168,14 +168,14 @@ def _read(infos: Info, first: int) -> dict[str, float]:
     Raises:
       Diverged: one of them is not finite; says which and when.
     """
-    figures = {name: np.asarray(x, np.float64) for name, x in infos._asdict().items()}
+    metrics = {name: np.asarray(x, np.float64) for name, x in infos._asdict().items()}
     bad = {
         name: int(np.argmin(np.isfinite(x)))
-        for name, x in figures.items()
+        for name, x in metrics.items()
         if not np.isfinite(x).all()
     }
     if bad:
         name = min(bad, key=lambda n: bad[n])
         step = first + bad[name] + 1
-        raise Diverged(f"{name} is {figures[name][bad[name]]} at step {step}", step)
-    return {name: float(x.mean()) for name, x in figures.items()}
+        raise Diverged(f"{name} is {metrics[name][bad[name]]} at step {step}", step)
+    return {name: float(x.mean()) for name, x in metrics.items()}

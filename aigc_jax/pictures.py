@@ -1,4 +1,4 @@
-"""Grids of images, animations of them and curves of figures, as PNG, GIF and SVG.
+"""Grids of images, animations of them and curves of metrics, as PNG, GIF and SVG.
 
 Dimensions: R rows, K columns, H W C image.
 """

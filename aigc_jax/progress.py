@@ -20,12 +20,12 @@ _GAP = "  "
 _SHORTEST_BAR, _LONGEST_BAR = 10, 40  # columns
 
 
-def figures_line(values: dict[str, float]) -> str:
+def metrics_line(values: dict[str, float]) -> str:
     """`loss_d 1.21  loss_g 0.87`: four significant digits each."""
-    return _GAP.join(_figures(values))
+    return _GAP.join(_metrics(values))
 
 
-def _figures(values: dict[str, float]) -> list[str]:
+def _metrics(values: dict[str, float]) -> list[str]:
     return [f"{name} {value:.4g}" for name, value in values.items()]
 
 
@@ -33,7 +33,7 @@ class ProgressReport:
     """Reports on one run. Use as a context manager.
 
     On a terminal the last line is a bar with count and ETA, which are there however narrow it is,
-    and below it the newest figures of training where they do not fit; figures on held-out data are
+    and below it the newest metrics of training where they do not fit; metrics on held-out data are
     lines of their own, and stay. Anywhere else everything is a line. What cannot be written is
     forgotten.
 
@@ -64,7 +64,7 @@ class ProgressReport:
         self._step = start
         self._began = time.monotonic()
         self._shown: tuple[str, str] = ("compiling", "-:--:--")  # speed and ETA, on the bar
-        self._newest: list[str] = []  # figures, on the bar
+        self._newest: list[str] = []  # metrics, on the bar
         self._bar = _Bar(self._console, self._lines) if self._console else None
 
     def __enter__(self) -> "ProgressReport":
@@ -91,9 +91,9 @@ class ProgressReport:
         if rate := self._rate():
             self._shown = f"{rate:.4g} {self._unit}/s", _clock((self._steps - step) / rate)
 
-    def figures(self, step: int, split: str, values: dict[str, float]) -> None:
-        """Shows figures: as a line, or on the bar those of `train`, which come often."""
-        first, *others = _figures(values) or [""]
+    def metrics(self, step: int, split: str, values: dict[str, float]) -> None:
+        """Shows metrics: as a line, or on the bar those of `train`, which come often."""
+        first, *others = _metrics(values) or [""]
         said = [f"{split}: {first}", *others]
         if self._bar and split == "train":
             self._newest = said
@@ -116,7 +116,7 @@ class ProgressReport:
             print(message, file=self._file, flush=True)  # as it is: rich would wrap it
 
     def _lines(self, width: int) -> RenderableType:
-        """The bar's line, and those of the figures below it where they do not fit in.
+        """The bar's line, and those of the metrics below it where they do not fit in.
 
         Count and ETA are always there. Title, speed, time and bar are where there is room, in this
         order.

@@ -64,15 +64,15 @@ def page(title: str, lead: str, sections: list[str]) -> str:
 
 
 def run_section(folder: RunFolder) -> str:
-    """The HTML section of one run: samples, curves, held-out figures, configuration, time.
+    """The HTML section of one run: samples, curves, held-out metrics, configuration, time.
 
     Raises:
       InputError: the storage fails.
     """
-    config, metrics = folder.read_config() or {}, folder.read_metrics()
+    config, records = folder.read_config() or {}, folder.read_metrics()
     parts = [
         f"<h2>{html.escape(config.get('title', folder.path.name))}</h2>",
-        _lead(config, metrics),
+        _lead(config, records),
     ]
     parts += [
         f'<p class="warning"><b>Warning.</b> {html.escape(sentence)}</p>'
@@ -80,23 +80,23 @@ def run_section(folder: RunFolder) -> str:
     ]
     with storage.told(folder.samples):
         parts += [f'<div class="row">{"".join(_pictures(folder))}</div>', _texts(folder)]
-    parts += [f"<h3>Held-out figures</h3>{_figures(config, metrics)}"]
+    parts += [f"<h3>Held-out metrics</h3>{_metrics(config, records)}"]
     parts += [
-        f'<h3>Curves</h3><div class="row">{"".join(_curves(config, metrics))}</div>',
+        f'<h3>Curves</h3><div class="row">{"".join(_curves(config, records))}</div>',
         _configuration(config),
     ]
     return "\n".join(parts)
 
 
 def warnings(evaluations: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> list[str]:
-    """What the figures of a run say that a person should know, in sentences; mostly none.
+    """What the metrics of a run say that a person should know, in sentences; mostly none.
 
     Args:
       evaluations: lines of metrics.jsonl.
       options: of the run; its steps and their evaluations tell early from late.
     """
     planned = -(-options.get("steps", 1) // options.get("eval_every", 1))
-    return collapse.warnings([{"step": m["step"], **figures_of(m)} for m in evaluations], planned)
+    return collapse.warnings([{"step": m["step"], **metrics_of(m)} for m in evaluations], planned)
 
 
 def write_page(folder: RunFolder) -> Path:
@@ -111,10 +111,10 @@ def write_page(folder: RunFolder) -> Path:
     return folder.page
 
 
-def _lead(config: dict[str, Any], metrics: list[dict]) -> str:
+def _lead(config: dict[str, Any], records: list[dict]) -> str:
     data, options = config.get("data", {}), config.get("options", {})
-    done = max((m["step"] for m in metrics), default=0)
-    seconds = max((m.get("wall_s") or 0 for m in metrics), default=0)
+    done = max((m["step"] for m in records), default=0)
+    seconds = max((m.get("wall_s") or 0 for m in records), default=0)
     parameters = ", ".join(
         f"{name} {count:,}" for name, count in config.get("parameters", {}).items()
     )
@@ -175,33 +175,33 @@ def _texts(folder: RunFolder) -> str:
     return "".join(blocks)
 
 
-def figures_of(record: Mapping[str, Any]) -> dict[str, float]:
-    """The figures of a line of metrics.jsonl, but for those that were not finite."""
+def metrics_of(record: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics of a line of metrics.jsonl, but for those that were not finite."""
     return {
         k: v for k, v in record.items() if k not in ("step", "split", "wall_s") and v is not None
     }
 
 
-def references_of(metrics: list[dict]) -> dict[str, dict[str, float]]:
-    """By name, the figures of each trivial model that stands beside a run."""
-    return {m["split"]: figures_of(m) for m in metrics if m["split"] not in ("train", "heldout")}
+def baselines_of(records: list[dict]) -> dict[str, dict[str, float]]:
+    """By name, the metrics of each trivial model that stands beside a run."""
+    return {m["split"]: metrics_of(m) for m in records if m["split"] not in ("train", "heldout")}
 
 
-def _figures(config: dict[str, Any], metrics: list[dict]) -> str:
+def _metrics(config: dict[str, Any], records: list[dict]) -> str:
     """A table: each figure at the last evaluation, its references, and what it means."""
-    evaluations = [m for m in metrics if m["split"] == "heldout"]
+    evaluations = [m for m in records if m["split"] == "heldout"]
     if not evaluations:
         return "<p>None yet.</p>"
-    last, references = evaluations[-1], references_of(metrics)
-    names = ["this model", *references]
+    last, baselines = evaluations[-1], baselines_of(records)
+    names = ["this model", *baselines]
     head = "".join(f'<th class="n">{html.escape(n)}</th>' for n in names)
     rows = []
-    for figure, value in figures_of(last).items():
-        cells = [value, *(r.get(figure) for r in references.values())]
+    for metric, value in metrics_of(last).items():
+        cells = [value, *(r.get(metric) for r in baselines.values())]
         shown = "".join(f'<td class="n">{"" if c is None else f"{c:.4g}"}</td>' for c in cells)
-        meaning = html.escape(config.get("figures", {}).get(figure, ""))
+        meaning = html.escape(config.get("metrics", {}).get(metric, ""))
         rows.append(
-            f"<tr><td><code>{html.escape(figure)}</code></td>{shown}<td>{meaning}</td></tr>"
+            f"<tr><td><code>{html.escape(metric)}</code></td>{shown}<td>{meaning}</td></tr>"
         )
     table = f"<table><tr><th>figure</th>{head}<th>what it is</th></tr>{''.join(rows)}</table>"
     return _best(config, evaluations) + table
@@ -220,28 +220,28 @@ def _best(config: dict[str, Any], evaluations: list[dict]) -> str:
     return f"<p>{html.escape(text)}</p>"
 
 
-def _curves(config: dict[str, Any], metrics: list[dict]) -> list[str]:
+def _curves(config: dict[str, Any], records: list[dict]) -> list[str]:
     """One drawing for each figure: over training, over held-out evaluations, and its baselines.
 
-    Below it, what the figure is, where the table of held-out figures does not say so.
+    Below it, what the figure is, where the table of held-out metrics does not say so.
     """
-    evaluations = [m for m in metrics if m["split"] == "heldout"]
-    said = figures_of(evaluations[-1]) if evaluations else {}
-    by_figure: dict[str, dict[str, tuple[list, list]]] = {}
-    references = references_of(metrics)
-    for record in metrics:
+    evaluations = [m for m in records if m["split"] == "heldout"]
+    said = metrics_of(evaluations[-1]) if evaluations else {}
+    by_metric: dict[str, dict[str, tuple[list, list]]] = {}
+    baselines = baselines_of(records)
+    for record in records:
         if record["split"] in ("train", "heldout"):
-            for name, value in figures_of(record).items():
-                steps, values = by_figure.setdefault(name, {}).setdefault(record["split"], ([], []))
+            for name, value in metrics_of(record).items():
+                steps, values = by_metric.setdefault(name, {}).setdefault(record["split"], ([], []))
                 steps.append(record["step"])
                 values.append(value)
     drawn = []
-    for name, series in by_figure.items():
+    for name, series in by_metric.items():
         # A figure that never changes, such as a penalty that is not in use, has no curve to show.
         if all(len(set(values)) < 2 for _, values in series.values()):
             continue
-        levels = {split: values[name] for split, values in references.items() if name in values}
-        meaning = "" if name in said else html.escape(config.get("figures", {}).get(name, ""))
+        levels = {split: values[name] for split, values in baselines.items() if name in values}
+        meaning = "" if name in said else html.escape(config.get("metrics", {}).get(name, ""))
         caption = f"<figcaption>{meaning}</figcaption>" if meaning else ""
         drawn.append(f"<figure>{curves(series, levels, name)}{caption}</figure>")
     return drawn

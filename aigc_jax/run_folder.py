@@ -20,7 +20,8 @@ from aigc_jax.errors import InputError
 from aigc_jax.strict_json import dumps, loads
 
 OF_A_RUN = CONFIG, METRICS = "config.json", "metrics.jsonl"  # without which it is none
-_REQUIRED = {"experiment": str, "options": dict, "model": dict, "data": dict}  # of CONFIG
+_REQUIRED = {"experiment": str, "options": dict, "metadata": dict, "data": dict}  # of CONFIG
+_RENAMED = {"model": "metadata", "metrics": "metrics"}  # keys of runs before 0.2
 _LONGEST = 100  # characters of a file's name in a run's folder, more than any has
 
 
@@ -49,13 +50,13 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def _is_record(found: Any) -> bool:
-    """Whether it is a step, a split and figures, each of which may be null."""
+    """Whether it is a step, a split and metrics, each of which may be null."""
     if not isinstance(found, dict) or type(found.get("step")) is not int:
         return False
-    figures = (value for name, value in found.items() if name != "split")
+    metrics = (value for name, value in found.items() if name != "split")
     return isinstance(found.get("split", ""), str) and all(
         value is None or (type(value) in (int, float) and abs(value) < sys.float_info.max)
-        for value in figures
+        for value in metrics
     )
 
 
@@ -131,6 +132,8 @@ class RunFolder:
             raise InputError(f"{self._config}: cannot be read ({error.strerror})") from error
         except ValueError as error:
             raise InputError(f"{self._config}: cannot be read ({error})") from error
+        if isinstance(config, dict):
+            config = {_RENAMED.get(name, name): value for name, value in config.items()}
         if not isinstance(config, dict) or not all(
             isinstance(config.get(name), kind) for name, kind in _REQUIRED.items()
         ):
@@ -207,7 +210,7 @@ class RunFolder:
         return max((record.get("wall_s") or 0.0 for record in kept), default=0.0)
 
     def page_is_stale(self) -> bool:
-        """Whether index.html is missing or older than the newest figures."""
+        """Whether index.html is missing or older than the newest metrics."""
         if not storage.is_there(self.page) or not storage.is_there(self._metrics):
             return True
         with storage.told(self.page):

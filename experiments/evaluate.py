@@ -4,7 +4,7 @@
     python -m experiments.evaluate --workdir=runs/vae-mnist-iwae --k=5000
 
 The newest checkpoint is judged, or with --checkpoint=best that of the lowest held-out score, where
-the experiment has one. The figures are printed, and written as JSON with --out.
+the experiment has one. The metrics are printed, and written as JSON with --out.
 """
 
 import textwrap
@@ -29,7 +29,7 @@ MOVED = {
     "text": "the run's text is",
     "classifier": "the run of the classifier that evaluated is",
 }
-LISTS = "lists"  # the key of the figures that are more than one number
+LISTS = "lists"  # the key of the metrics that are more than one number
 MOST = 50  # numbers of a list that are printed
 
 
@@ -51,28 +51,28 @@ def define_flags(values: flags.FlagValues) -> None:
 
 
 def evaluate(workdir: str, checkpoint: str = "newest", **changes: Any) -> dict:
-    """All held-out figures of the run's checkpoint, and those of trivial models, by name."""
+    """All held-out metrics of the run's checkpoint, and those of trivial models, by name."""
     run = open_any(workdir, checkpoint, **changes)
     if changes.get("k") is not None and not hasattr(run.options, "k"):
         raise InputError(f"--k is of a VAE's likelihood; the run in {workdir} has none")
     data = run.experiment.load(run.options)
     check_data(describe_data(data), run.config, workdir)
-    task = run.experiment.task(run.options, data, run.facts, run.algorithm)
+    task = run.experiment.task(run.options, data, run.metadata, run.algorithm)
     heldout = task.evaluate(run.state) | task.costly(run.state)
     lists = {name: values.tolist() for name, values in task.lists(run.state).items()}
-    return {"step": run.step, "heldout": heldout, **task.references(), LISTS: lists}
+    return {"step": run.step, "heldout": heldout, **task.baselines(), LISTS: lists}
 
 
-def table(figures: dict) -> str:
+def table(metrics: dict) -> str:
     """A row for each figure, a column for the model and one for each reference; then the lists."""
-    columns = {k: v for k, v in figures.items() if isinstance(v, dict) and k != LISTS}
+    columns = {k: v for k, v in metrics.items() if isinstance(v, dict) and k != LISTS}
     rows = [["", *columns]]
     for name in columns["heldout"]:
         cells = (column.get(name) for column in columns.values())
         rows.append([name, *("" if c is None else f"{c:.5g}" for c in cells)])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    for name, values in figures[LISTS].items():
+    for name, values in metrics[LISTS].items():
         shown = " ".join(f"{value:.4g}" for value in sorted(values, reverse=True)[:MOST])
         rest = f" and {len(values) - MOST} more in --out" if len(values) > MOST else ""
         lines += ["", *textwrap.wrap(f"{name}, the largest first: {shown}{rest}", 100)]
@@ -86,11 +86,11 @@ def command(arguments: launch.Arguments) -> None:
         raise InputError("--workdir is required; see --help")
     out = check_out(arguments.out) if arguments.out else None
     moved: dict[str, Any] = {name: getattr(arguments, name) for name in MOVED}
-    figures = evaluate(workdir, arguments.checkpoint, **moved, k=arguments.k)
+    metrics = evaluate(workdir, arguments.checkpoint, **moved, k=arguments.k)
     if out:
-        write_out(out, dumps(figures, indent=2) + "\n")
-    at = f"{printed.line(workdir)} at step {figures['step']}"
-    print(printed.lines(f"{at}\n{table(figures)}"))
+        write_out(out, dumps(metrics, indent=2) + "\n")
+    at = f"{printed.line(workdir)} at step {metrics['step']}"
+    print(printed.lines(f"{at}\n{table(metrics)}"))
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

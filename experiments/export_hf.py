@@ -57,7 +57,7 @@ def export(workdir: str | None, checkpoint: str, out: str) -> None:
     run = open_any(workdir, checkpoint)
     if run.experiment.name != "lm":
         raise InputError(f"the run in {workdir} is no language model; only those are exported")
-    config = to_config(run.options, run.facts)
+    config = to_config(run.options, run.metadata)
     try:
         family_of(config)
     except InputError as error:
@@ -71,10 +71,10 @@ def export(workdir: str | None, checkpoint: str, out: str) -> None:
     if end:
         settings |= {"bos_token": end, "eos_token": end}
     files = {
-        "tokenizer.json": tokenizer_json(texts.tokenizer(run.facts), end),
+        "tokenizer.json": tokenizer_json(texts.tokenizer(run.metadata), end),
         "tokenizer_config.json": dumps(settings, indent=2) + "\n",
     }
-    ends = stop_of(run.options, run.facts)
+    ends = stop_of(run.options, run.metadata)
     save_folder(target, config, run.state.judged, files, end=ends[0] if ends else None)
     print(printed.line(f"the model of {workdir} at step {run.step} is in {out}"))
 

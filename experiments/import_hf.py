@@ -130,8 +130,8 @@ def stream(
         decoding = go_on(model.params, decoding)
 
 
-def judge(model: Model, coder: ForeignTokenizer, path: str, context: int) -> dict[str, float]:
-    """The model's loss on a text: see `texts.figures_of`.
+def evaluate(model: Model, coder: ForeignTokenizer, path: str, context: int) -> dict[str, float]:
+    """The model's loss on a text: see `texts.metrics_of`.
 
     Raises:
       InputError: the file is not text, or too short.
@@ -158,7 +158,7 @@ def judge(model: Model, coder: ForeignTokenizer, path: str, context: int) -> dic
     nll = transformer.heldout_nll(
         model.params, tokens, networks=networks._replace(context=seen), chunk=max(1, 1024 // seen)
     )
-    return texts.figures_of(tokens, text, unread)(nll)
+    return texts.metrics_of(tokens, text, unread)(nll)
 
 
 def named(lacking: str) -> str:
@@ -179,7 +179,7 @@ def run(arguments: launch.Arguments) -> None:
     model = load_folder(folder, dtype=DTYPES[arguments.dtype])
     coder = ForeignTokenizer.read(folder)
     if arguments.text:
-        for name, value in judge(model, coder, arguments.text, arguments.context).items():
+        for name, value in evaluate(model, coder, arguments.text, arguments.context).items():
             print(f"{name} {value:.4f}")
         return
     how = arguments.length, arguments.seed, sampling

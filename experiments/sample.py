@@ -98,7 +98,7 @@ def draw(
     run: Restored, num: int, seed: int, labels: np.ndarray | None = None
 ) -> np.ndarray | list[str]:
     """`num` samples: images `[num, H, W, C]`, of the classes `[num]` if given, or texts."""
-    model = (run.options, run.facts, run.algorithm, run.state)
+    model = (run.options, run.metadata, run.algorithm, run.state)
     if run.experiment.sample is None:
         raise InputError(
             f"the run in {run.folder.path} is of experiments.{run.experiment.name}, from which "
@@ -121,7 +121,7 @@ def classes(run: Restored, labels: list[str] | None) -> list[int]:
         raise InputError(
             f"--labels is of models trained with --conditional; the run in {run.folder.path} is not"
         )
-    known = run.facts["classes"]
+    known = run.metadata["classes"]
     for label in labels or [""]:
         if not label.isdecimal() or len(label) > 9 or int(label) >= known:
             raise InputError(
@@ -146,7 +146,7 @@ def write_texts(run: Restored, arguments: launch.Arguments, out: Path | None) ->
             print(printed.lines(piece), end="", flush=True)
         print()
         return num
-    model = (run.options, run.facts, run.algorithm, run.state)
+    model = (run.options, run.metadata, run.algorithm, run.state)
     written = write(*model, prompt, num, length, seed, how)
     if out:
         write_out(out, encode(written, out.suffix))

@@ -1,11 +1,11 @@
 """One table over finished runs: means over seeds, with their standard errors.
 
     python -m experiments.table --runs='runs/gan-*'
-    python -m experiments.table --runs=runs/a,runs/b --figures=fcd,kid --out=results.md
+    python -m experiments.table --runs=runs/a,runs/b --metrics=fcd,kid --out=results.md
 
 Runs that differ in their seed alone make one row. Where runs of one experiment, data set and preset
 differ in another option that decides the result, each value has a row of its own, which names it.
-The figures are those of the last evaluation; below them stand those of the trivial models that the
+The metrics are those of the last evaluation; below them stand those of the trivial models that the
 runs are held against. Markdown; with --out=FILE.json also the numbers, unrounded.
 """
 
@@ -27,10 +27,10 @@ from experiments.runs.comparison import (
     Estimate,
     Row,
     Run,
+    baselines_beside,
     estimate,
     find,
     read,
-    references_beside,
     rows_of,
 )
 
@@ -44,8 +44,9 @@ def define_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     flags.DEFINE_list(
-        "figures", None, "Which figures, in this order. Default: all.", flag_values=values
+        "metrics", None, "Which metrics, in this order. Default: all.", flag_values=values
     )
+    flags.DEFINE_alias("figures", "metrics", flag_values=values)  # its name before 0.2
     define_path("out", None, "File to write, replaced if it exists: .md or .json.", values)
 
 
@@ -68,15 +69,15 @@ def finished(names: Sequence[str]) -> list[Run]:
 
 
 def columns(rows: Sequence[Row], chosen: Sequence[str] | None) -> list[str]:
-    """The names of the figures that the table has.
+    """The names of the metrics that the table has.
 
     Raises:
       InputError: one was asked for that no run has.
     """
-    known = list({name: None for row in rows for run in row.runs for name in run.figures})
+    known = list({name: None for row in rows for run in row.runs for name in run.metrics})
     for name in chosen or []:
         if name not in known:
-            raise InputError(f"--figures: no {name!r}; the runs have {', '.join(known)}")
+            raise InputError(f"--metrics: no {name!r}; the runs have {', '.join(known)}")
     return list(chosen or known)
 
 
@@ -102,12 +103,12 @@ def shown(value: Estimate | None) -> str:
     return f"{mean:,.{places}f} ± {error:,.{places}f}"
 
 
-def markdown(rows: Sequence[Row], figures: Sequence[str]) -> str:
+def markdown(rows: Sequence[Row], metrics: Sequence[str]) -> str:
     """The table, and a line that says what it holds."""
     head = ["experiment", "data", "preset", "options"]
     lines = [
-        [*head, "seeds", "step", "seconds", *figures],
-        ["---"] * 4 + ["---:"] * (3 + len(figures)),
+        [*head, "seeds", "step", "seconds", *metrics],
+        ["---"] * 4 + ["---:"] * (3 + len(metrics)),
     ]
     for block in blocks(rows):
         for row in block:
@@ -115,10 +116,10 @@ def markdown(rows: Sequence[Row], figures: Sequence[str]) -> str:
             steps = {run.step for run in runs}
             step = f"{min(steps):,}" if len(steps) == 1 else shown(estimate([r.step for r in runs]))
             seconds = shown(estimate([run.seconds for run in runs]))
-            cells = [shown(estimate([run.figures.get(f) for run in runs])) for f in figures]
+            cells = [shown(estimate([run.metrics.get(f) for run in runs])) for f in metrics]
             lines.append([*runs[0].kind, _told(row), str(len(runs)), step, seconds, *cells])
-        for name, owner, found in references_beside(block):
-            cells = [shown(estimate([values.get(f) for values in found])) for f in figures]
+        for name, owner, found in baselines_beside(block):
+            cells = [shown(estimate([values.get(f) for values in found])) for f in metrics]
             belongs = [owner.runs[0].preset, _told(owner)] if owner else ["", ""]
             data = block[0].runs[0].data
             lines.append([f"*{name}*", data, *belongs, str(len(found)), "", "", *cells])
@@ -146,7 +147,7 @@ def _told(row: Row) -> str:
     return ", ".join(f"{name}={brief(value)}" for name, value in row.options.items())
 
 
-def numbers(rows: Sequence[Row], figures: Sequence[str]) -> list[dict[str, Any]]:
+def numbers(rows: Sequence[Row], metrics: Sequence[str]) -> list[dict[str, Any]]:
     """The same unrounded: an object for each row, with its runs and its own references."""
 
     def plain(values: Sequence[float | None]) -> dict[str, Any] | None:
@@ -161,13 +162,13 @@ def numbers(rows: Sequence[Row], figures: Sequence[str]) -> list[dict[str, Any]]
             "seeds": [run.seed for run in row.runs],
             "step": plain([run.step for run in row.runs]),
             "seconds": plain([run.seconds for run in row.runs]),
-            "figures": {f: plain([run.figures.get(f) for run in row.runs]) for f in figures},
+            "metrics": {f: plain([run.metrics.get(f) for run in row.runs]) for f in metrics},
             "references": {
                 name: {
-                    f: plain([run.references.get(name, {}).get(f) for run in row.runs])
-                    for f in figures
+                    f: plain([run.baselines.get(name, {}).get(f) for run in row.runs])
+                    for f in metrics
                 }
-                for name in row.runs[0].references
+                for name in row.runs[0].baselines
             },
         }
         for row in rows
@@ -185,10 +186,10 @@ def command(arguments: launch.Arguments) -> None:
     whole = os.path.lexists(local(arguments.runs, "--runs"))
     names = [arguments.runs] if whole else [name.strip() for name in arguments.runs.split(",")]
     rows = rows_of(finished(names))
-    figures = columns(rows, arguments.figures)
-    table = markdown(rows, figures)
+    metrics = columns(rows, arguments.metrics)
+    table = markdown(rows, metrics)
     if out:
-        json_text = dumps({"rows": numbers(rows, figures)}, indent=2) + "\n"
+        json_text = dumps({"rows": numbers(rows, metrics)}, indent=2) + "\n"
         write_out(out, table if out.suffix == ".md" else json_text)
     print(printed.lines(table), end="")
 

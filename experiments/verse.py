@@ -63,9 +63,9 @@ def heads_and_verses(documents: list[str]) -> list[tuple[str, str]]:
 
 def continued(run: Restored, prompts: list[str], sampling: Sampling, seed: int) -> list[str]:
     """A poem for each prompt, that included; one without `END` at its end fills the context."""
-    networks = transformer.networks_of(to_config(run.options, run.facts))
-    coder, stop = texts.tokenizer(run.facts), stop_of(run.options, run.facts)
-    given = [begun(run.options, run.facts, prompt) for prompt in prompts]
+    networks = transformer.networks_of(to_config(run.options, run.metadata))
+    coder, stop = texts.tokenizer(run.metadata), stop_of(run.options, run.metadata)
+    given = [begun(run.options, run.metadata, prompt) for prompt in prompts]
     lengths = np.array([len(tokens) for tokens in given])
     padded = np.zeros((len(given), lengths.max()), np.int32)
     for row, tokens in zip(padded, given, strict=True):

@@ -85,12 +85,12 @@ def test_any_way_to_write_classes_is_learnt(name, x64):
 def test_any_way_to_write_classes_is_judged():
     networks = vae.networks_of(vae.Config(SHAPE, classes=5, latent_size=2))
     params = networks.init(KEY)
-    for judge in (vae.heldout_elbo, partial(vae.heldout_nll, k=2)):
-        figures = [
-            judge(params, vae.Batch(IMAGES, labels), KEY, networks=networks, chunk=2)
+    for evaluator in (vae.heldout_elbo, partial(vae.heldout_nll, k=2)):
+        metrics = [
+            evaluator(params, vae.Batch(IMAGES, labels), KEY, networks=networks, chunk=2)
             for labels in WRITTEN
         ]
-        assert figures == 4 * figures[:1]
+        assert metrics == 4 * metrics[:1]
     logits, rng = jnp.eye(5)[:3], np.random.default_rng(0)
     train, images = rng.normal(size=(2, 3, 8))
     for labels in WRITTEN:
@@ -114,9 +114,9 @@ def test_a_conditional_vae_is_not_judged_without_its_classes():
     config = vae.Config(SHAPE, classes=5, latent_size=2)
     networks, state = vae.networks_of(config), FAMILIES["vae"][1].init(KEY)
     for labels, message in ((None, "need a Batch with labels"), ([0, 1, 5], "got 5")):
-        for judge in (vae.heldout_elbo, vae.latent_usage):
+        for evaluator in (vae.heldout_elbo, vae.latent_usage):
             with pytest.raises(InputError, match=message):
-                judge(state.ema, vae.Batch(IMAGES, labels), KEY, networks=networks)
+                evaluator(state.ema, vae.Batch(IMAGES, labels), KEY, networks=networks)
 
 
 def test_a_wide_label_is_not_cut_to_a_class():

@@ -62,9 +62,9 @@ def test_an_error_is_one_line_whatever_it_quotes(error, capsys):
 
 
 def test_so_is_an_argument_that_does_not_parse(capsys, monkeypatch):
-    monkeypatch.setattr(launch.compiled, "keep_programs", lambda: None)  # not of this process
+    monkeypatch.setattr(launch.compile_cache, "keep_programs", lambda: None)  # not of this process
     with pytest.raises(SystemExit):
-        launch.parse(["a", "--no_such\x1b[2J=1"])
+        launch.parse(None, lambda values: None, ["--no_such\x1b[2J=1"])
     assert "\x1b" not in capsys.readouterr().err
 
 
@@ -95,19 +95,19 @@ FREE = {
     ("import_hf.py", "f'{name} {figure:.4f}'"),
     ("verse.py", "f'{name} {share:.4f} of {len(verses)} poems'"),
     ("startup.py", "f'error: {error}'"),  # an InputError, whose words are escaped
-    ("launch.py", "f'error: {names[len(left) - 1]} is missing; see --help'"),
+    ("launch.py", "f'error: {names[len(left)]} is missing; see --help'"),
     (
         "translation.py",
         "f'note: longer than the context and left out: {packed.dropped} of {len(pairs)} pairs'",
     ),
-    ("translation_judge.py", "f'{name}: {signature}'"),
+    ("evaluator.py", "f'{name}: {signature}'"),
 }
 
 
 def test_nothing_is_printed_past_it():
     """Each `print` of the package and of the programs, but for those of our own words."""
     found = set()
-    for path in [*(ROOT / "aigc_jax").rglob("*.py"), *(ROOT / "experiments").glob("*.py")]:
+    for path in [*(ROOT / "aigc_jax").rglob("*.py"), *(ROOT / "experiments").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print":
                 found |= {(path.name, ast.unparse(a)) for a in node.args if not _is_safe(a)}

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from aigc_jax import progress
-from aigc_jax.progress import ProgressReport, figures_line
+from aigc_jax.progress import ProgressReport, metrics_line
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ def console(terminal):
 
 def test_figures_have_four_significant_digits():
     assert (
-        figures_line({"loss_d": 1.23456, "kl_nats": 12345.6}) == "loss_d 1.235  kl_nats 1.235e+04"
+        metrics_line({"loss_d": 1.23456, "kl_nats": 12345.6}) == "loss_d 1.235  kl_nats 1.235e+04"
     )
-    assert figures_line({}) == ""
+    assert metrics_line({}) == ""
 
 
 def test_lines_go_to_the_console_that_is_given(clock):
@@ -47,14 +47,14 @@ def test_lines_go_to_the_console_that_is_given(clock):
     with ProgressReport("gan", 0, 1000, plain) as report:
         report.note("starting")
         report.advance(100)
-        report.figures(100, "train", {"loss_d": 1.23456})
+        report.metrics(100, "train", {"loss_d": 1.23456})
     assert plain.file.getvalue() == "starting\ngan 100/1000  train: loss_d 1.235\n"
 
 
 def test_lines_go_to_standard_error_where_no_console_is_given(clock, capsys):
     with ProgressReport("gan", 0, 1000) as report:
         report.note("starting [bold]runs/a[/bold]")
-        report.figures(100, "train", {"loss_d": 1.23456})
+        report.metrics(100, "train", {"loss_d": 1.23456})
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "starting [bold]runs/a[/bold]\ngan 100/1000  train: loss_d 1.235\n"
@@ -69,7 +69,7 @@ def test_a_line_has_step_figures_speed_and_eta(clock, capsys, step, steps, eta):
         report.advance(100)
         clock.now += 10
         report.advance(step)
-        report.figures(step, "held-out", {"nll": 2.5, "kl": 1.0})
+        report.metrics(step, "held-out", {"nll": 2.5, "kl": 1.0})
     assert capsys.readouterr().err == (
         f"vae {step}/{steps}  held-out: nll 2.5  kl 1  20 steps/s  ETA {eta}\n"
     )
@@ -79,10 +79,10 @@ def test_the_first_dispatch_which_compiles_does_not_count_for_the_speed(clock, c
     with ProgressReport("vae", 500, 1000) as report:
         clock.now += 60
         report.advance(600)
-        report.figures(600, "train", {})
+        report.metrics(600, "train", {})
         clock.now += 4
         report.advance(800)
-        report.figures(800, "train", {})
+        report.metrics(800, "train", {})
     first, second = capsys.readouterr().err.splitlines()
     assert "steps/s" not in first
     assert "50 steps/s  ETA 0:00:04" in second
@@ -95,7 +95,7 @@ def test_a_terminal_gets_a_bar_with_step_figures_and_speed(clock):
         report.advance(100)
         clock.now += 10
         report.advance(300)
-        report.figures(300, "train", {"loss_d": 1.23456})
+        report.metrics(300, "train", {"loss_d": 1.23456})
     shown = terminal.file.getvalue()
     assert "starting [bold]runs/a[/bold]" in shown
     last = [line for line in re.split(r"[\r\n]", shown) if "300/1000" in line][-1]
@@ -175,8 +175,8 @@ def report_of_a_run(clock, title="gan"):
         report.advance(100)
         clock.now += 10
         report.advance(300)
-        report.figures(300, "train", TRAIN)
-        report.figures(300, "held-out", HELDOUT)
+        report.metrics(300, "train", TRAIN)
+        report.metrics(300, "held-out", HELDOUT)
         report.advance(500)
 
 
@@ -251,7 +251,7 @@ def test_what_cannot_be_written_is_forgotten(clock, monkeypatch, tmp_path, strea
         if stream == "hung up":
             os.close(master)
         report.note("\u2713")
-        report.figures(5, "held-out", {"fcd": 1.0})
+        report.metrics(5, "held-out", {"fcd": 1.0})
     if stream == "latin-1":
         file.close()
         assert (tmp_path / "log").read_text() == "\\u2713\ngan 5/10  held-out: fcd 1\n"

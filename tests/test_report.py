@@ -49,7 +49,7 @@ def config(**changes):
         "title": "Generative adversarial network",
         "command": "python -m experiments.gan",
         "options": {"preset": "default", "steps": 3000, "batch_size": 128},
-        "model": {},
+        "metadata": {},
         "parameters": {"params_g": 12345},
         "data": {
             "name": "mnist5k",
@@ -58,7 +58,7 @@ def config(**changes):
             "heldout": 500,
             "sha256": "ab",
         },
-        "figures": {"precision": "share of samples"},
+        "metrics": {"precision": "share of samples"},
         "hardware": "2 CPU cores",
         "versions": {"jax": "0.10.2"},
         **changes,
@@ -111,13 +111,13 @@ def test_a_page_needs_nothing_from_elsewhere(folder):
     text = write_page(folder).read_text("utf-8")
     document = Document(text)
     assert not {"script", "link", "iframe", "object", "base"} & set(document.tags)
-    references = [
+    baselines = [
         value
         for name, value in document.attributes
         if name.rsplit(":", 1)[-1] in ("src", "href", "srcset", "data", "action", "poster")
     ]
-    assert references
-    assert all(value.startswith(("#", "data:")) for value in references)
+    assert baselines
+    assert all(value.startswith(("#", "data:")) for value in baselines)
     assert not re.search(r"@import|url\((?!#)", text)
 
 
@@ -132,7 +132,7 @@ def test_what_others_wrote_is_shown_and_not_obeyed(tmp_path, evil):
             data={"name": evil, "unit": evil, "train": 1, "heldout": 1, "sha256": evil},
             options={"preset": evil, "steps": 1, "batch_size": 1, evil: evil},
             parameters={evil: 1},
-            figures={evil: evil},
+            metrics={evil: evil},
             hardware=evil,
             versions={evil: evil},
         )

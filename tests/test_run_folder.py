@@ -14,7 +14,7 @@ CONFIG = {
     "options": {"seed": 0, "dataset": "Größe 😀"},
     "model": {"image_shape": [28, 28, 1]},
     "data": {"sha256": "ab"},
-    "figures": [1.5, None],
+    "metrics": [1.5, None],
 }
 
 

@@ -309,7 +309,7 @@ def test_a_folder_whose_files_would_have_too_long_names_is_refused_at_the_start(
 
 def test_a_config_holds_names_that_are_not_utf_8(tmp_path):
     run, name = RunFolder(tmp_path), os.fsdecode(b"bad\xff")
-    config = {"experiment": "a", "model": {}, "data": {}, "options": {"workdir": name}}
+    config = {"experiment": "a", "metadata": {}, "data": {}, "options": {"workdir": name}}
     run.write_config(config)
     (tmp_path / "config.json").read_text("utf-8")
     assert run.read_config() == config

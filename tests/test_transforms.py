@@ -368,7 +368,7 @@ def samples_and_figures(name, algorithm, state, batch):
     if name.startswith("vae"):
         samples = algorithm.sample(state, key, 3)
         if "quantiser" in model:
-            return samples, vq.heldout_figures(state, batch, **model)
+            return samples, vq.heldout_metrics(state, batch, **model)
         usage = vae.latent_usage(state.ema, batch, key, networks=model["networks"])
         elbo = vae.heldout_elbo(state.ema, batch, key, **model)
         return samples, usage.kl_nats, elbo, vae.heldout_nll(state.ema, batch, key, **model, k=2)

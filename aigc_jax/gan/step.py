@@ -83,7 +83,7 @@ def step(
         # Bound now: G's update sees the images as D's last did.
         view = partial(see, draws.augment, state.controller.probability, transforms, packing)
         part = part_of(state, batch_j, draws, view, networks=networks, axis_name=axis_name)
-        state, figures = update_d(
+        state, metrics = update_d(
             state,
             part,
             networks=networks,
@@ -94,7 +94,7 @@ def step(
             augmentation=augmentation,
             axis_name=axis_name,
         )
-        penalty_d += figures["penalty_d"] / steps_d
+        penalty_d += metrics["penalty_d"] / steps_d
     state, loss_g = update_g(
         state, part, networks=networks, tx=tx_g, objective=objective, axis_name=axis_name
     )
@@ -103,7 +103,7 @@ def step(
     newest = Variables(state.params_g, state.stats_g)
     ema_g = optax.incremental_update(newest, state.ema_g, 1.0 - decay)
     return state._replace(step=state.step + 1, ema_g=ema_g), Info(
-        **{**figures, "loss_g": loss_g, "penalty_d": penalty_d}
+        **{**metrics, "loss_g": loss_g, "penalty_d": penalty_d}
     )
 
 

@@ -73,7 +73,7 @@ def update_d(
     """D's update, the generator held still; also moves what controls it, ADA and LeCam.
 
     Returns:
-      The state, and the figures of `Info` that D's update computes.
+      The state, and the metrics of `Info` that D's update computes.
     """
     batch, draws, view = part.batch, part.draws, part.view
     seen_real, seen_fake = view(batch.images), view(part.fakes)

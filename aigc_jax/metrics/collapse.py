@@ -1,4 +1,4 @@
-"""Whether the held-out figures of a run say that its generator has collapsed."""
+"""Whether the held-out metrics of a run say that its generator has collapsed."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ def warnings(evaluations: Sequence[Mapping[str, float]], planned: int = 3) -> li
     The last value is that of the last evaluation that has one; nan counts as none.
 
     Args:
-      evaluations: held-out figures in the order of training. Of each, "coverage" and
+      evaluations: held-out metrics in the order of training. Of each, "coverage" and
         "class_kl_nats" are judged where they occur, and "step" is named.
       planned: how many evaluations the run is to have, which says when its first third is over.
     """

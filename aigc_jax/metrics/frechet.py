@@ -51,7 +51,7 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     two must never be compared.
 
     At finite N it is biased upward, even between two samples of one distribution: see
-    `expected_distance`. So compare figures at equal N alone, and beside that floor.
+    `expected_distance`. So compare metrics at equal N alone, and beside that floor.
 
     Args:
       a, b: moments of the same D features, in any order.

@@ -109,7 +109,7 @@ def kid(
     error. Disjoint pieces are independent: the standard error, s/√S over S pieces, is honest. What
     does not fill a piece is left out. The value is in expectation the same at every subset size.
 
-    Features are of this package's own classifiers: figures of papers do not compare.
+    Features are of this package's own classifiers: metrics of papers do not compare.
 
     Args:
       x: `[n, D]`.

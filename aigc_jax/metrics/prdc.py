@@ -50,7 +50,7 @@ def expected_coverage(n: int, m: int, k: int = 5) -> float:
 
 
 def prdc(real: np.ndarray, generated: np.ndarray, k: int = 5) -> Prdc:
-    """The four figures, from Euclidean k-nearest-neighbour balls.
+    """The four metrics, from Euclidean k-nearest-neighbour balls.
 
         r_k(x)    = distance from x to its k-th nearest neighbour within its own set
         precision = mean_j 1[∃i ‖g_j − x_i‖ < r_k(x_i)]

@@ -3,7 +3,7 @@
 from aigc_jax.vq.codebook import Codebook, vector_quantiser
 from aigc_jax.vq.coding import decode_codes, encode_images, reconstruct, sample
 from aigc_jax.vq.config import FSQ, VQ, Config, make, networks_of
-from aigc_jax.vq.evaluate import code_perplexity, code_usage, heldout_figures
+from aigc_jax.vq.evaluate import code_perplexity, code_usage, heldout_metrics
 from aigc_jax.vq.fsq import finite_scalar_quantiser
 from aigc_jax.vq.model import DiscreteNetworks, Quantised, Quantiser, straight_through
 from aigc_jax.vq.networks import convolutional
@@ -25,7 +25,7 @@ __all__ = [
     "decode_codes",
     "encode_images",
     "finite_scalar_quantiser",
-    "heldout_figures",
+    "heldout_metrics",
     "init",
     "make",
     "networks_of",

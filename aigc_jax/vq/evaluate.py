@@ -34,7 +34,7 @@ def code_usage(counts: np.ndarray) -> float:
     return float(np.mean(np.asarray(counts) > 0))
 
 
-def heldout_figures(
+def heldout_metrics(
     state: State,
     images: np.ndarray,
     *,

@@ -69,5 +69,5 @@ def _kind_of_cpu() -> str:
     except OSError:
         lines = []
     flags = [line for line in lines if line.startswith(("flags", "Features"))][:1]
-    facts = [platform.machine(), platform.processor(), *flags]
-    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+    properties = [platform.machine(), platform.processor(), *flags]
+    return hashlib.sha256("\n".join(properties).encode()).hexdigest()[:16]

@@ -49,7 +49,7 @@ class Board:
             self._give_up(error)
 
     def add(self, step: int, split: str, values: dict[str, float]) -> None:
-        """The figures of one step."""
+        """The metrics of one step."""
         if self._writer is None:
             return
         try:

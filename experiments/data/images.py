@@ -49,7 +49,7 @@ def load(options: ImageOptions) -> Images:
     return load_images(options.dataset, options.data_dir)
 
 
-def facts(options: Options, images: Images) -> dict[str, Any]:
+def metadata(options: Options, images: Images) -> dict[str, Any]:
     """What a network on images needs to know: their shape, and how many classes if labelled."""
     classes = None
     if images.train_labels is not None and images.heldout_labels is not None:
@@ -87,7 +87,7 @@ def gather_labelled(
 
 def sample(
     options: Options,
-    facts: dict[str, Any],
+    metadata: dict[str, Any],
     algorithm: Algorithm,
     state: State,
     num: int,

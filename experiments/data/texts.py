@@ -40,7 +40,7 @@ def load(options: Any) -> Text:
     return documents.parted(text) if options.documents else text
 
 
-def facts(options: Any, text: Text) -> dict[str, Any]:
+def metadata(options: Any, text: Text) -> dict[str, Any]:
     """The tokeniser, so that a run can be sampled from without its text.
 
     Returns:
@@ -60,23 +60,27 @@ def facts(options: Any, text: Text) -> dict[str, Any]:
     return {"alphabet": CharTokenizer.of(chain(chunks(text.train), chunks(text.heldout))).alphabet}
 
 
-def tokenizer(facts: dict[str, Any]) -> Tokenizer:
+def tokenizer(metadata: dict[str, Any]) -> Tokenizer:
     """The tokeniser of a run."""
-    if facts.get("bpe"):
-        return BpeTokenizer.from_json(facts["bpe"])
-    return ByteTokenizer() if facts["alphabet"] is None else CharTokenizer(facts["alphabet"])
+    if metadata.get("bpe"):
+        return BpeTokenizer.from_json(metadata["bpe"])
+    return ByteTokenizer() if metadata["alphabet"] is None else CharTokenizer(metadata["alphabet"])
 
 
-def first_token(options: Any, facts: dict[str, Any]) -> str:
+def first_token(options: Any, metadata: dict[str, Any]) -> str:
     """What unprompted text begins after: the end of a document where there are documents, a line
     break where there are none, and the first of an alphabet without.
     """
     if options.documents:
         return documents.END
-    return "\n" if facts["alphabet"] is None or "\n" in facts["alphabet"] else facts["alphabet"][0]
+    return (
+        "\n"
+        if metadata["alphabet"] is None or "\n" in metadata["alphabet"]
+        else metadata["alphabet"][0]
+    )
 
 
-def tokens(options: Any, facts: dict[str, Any], text: Text) -> tuple[np.ndarray, np.ndarray]:
+def tokens(options: Any, metadata: dict[str, Any], text: Text) -> tuple[np.ndarray, np.ndarray]:
     """The tokens of the training and the held-out part, `[M]` each.
 
     Returns:
@@ -85,7 +89,7 @@ def tokens(options: Any, facts: dict[str, Any], text: Text) -> tuple[np.ndarray,
     Raises:
       InputError: a part of it is shorter than one context.
     """
-    coder, parts = tokenizer(facts), {"training": text.train, "held-out": text.heldout}
+    coder, parts = tokenizer(metadata), {"training": text.train, "held-out": text.heldout}
 
     def encode(name: str, part: Part) -> np.ndarray:
         if len(part) > LONG and isinstance(part, str):
@@ -99,7 +103,7 @@ def tokens(options: Any, facts: dict[str, Any], text: Text) -> tuple[np.ndarray,
             say(f"tokens of the {name} part of {part.path} go to {folder}")
             return coder.encode_chunks(chunks(part))
 
-        folder, decided = cache_folder("tokens"), [text.fingerprint(), name, facts]
+        folder, decided = cache_folder("tokens"), [text.fingerprint(), name, metadata]
         identity = dumps(decided, sort_keys=True)
         return tokens_on_disk(identity, coder.vocabulary_size, announced, folder)
 
@@ -117,7 +121,7 @@ def counting_nlls(train: np.ndarray, heldout: np.ndarray, vocabulary_size: int) 
     return {"unigram counts": unigram_nll(*counted), "bigram counts": bigram_nll(*counted)}
 
 
-def figures_of(
+def metrics_of(
     tokens: np.ndarray, part: Part, unread: int = 0
 ) -> Callable[[float], dict[str, float]]:
     """What follows from a loss on a part of the text, as a function of it.
@@ -128,14 +132,14 @@ def figures_of(
       unread: bytes of the part that no token stands for.
 
     Returns:
-      `(nats per token) -> figures`. The perplexity is exp(nats): among how many tokens, all as
+      `(nats per token) -> metrics`. The perplexity is exp(nats): among how many tokens, all as
       likely, the model is in doubt.
     """
     bits_per_byte = (len(tokens) - 1) / (count_bytes(part) - unread) / math.log(2)
 
-    def figures(nll: float) -> dict[str, float]:
+    def metrics(nll: float) -> dict[str, float]:
         with np.errstate(over="ignore"):
             perplexity = float(np.exp(nll))
         return {"nll_nats": nll, "bits_per_byte": nll * bits_per_byte, "perplexity": perplexity}
 
-    return figures
+    return metrics

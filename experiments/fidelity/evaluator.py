@@ -1,7 +1,7 @@
 """Judging generated images by a classifier's features, beside what a perfect sampler would reach.
 
 Everything is quantised to uint8 first, and as many images are drawn as are held out, up to 10,000,
-since the figures depend on the number.
+since the metrics depend on the number.
 """
 
 import math
@@ -32,7 +32,7 @@ from aigc_jax.metrics.pixels import shuffled_pixels
 from aigc_jax.metrics.prdc import expected_coverage, prdc
 from experiments.fidelity.features import FeatureNetwork
 
-JUDGED = 10_000  # images on either side at most
+EVALUATED = 10_000  # images on either side at most
 NEIGHBOURS = 5
 SEARCHED = 60_000  # training images in which a sample's nearest is looked for
 STACKED, MODE_SAMPLES = "stacked_mnist", 26_000  # the one data set whose modes are counted
@@ -61,14 +61,14 @@ def count_of(images: Images) -> int:
     """
     if len(images.heldout) <= NEIGHBOURS:
         raise InputError(
-            f"{images.name} has {len(images.heldout)} held-out images; the figures need "
+            f"{images.name} has {len(images.heldout)} held-out images; the metrics need "
             f"{NEIGHBOURS + 1}"
         )
-    return min(JUDGED, len(images.heldout), len(images.train))
+    return min(EVALUATED, len(images.heldout), len(images.train))
 
 
-class Judge:
-    """The figures of images, against the held-out ones of a data set.
+class Evaluator:
+    """The metrics of images, against the held-out ones of a data set.
 
     Args:
       images: the data set.
@@ -91,7 +91,7 @@ class Judge:
     def _heldout(self) -> tuple[np.ndarray, np.ndarray]:
         return self.network.describe(self.images.heldout[: self.count])
 
-    def figures(self, generated: np.ndarray, asked: np.ndarray | None = None) -> dict[str, float]:
+    def metrics(self, generated: np.ndarray, asked: np.ndarray | None = None) -> dict[str, float]:
         """By name, for uint8 images `[N, H, W, C]`, N the number held out.
 
         Args:
@@ -117,7 +117,7 @@ class Judge:
         return np.asarray(self.images.heldout_labels)[: self.count]
 
     def costly(self, draw: Callable[[int], np.ndarray]) -> dict[str, float]:
-        """The figures that take longer, for images that `draw(n)` gives as uint8."""
+        """The metrics that take longer, for images that `draw(n)` gives as uint8."""
         found = {"nearest_train_distance": self.distance(draw(min(self.count, 1000)))}
         return found | self._modes(draw)
 
@@ -159,12 +159,12 @@ class Judge:
             found["modes_kl_nats"] = expected_mode_kl(MODE_SAMPLES, MODES)
         return found
 
-    def references(self, seed: int) -> dict[str, dict[str, float]]:
+    def baselines(self, seed: int) -> dict[str, dict[str, float]]:
         """Beside `expected`: training images in place of samples, and pixels without shape.
 
         The network that judges was itself trained on the training images, so that their features
         are not quite those of new images; and where the two parts of a data set differ, as MNIST's
-        do, their figures hold that too. Images of shuffled pixels are an example of poor ones and
+        do, their metrics hold that too. Images of shuffled pixels are an example of poor ones and
         no bound: a generator can do worse.
         """
         train, noise = self.images.train, shuffled_pixels(self.images.train, seed, self.count)
@@ -173,9 +173,9 @@ class Judge:
         asked = None
         if self.conditional:
             asked = np.asarray(self.images.train_labels)[chosen]
-        known = self.figures(train[chosen], asked)
+        known = self.metrics(train[chosen], asked)
         known["nearest_train_distance"] = 0.0
-        shapeless = self.figures(noise, asked)
+        shapeless = self.metrics(noise, asked)
         shapeless["nearest_train_distance"] = self.distance(noise[: min(self.count, 1000)])
         known |= self._modes(lambda n: train[:n])
         shapeless |= self._modes(lambda n: shuffled_pixels(train, seed, n))

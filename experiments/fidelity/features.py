@@ -123,10 +123,12 @@ def _train(values: dict[str, Any], config: dict[str, Any] | None, images: Images
 
 def _open(workdir: str, image_shape: tuple[int, ...]) -> FeatureNetwork:
     run = restore(classifier.EXPERIMENT, workdir)
-    if tuple(run.facts["image_shape"]) != image_shape:
-        shapes = (" x ".join(map(str, shape)) for shape in (run.facts["image_shape"], image_shape))
+    if tuple(run.metadata["image_shape"]) != image_shape:
+        shapes = (
+            " x ".join(map(str, shape)) for shape in (run.metadata["image_shape"], image_shape)
+        )
         raise InputError("--classifier={} is for images of {}, not {}".format(workdir, *shapes))
-    networks = room.networks_of(classifier.config_of(run.options, run.facts))
+    networks = room.networks_of(classifier.config_of(run.options, run.metadata))
     accuracies = [record["accuracy"] for record in run.folder.heldout() if "accuracy" in record]
 
     def describe(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -135,7 +137,7 @@ def _open(workdir: str, image_shape: tuple[int, ...]) -> FeatureNetwork:
 
     return FeatureNetwork(
         name=run.config["data"]["name"],
-        classes=run.facts["classes"],
+        classes=run.metadata["classes"],
         sha256=weights_sha256(run.state.ema),
         accuracy=accuracies[-1] if accuracies else math.nan,
         describe=describe,

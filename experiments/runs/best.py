@@ -8,7 +8,7 @@ made again. Hence three rules:
 - a checkpoint is begun only when every earlier best state is on disk (`settle`);
 - a best state makes way only when no checkpoint is left up to which it is the best (`offer`), or
   when the run has come to its end (`finish`);
-- a run that goes on from c drops what is later than c, as it does with its figures; and where the
+- a run that goes on from c drops what is later than c, as it does with its metrics; and where the
   state at c is itself the best, c's checkpoint is enough to restore it (`resume`).
 """
 
@@ -56,7 +56,7 @@ class Best:
             self._kept.__exit__(*exception)
 
     def resume(self, start: int, state: State) -> None:
-        """Goes on after step `start`, by the figures up to it in metrics.jsonl.
+        """Goes on after step `start`, by the metrics up to it in metrics.jsonl.
 
         Raises:
           InputError: the folder cannot be changed.
@@ -77,7 +77,7 @@ class Best:
         Args:
           step: the steps that it has done.
           state: it is only read.
-          values: its held-out figures.
+          values: its held-out metrics.
 
         Returns:
           Whether the goal is reached.

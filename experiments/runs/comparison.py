@@ -1,4 +1,4 @@
-"""Restored runs side by side: which belong together, and their figures over seeds.
+"""Finished runs side by side: which belong together, and their metrics over seeds.
 
 mean = Σ x_i / n,   standard error = √(Σ (x_i − mean)² / (n − 1)) / √n,   over n seeds
 """
@@ -12,7 +12,7 @@ from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
 from aigc_jax.errors import InputError
-from aigc_jax.report import figures_of, references_of
+from aigc_jax.report import baselines_of, metrics_of
 from aigc_jax.run_folder import RunFolder
 from experiments.cli.paths import local
 from experiments.runs.config import read_config
@@ -36,8 +36,8 @@ class Run(NamedTuple):
     step: int
     seconds: float
     hardware: str
-    figures: dict[str, float]  # of the last evaluation
-    references: dict[str, dict[str, float]]  # of trivial models
+    metrics: dict[str, float]  # of the last evaluation
+    baselines: dict[str, dict[str, float]]  # of trivial models
 
     @property
     def kind(self) -> tuple[str, str, str]:
@@ -51,12 +51,12 @@ class Row(NamedTuple):
     options: dict[str, Any]  # those by which it differs from other rows of its kind
 
 
-class Reference(NamedTuple):
+class Baseline(NamedTuple):
     """A trivial model that runs are held against."""
 
     name: str
     row: Row | None  # the only one that it belongs to; None where it is the same for all of them
-    figures: list[dict[str, float]]  # for each seed
+    metrics: list[dict[str, float]]  # for each seed
 
 
 class Estimate(NamedTuple):
@@ -109,9 +109,9 @@ def read(path: str) -> Run | str:
     decisive = {k: v for k, v in options.items() if k not in INDIFFERENT}
     if goal is not None:
         decisive["eval_every"] = options["eval_every"]
-    decisive |= {f"model {k}": v for k, v in config["model"].items()}
+    decisive |= {f"model {k}": v for k, v in config["metadata"].items()}
     decisive["data sha256"] = str(config["data"]["sha256"])[:8]
-    metrics = folder.read_metrics()
+    records = folder.read_metrics()
     return Run(
         path=path,
         experiment=config["experiment"],
@@ -120,10 +120,10 @@ def read(path: str) -> Run | str:
         decisive={k: v for k, v in decisive.items() if v is not None},
         seed=options["seed"],
         step=last["step"],
-        seconds=max(m.get("wall_s") or 0.0 for m in metrics),
+        seconds=max(m.get("wall_s") or 0.0 for m in records),
         hardware=config["hardware"],
-        figures=figures_of(last),
-        references=references_of(metrics),
+        metrics=metrics_of(last),
+        baselines=baselines_of(records),
     )
 
 
@@ -155,20 +155,20 @@ def rows_of(runs: Sequence[Run]) -> list[Row]:
     return rows
 
 
-def references_beside(rows: Sequence[Row]) -> list[Reference]:
+def baselines_beside(rows: Sequence[Row]) -> list[Baseline]:
     """The trivial models of one experiment on one data set.
 
-    Where two rows tell of one with the same seed and not the same figures, since an option decides
+    Where two rows tell of one with the same seed and not the same metrics, since an option decides
     how models are judged, each row has its own.
     """
     found = []
-    for name in {name: None for row in rows for run in row.runs for name in run.references}:
+    for name in {name: None for row in rows for run in row.runs for name in run.baselines}:
         by_seed: dict[int, dict[str, float]] = {}
-        runs = [run for row in rows for run in row.runs if name in run.references]
-        if all(by_seed.setdefault(r.seed, r.references[name]) == r.references[name] for r in runs):
-            found.append(Reference(name, None, list(by_seed.values())))
+        runs = [run for row in rows for run in row.runs if name in run.baselines]
+        if all(by_seed.setdefault(r.seed, r.baselines[name]) == r.baselines[name] for r in runs):
+            found.append(Baseline(name, None, list(by_seed.values())))
             continue
         for row in rows:
-            figures = [run.references[name] for run in row.runs if name in run.references]
-            found.append(Reference(name, row, figures))
+            metrics = [run.baselines[name] for run in row.runs if name in run.baselines]
+            found.append(Baseline(name, row, metrics))
     return found

@@ -1,9 +1,9 @@
 """What config.json says of a run, and whether a command may go on with it."""
 
 import dataclasses
+import importlib.metadata
 import os
 import platform
-from importlib import metadata
 from typing import Any
 
 import jax
@@ -109,15 +109,17 @@ def check_data(
         )
 
 
-def check_facts(facts: dict[str, Any], stored: dict[str, Any] | None, workdir: str | None) -> None:
-    """Refuses to go on with a run under other facts, such as another network that judges it.
+def check_metadata(
+    metadata: dict[str, Any], stored: dict[str, Any] | None, workdir: str | None
+) -> None:
+    """Refuses to go on with a run under other metadata, such as another network that judges it.
 
     Raises:
       InputError: names the fact that differs.
     """
-    for name, value in (stored or {}).get("model", {}).items():
-        if name in facts and facts[name] != value:
-            now, then = (str(fact)[:80] for fact in (facts[name], value))
+    for name, value in (stored or {}).get("metadata", {}).items():
+        if name in metadata and metadata[name] != value:
+            now, then = (str(fact)[:80] for fact in (metadata[name], value))
             differ = f"is {now}, but {then}" if now != then else "is not what it was"
             raise InputError(
                 f"{name.replace('_', ' ')} {differ} for the run in {workdir}; "
@@ -130,7 +132,7 @@ def describe(
     options: Options,
     command: str,
     described: dict[str, Any],
-    facts: dict[str, Any],
+    metadata: dict[str, Any],
     state: State,
     task: Task,
 ) -> dict[str, Any]:
@@ -143,13 +145,13 @@ def describe(
         "title": experiment.title,
         "command": command,
         "options": dataclasses.asdict(options),
-        "model": facts,
+        "metadata": metadata,
         "parameters": {
             k.removeprefix("params").lstrip("_") or "model": sum(x.size for x in jax.tree.leaves(v))
             for k, v in networks.items()
         },
         "data": described,
-        "figures": experiment.descriptions(options, facts),
+        "metrics": experiment.descriptions(options, metadata),
         "score": task.score,
         "goal": task.goal,
         "hardware": cores
@@ -157,6 +159,6 @@ def describe(
         else f"{jax.device_count()} × {device.device_kind}",
         "versions": {
             "python": platform.python_version(),
-            **{p: metadata.version(p) for p in VERSIONED},
+            **{p: importlib.metadata.version(p) for p in VERSIONED},
         },
     }

@@ -22,7 +22,7 @@ class Restored(NamedTuple):
 
     experiment: Experiment
     options: Any
-    facts: dict[str, Any]
+    metadata: dict[str, Any]
     algorithm: Algorithm
     step: int
     state: State
@@ -71,7 +71,7 @@ def restore(
     given = {k: v for k, v in changes.items() if v is not None}
     values = {k: v for k, v in {**config["options"], **given}.items() if k in names}
     options = from_flags(experiment.presets, values)
-    algorithm = experiment.algorithm(options, config["model"])
+    algorithm = experiment.algorithm(options, config["metadata"])
     like = jax.jit(algorithm.init)(jax.random.key(options.seed))
     folder, found = RunFolder(workdir), None
     place = folder.best if checkpoint == "best" else folder.checkpoints
@@ -83,4 +83,4 @@ def restore(
         raise InputError(
             f"workdir {workdir} has no {kind} yet; run its command again to go on with it"
         )
-    return Restored(experiment, options, config["model"], algorithm, *found, folder, config)
+    return Restored(experiment, options, config["metadata"], algorithm, *found, folder, config)

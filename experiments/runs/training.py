@@ -24,7 +24,7 @@ from experiments.runs.best import Best
 from experiments.runs.config import (
     check_continuation,
     check_data,
-    check_facts,
+    check_metadata,
     default_workdir,
     describe,
     describe_data,
@@ -67,10 +67,10 @@ def train(experiment: Experiment, options: Any, command: str) -> RunFolder:
         tensorboard_writer()
     described = describe_data(data)
     check_data(described, stored, options.workdir)
-    facts = experiment.facts(options, data)
-    check_facts(facts, stored, options.workdir)
-    algorithm = experiment.algorithm(options, facts)
-    task = experiment.task(options, data, facts, algorithm)
+    metadata = experiment.metadata(options, data)
+    check_metadata(metadata, stored, options.workdir)
+    algorithm = experiment.algorithm(options, metadata)
+    task = experiment.task(options, data, metadata, algorithm)
     order = order_of(options.seed, task.examples, options.batch_size * task.batches_per_step)
     fresh = jax.jit(algorithm.init)(jax.random.key(options.seed))
     begun = experiment.begin(options, fresh) if stored is None else None
@@ -86,10 +86,10 @@ def train(experiment: Experiment, options: Any, command: str) -> RunFolder:
             raise InputError(
                 f"--steps={options.steps}: the run in {folder.path} has done {start} steps already"
             )
-        config = describe(experiment, options, command, described, facts, state, task)
+        config = describe(experiment, options, command, described, metadata, state, task)
         if stored and start == options.steps:
-            # Nothing will be judged anew: the words of the command that took the figures.
-            config["figures"] = stored.get("figures", {})
+            # Nothing will be judged anew: the words of the command that took the metrics.
+            config["metrics"] = stored.get("metrics", {})
         folder.write_config(config)
         if found is None and state is not fresh:
             # What it began with may be gone, or trained further, when a killed run is continued.
@@ -166,7 +166,7 @@ class _Run:
         received: Callable[[], int | None],
     ) -> int:
         """Returns the number of steps done, which are saved."""
-        self._write_references()
+        self._write_baselines()
         hooks = loop.Hooks(
             self._log,
             self._evaluate,
@@ -210,7 +210,7 @@ class _Run:
 
     def _log(self, step: int, values: dict[str, float]) -> None:
         self._record(step, "train", values)
-        self.progress.figures(step, "train", values)
+        self.progress.metrics(step, "train", values)
 
     def _evaluate(self, step: int, state: State) -> bool:
         values = self.task.evaluate(state)
@@ -220,7 +220,7 @@ class _Run:
         if reached or step == self.options.steps:
             values |= self.task.costly(state)
         self._record(step, "heldout", values)
-        self.progress.figures(step, "held-out", values)
+        self.progress.metrics(step, "held-out", values)
         self._evaluations.append({"step": step, **values})
         self._warn()
         return reached
@@ -238,9 +238,9 @@ class _Run:
             if subject not in before:
                 self.progress.note(f"warning: {sentence}")
 
-    def _write_references(self) -> None:
+    def _write_baselines(self) -> None:
         # Each that is missing, since a kill may have come between two of them.
         written = {m["split"] for m in self.folder.read_metrics() if m["step"] == 0}
-        for split, values in self.task.references().items():
+        for split, values in self.task.baselines().items():
             if split not in written:
                 self._record(0, split, values)

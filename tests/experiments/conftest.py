@@ -5,8 +5,6 @@ As a program it trains the toy in forks of itself, each killed at a file operati
 
 import contextlib
 import dataclasses
-import functools
-import importlib
 import json
 import os
 import signal
@@ -21,28 +19,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from absl import flags
 
 from aigc_jax.algorithm import Algorithm
 from experiments.cli.options import Options, from_flags, option
 from experiments.runs import training
 from experiments.runs.experiment import Experiment, Task
-
-
-def import_with_own_flags(*names):
-    """Imports programs that define flags of the same names, each into flags of its own."""
-    importlib.import_module("experiments.launch")  # whose flags are everybody's
-    for name in names:
-        with pytest.MonkeyPatch.context() as patch:
-            own = flags.FlagValues()
-            for kind in (n for n in dir(flags) if n.startswith("DEFINE")):
-                define = functools.partial(getattr(flags, kind), flag_values=own)
-                patch.setattr(flags, kind, define)
-            importlib.import_module(f"experiments.{name}")
-
-
-if __name__ != "__main__":  # for tests that call several of them in one process
-    import_with_own_flags("compress", "decompress", "sample", "export_hf", "import_hf")
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +55,7 @@ class Numbers:
         return "00"
 
 
-def algorithm(options, facts):
+def algorithm(options, metadata):
     def init(key):
         return State(jnp.int32(0), jax.random.normal(key, (1000,)))
 
@@ -96,7 +77,7 @@ class Toy:
     Args:
       score: the score at a step; None for an experiment without.
       at_evaluation: called with (step) before each evaluation.
-      figures: more of them, by step.
+      metrics: more of them, by step.
       costly: more of them, of the last state.
     """
 
@@ -104,24 +85,24 @@ class Toy:
         self,
         score: Mapping[int, float] | Callable | None = wiggling,
         at_evaluation: Callable[[int], None] = lambda step: None,
-        figures: Callable[[int], dict[str, float]] = lambda step: {},
+        metrics: Callable[[int], dict[str, float]] = lambda step: {},
         costly: Mapping[str, float] = MappingProxyType({}),
     ):
         of = score.__getitem__ if isinstance(score, Mapping) else score
 
-        def task(options, data, facts, algorithm):
+        def task(options, data, metadata, algorithm):
             def evaluate(state):
                 step = int(state.step)
                 at_evaluation(step)
                 weight = float(state.params.sum())
-                return {"weight": weight, **({"score": of(step)} if of else {}), **figures(step)}
+                return {"weight": weight, **({"score": of(step)} if of else {}), **metrics(step)}
 
             def pictures(state):
                 return {"samples": np.full((1, 1, 2, 2, 1), int(state.step) / 200)}
 
-            references = {"one": {"weight": 1.0}}
+            baselines = {"one": {"weight": 1.0}}
             data = jnp.asarray(data.train)
-            task = Task(data, lambda d, i: d[i], 40, evaluate, lambda: references, pictures)
+            task = Task(data, lambda d, i: d[i], 40, evaluate, lambda: baselines, pictures)
             return task._replace(
                 costly=lambda state: dict(costly), score="score" if of else None, goal=options.goal
             )
@@ -136,9 +117,10 @@ class Toy:
             "Toy",
             presets,
             load=lambda options: Numbers(),
-            facts=lambda options, data: {},
+            metadata=lambda options, data: {},
             algorithm=algorithm,
             task=task,
+            descriptions=lambda options, metadata: {},
             sample=lambda *_: None,
         )
 
@@ -154,7 +136,7 @@ def stored(folder: Path) -> dict[int, str]:
     return dict(sorted(found.items()))
 
 
-def figures(workdir: Path) -> list[dict]:
+def metrics(workdir: Path) -> list[dict]:
     """The lines of metrics.jsonl, but for their wall time."""
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     return [{k: v for k, v in line.items() if k != "wall_s"} for line in lines]
@@ -162,8 +144,8 @@ def figures(workdir: Path) -> list[dict]:
 
 def untold(workdir: Path) -> tuple[set[str], set[str]]:
     """Figures in metrics.jsonl that config.json has no text of, and texts of no such figure."""
-    texts = json.loads((workdir / "config.json").read_text("utf-8"))["figures"]
-    lines = figures(workdir)
+    texts = json.loads((workdir / "config.json").read_text("utf-8"))["metrics"]
+    lines = metrics(workdir)
     names = {name for line in lines for name in line} - {"step", "split"}
     return names - texts.keys(), texts.keys() - names
 

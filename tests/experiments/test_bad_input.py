@@ -32,7 +32,7 @@ LM = ["--text=story.txt", "--context=8", "--layers=1", "--heads=2", "--width=8",
 
 def serve():
     """Reads commands from standard input, runs each in a fork and writes its exit code."""
-    importlib.import_module("experiments.finished")  # and with it every launcher
+    importlib.import_module("experiments.catalogue")  # and with it every launcher
 
     for line in sys.stdin:
         command = json.loads(line)

@@ -23,9 +23,9 @@ def trained(launcher, preset, **values):
     experiment = launcher.EXPERIMENT
     options = from_flags(experiment.presets, {**BUDGET[launcher], "preset": preset, **values})
     data = experiment.load(options)
-    facts = experiment.facts(options, data)
-    algorithm = experiment.algorithm(options, facts)
-    task = experiment.task(options, data, facts, algorithm)
+    metadata = experiment.metadata(options, data)
+    algorithm = experiment.algorithm(options, metadata)
+    task = experiment.task(options, data, metadata, algorithm)
     order = shuffled(options.seed, task.examples, options.batch_size)
     dispatch = loop.make_dispatch(algorithm.step, task.gather)
     state = jax.jit(algorithm.init)(jax.random.key(options.seed))
@@ -33,33 +33,33 @@ def trained(launcher, preset, **values):
     for start in range(0, options.steps, 50):
         indices = np.stack([order(step) for step in range(start, start + 50)])
         state, _ = dispatch(state, device_data, indices)
-    return task.evaluate(state) | task.costly(state), task.references()
+    return task.evaluate(state) | task.costly(state), task.baselines()
 
 
 def test_the_gan_covers_digits_that_shapeless_pixels_do_not(tmp_path):
-    figures, references = trained(gan, "mlp", classifier=str(tmp_path / "classifier"))
-    known, shapeless = references["training images"], references["shuffled pixels"]
-    perfect = references["perfect sampler (expected)"]
+    metrics, baselines = trained(gan, "mlp", classifier=str(tmp_path / "classifier"))
+    known, shapeless = baselines["training images"], baselines["shuffled pixels"]
+    perfect = baselines["perfect sampler (expected)"]
     assert shapeless["coverage"] < 0.05
     assert known["coverage"] > 0.9
-    assert figures["coverage"] > 0.12
+    assert metrics["coverage"] > 0.12
     assert known["fcd"] < 20
     assert 0.3 * known["fcd"] < perfect["fcd"] < 3 * known["fcd"]
     assert shapeless["fcd"] > 300
-    assert figures["fcd"] < 0.6 * shapeless["fcd"]
+    assert metrics["fcd"] < 0.6 * shapeless["fcd"]
 
 
 @pytest.mark.parametrize("preset", ["default", "textbook"])
 def test_the_vae_explains_digits_better_than_independent_pixels(preset):
-    figures, references = trained(vae, preset)
-    baseline = references["independent pixels"]
-    assert figures["nll_nats_per_image"] < baseline["nll_nats_per_image"] - 20
-    assert figures["negative_elbo_nats"] < baseline["negative_elbo_nats"] - 20
-    assert figures["nll_nats_per_image"] < figures["negative_elbo_nats"] or preset == "textbook"
+    metrics, baselines = trained(vae, preset)
+    baseline = baselines["independent pixels"]
+    assert metrics["nll_nats_per_image"] < baseline["nll_nats_per_image"] - 20
+    assert metrics["negative_elbo_nats"] < baseline["negative_elbo_nats"] - 20
+    assert metrics["nll_nats_per_image"] < metrics["negative_elbo_nats"] or preset == "textbook"
 
 
 @pytest.mark.parametrize("preset", ["default", "textbook"])
 def test_the_transformer_predicts_text_better_than_counts_of_pairs(preset):
-    figures, references = trained(lm, preset)
-    assert figures["nll_nats"] < references["bigram counts"]["nll_nats"]
-    assert references["bigram counts"]["nll_nats"] < references["unigram counts"]["nll_nats"]
+    metrics, baselines = trained(lm, preset)
+    assert metrics["nll_nats"] < baselines["bigram counts"]["nll_nats"]
+    assert baselines["bigram counts"]["nll_nats"] < baselines["unigram counts"]["nll_nats"]

@@ -148,19 +148,19 @@ def test_samples_from_the_folder_alone(run, launch, tmp_path):
 def test_evaluation_repeats_the_figures_of_the_run(run, launch, tmp_path):
     name, folder = run
     done = launch("experiments.evaluate", f"--workdir={folder}", "--out=f.json", cwd=tmp_path)
-    figures = json.loads((tmp_path / "f.json").read_text())
-    lists = figures.pop("lists")
+    metrics = json.loads((tmp_path / "f.json").read_text())
+    lists = metrics.pop("lists")
     assert lists.keys() == ({"kl_nats_by_latent"} if name == "vae" else set())
     for title, values in lists.items():
-        assert sum(values) == pytest.approx(figures["heldout"]["kl_nats"], rel=1e-5)
+        assert sum(values) == pytest.approx(metrics["heldout"]["kl_nats"], rel=1e-5)
         assert f"\n{title}, the largest first: {max(values):.4g} " in done.stdout
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     last = [line for line in lines if line["split"] == "heldout"][-1]
-    for name, value in figures["heldout"].items():
+    for name, value in metrics["heldout"].items():
         assert value == pytest.approx(last[name], rel=1e-6)
-    for split in figures.keys() - {"heldout", "step"}:
+    for split in metrics.keys() - {"heldout", "step"}:
         (reference,) = (line for line in lines if line["split"] == split)
-        for name, value in figures[split].items():
+        for name, value in metrics[split].items():
             assert value == pytest.approx(reference[name], rel=1e-6)
 
 

@@ -9,14 +9,14 @@ from experiments import sample
 
 
 @pytest.fixture
-def asked(monkeypatch):
+def asked():
     """`asked(labels, conditional=True)`: the classes drawn of a run that knows ten."""
 
     def ask(labels, conditional=True):
-        monkeypatch.setattr(sample, "LABELS", SimpleNamespace(value=labels))
-        monkeypatch.setattr(sample, "WORKDIR", SimpleNamespace(value="runs/mine"))
         options = SimpleNamespace(conditional=conditional)
-        return sample.classes(SimpleNamespace(options=options, facts={"classes": 10}))
+        folder = SimpleNamespace(path="runs/mine")
+        run = SimpleNamespace(options=options, metadata={"classes": 10}, folder=folder)
+        return sample.classes(run, labels)
 
     return ask
 

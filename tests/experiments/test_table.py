@@ -24,7 +24,7 @@ def run(tmp_path):
         folder.create()
         options = {**OPTIONS, "eval_every": 100, "workdir": name, **options}
         data = {"name": options["dataset"], "sha256": "ab" * 32}
-        described = {"experiment": experiment, "options": options, "model": {}, "data": data}
+        described = {"experiment": experiment, "options": options, "metadata": {}, "data": data}
         folder.write_config({**described, "hardware": "2 CPU cores", **(config or {})})
         folder.append_metrics(0, "training images", {"fcd": reference}, 0.0)
         folder.append_metrics(100, "heldout", {"fcd": 100.0, "kid": 0.1}, 5.0)
@@ -216,14 +216,14 @@ def test_a_figure_that_was_not_finite_once_has_no_mean(run):
     found = rows(run("a", fcd=float("nan")), run("b", seed=1))
     assert cells(markdown(found, ["kid", "fcd"]))[0][-1] == "0.25 ± 0"  # and an empty cell
     (row,) = numbers(found, ["fcd"])
-    assert row["figures"] == {"fcd": None}
+    assert row["metrics"] == {"fcd": None}
 
 
 def test_the_numbers_are_unrounded_json(run):
     paths = [run("a", fcd=1 / 3), run("b", seed=1, fcd=2 / 3)]
     (row,) = json.loads(json.dumps(numbers(rows(*paths), ["fcd"])))
-    assert row["figures"]["fcd"]["mean"] == pytest.approx(0.5, rel=1e-15)
-    assert row["figures"]["fcd"]["standard_error"] == pytest.approx(1 / 6, rel=1e-14)
+    assert row["metrics"]["fcd"]["mean"] == pytest.approx(0.5, rel=1e-15)
+    assert row["metrics"]["fcd"]["standard_error"] == pytest.approx(1 / 6, rel=1e-14)
     assert (row["seeds"], row["runs"], row["preset"]) == ([0, 1], paths, "default")
     assert row["references"]["training images"]["fcd"] == {
         "mean": 0.5,
@@ -262,8 +262,8 @@ def test_the_command(run, launch, toy, tmp_path):
     ]
     launch("experiments.table", *options, "--out=t.json", cwd=tmp_path)
     (row,) = json.loads((tmp_path / "t.json").read_text())["rows"]
-    weights = [toy.figures(tmp_path / f"toy-{seed}")[-1]["weight"] for seed in (0, 1)]
-    assert row["figures"]["weight"]["mean"] == np.mean(weights)
+    weights = [toy.metrics(tmp_path / f"toy-{seed}")[-1]["weight"] for seed in (0, 1)]
+    assert row["metrics"]["weight"]["mean"] == np.mean(weights)
 
 
 @pytest.mark.parametrize(

@@ -50,32 +50,32 @@ def test_class_histogram_kl_of_a_worked_example():
 
 
 def test_a_class_that_the_reference_lacks_leaves_the_figure_finite():
-    figure = class_histogram_kl(np.full(10_000, 9), np.zeros(10_000, int), 10)
-    assert figure == pytest.approx(math.log(2 * 10_005), rel=1e-12)
+    metric = class_histogram_kl(np.full(10_000, 9), np.zeros(10_000, int), 10)
+    assert metric == pytest.approx(math.log(2 * 10_005), rel=1e-12)
 
 
 @pytest.mark.parametrize(("dropped", "least"), [(1, 0.105), (5, 0.693), (9, 2.303)])
 def test_dropped_classes_cost_what_they_were_worth(dropped, least):
     real = np.arange(10_000) % 10
-    figure = class_histogram_kl(real[real >= dropped], real, 10)
-    assert figure == pytest.approx(-math.log(1 - dropped / 10), rel=1e-3)
-    assert figure == pytest.approx(least, abs=1e-3)
+    metric = class_histogram_kl(real[real >= dropped], real, 10)
+    assert metric == pytest.approx(-math.log(1 - dropped / 10), rel=1e-3)
+    assert metric == pytest.approx(least, abs=1e-3)
 
 
 def test_two_samples_of_one_distribution_reach_the_stated_floor():
     # (C − 1)/2 · (1/N + 1/M), of 200 draws.
     n, m, frequencies = 2000, 1000, np.arange(1, 11) / 55
-    figures = []
+    metrics = []
     for seed in range(200):
         rng = np.random.default_rng(seed)
-        figures.append(
+        metrics.append(
             class_histogram_kl(
                 rng.choice(10, n, p=frequencies), rng.choice(10, m, p=frequencies), 10
             )
         )
-    stated, error = 4.5 * (1 / n + 1 / m), np.std(figures, ddof=1) / math.sqrt(200)
+    stated, error = 4.5 * (1 / n + 1 / m), np.std(metrics, ddof=1) / math.sqrt(200)
     assert error < 0.05 * stated
-    assert abs(np.mean(figures) - stated) < 4 * error
+    assert abs(np.mean(metrics) - stated) < 4 * error
 
 
 def test_modes_of_a_worked_example():
@@ -87,14 +87,14 @@ def test_modes_of_a_worked_example():
 
 def test_a_perfect_sampler_of_stacked_mnist_reaches_the_stated_floor_and_not_0():
     # (modes − 1) / 2N = 0.0192; the next term of the expansion, modes²/12N², is a hundredth of it.
-    figures = []
+    metrics = []
     for seed in range(20):
         found, kl = mode_coverage(np.random.default_rng(seed).integers(1000, size=26_000), 1000)
         assert found == 1000
-        figures.append(kl)
-    error = np.std(figures, ddof=1) / math.sqrt(len(figures))
-    assert np.mean(figures) == pytest.approx(999 / 52_000 * (1 + 1000 / 6 / 26_000), abs=4 * error)
-    assert np.mean(figures) == pytest.approx(0.0193, abs=0.0005)
+        metrics.append(kl)
+    error = np.std(metrics, ddof=1) / math.sqrt(len(metrics))
+    assert np.mean(metrics) == pytest.approx(999 / 52_000 * (1 + 1000 / 6 / 26_000), abs=4 * error)
+    assert np.mean(metrics) == pytest.approx(0.0193, abs=0.0005)
 
 
 @pytest.mark.parametrize(("n", "m"), [(500, 500), (2000, 300)])

@@ -9,8 +9,8 @@ def run(coverage=(), kl=()):
     """Evaluations every 100 steps; None where a figure is missing."""
     evaluations = []
     for i in range(max(len(coverage), len(kl))):
-        figures = {"coverage": coverage, "class_kl_nats": kl}
-        known = {n: v[i] for n, v in figures.items() if i < len(v) and v[i] is not None}
+        metrics = {"coverage": coverage, "class_kl_nats": kl}
+        known = {n: v[i] for n, v in metrics.items() if i < len(v) and v[i] is not None}
         evaluations.append({"step": 100 * (i + 1), "fcd": 1.0, **known})
     return evaluations
 

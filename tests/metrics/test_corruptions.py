@@ -63,7 +63,7 @@ def digits():
 
 
 @pytest.fixture(scope="module")
-def figures(digits):
+def metrics(digits):
     """A function from images to (fcd, kid, 1 − coverage) against training images."""
     rng = np.random.default_rng(0)
     weights, bias = rng.normal(size=(784, 500)) / 10, rng.normal(size=500) / 2
@@ -89,24 +89,24 @@ def figures(digits):
 
 
 @pytest.fixture(scope="module")
-def clean(digits, figures):
-    return figures(digits.heldout)
+def clean(digits, metrics):
+    return metrics(digits.heldout)
 
 
 @pytest.mark.parametrize("corruption", CORRUPTIONS, ids=lambda c: c.__name__)
-def test_every_figure_grows_with_every_corruption(digits, figures, clean, corruption):
+def test_every_figure_grows_with_every_corruption(digits, metrics, clean, corruption):
     images, labels = digits.heldout.astype(np.float64), digits.heldout_labels
-    spoilt = [figures(corruption(images, labels, s)) for s in CORRUPTIONS[corruption]]
+    spoilt = [metrics(corruption(images, labels, s)) for s in CORRUPTIONS[corruption]]
     growth = np.diff([clean, *spoilt], axis=0)
     assert (growth > 0).all(), dict(zip(("fcd", "kid", "1 - coverage"), growth.T, strict=True))
 
 
-def test_clean_digits_score_as_digits_and_noise_as_shuffled_pixels(digits, figures, clean):
+def test_clean_digits_score_as_digits_and_noise_as_shuffled_pixels(digits, metrics, clean):
     assert clean[0] < 1
     assert abs(clean[1]) < 0.005
     assert clean[2] < 0.1
     uniform = 255 * np.random.default_rng(2).random(digits.heldout.shape)
-    fcd, kid, missed = figures(uniform)
+    fcd, kid, missed = metrics(uniform)
     assert fcd > 20
     assert kid > 1
     assert missed > 0.95

@@ -104,12 +104,12 @@ def test_the_seed_decides(rng):
 
 def test_the_standard_error_is_the_spread_of_the_value_over_draws():
     # 60 draws of 20 subsets: their standard deviation is known to a tenth or so.
-    figures = []
+    metrics = []
     for seed in range(60):
         rng = np.random.default_rng(seed)
         x, y = rng.normal(size=(400, 3)), 0.4 + rng.normal(size=(400, 3))
-        figures.append(kid(x, y, subset_size=20, seed=seed))
-    values, errors = np.array(figures).T
+        metrics.append(kid(x, y, subset_size=20, seed=seed))
+    values, errors = np.array(metrics).T
     assert errors.mean() == pytest.approx(values.std(ddof=1), rel=0.3)
 
 

@@ -99,9 +99,9 @@ def test_sets_that_have_no_neighbours_are_refused(train, generated):
 
 def test_memorisation_of_a_worked_example():
     # Samples at 1 and 0 from {0, 10}; held-out images at 2 and 4.
-    figures = memorisation(*(np.array([v]).T for v in ([0, 10], [1, 10], [12, 4])))
-    assert figures == (0.5, 3.0, pytest.approx(1 / 6))
-    assert figures == (figures.generated, figures.heldout, figures.ratio)
+    metrics = memorisation(*(np.array([v]).T for v in ([0, 10], [1, 10], [12, 4])))
+    assert metrics == (0.5, 3.0, pytest.approx(1 / 6))
+    assert metrics == (metrics.generated, metrics.heldout, metrics.ratio)
 
 
 def test_real_digits_are_near_1_and_copies_near_0():

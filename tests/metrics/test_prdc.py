@@ -89,10 +89,10 @@ def test_collapsed_samples_are_compared_in_time(rng):
     # Every pair is at distance 0, and none of them in doubt.
     real = rng.normal(size=(4000, 64))
     copies = np.repeat(real[:1], 4000, axis=0)
-    figures = prdc(real, copies)
-    assert figures.recall == 0
-    assert figures.precision == 1
-    assert 0 < figures.coverage < 0.01
+    metrics = prdc(real, copies)
+    assert metrics.recall == 0
+    assert metrics.precision == 1
+    assert 0 < metrics.coverage < 0.01
 
 
 def test_points_that_are_not_finite_are_refused(rng):
@@ -104,15 +104,15 @@ def test_points_that_are_not_finite_are_refused(rng):
 def test_a_worked_example_on_a_line():
     # Radii at k = 1: real 1, 1, 7; generated 9.5 each. 0.5 is within the balls of 0 and 1; 10 is in
     # that of 8, which 0.5 is not (7.5 > 7).
-    figures = prdc(np.array([[0.0], [1.0], [8.0]]), np.array([[0.5], [10.0]]), k=1)
-    assert figures == Prdc(precision=1.0, recall=1.0, density=1.5, coverage=1.0)
+    metrics = prdc(np.array([[0.0], [1.0], [8.0]]), np.array([[0.5], [10.0]]), k=1)
+    assert metrics == Prdc(precision=1.0, recall=1.0, density=1.5, coverage=1.0)
 
 
 def test_a_point_on_the_edge_of_a_ball_is_not_in_it():
     # Real radii 1, 1, 7: 2 is on the edge of the ball of 1, and it and 4 are in that of 8.
     # Generated radii 2: 0 is on an edge, 1 is within.
-    figures = prdc(np.array([[0.0], [1.0], [8.0]]), np.array([[2.0], [4.0]]), k=1)
-    assert figures == Prdc(precision=1.0, recall=1 / 3, density=1.0, coverage=1 / 3)
+    metrics = prdc(np.array([[0.0], [1.0], [8.0]]), np.array([[2.0], [4.0]]), k=1)
+    assert metrics == Prdc(precision=1.0, recall=1 / 3, density=1.0, coverage=1 / 3)
 
 
 @pytest.mark.parametrize(("n", "m", "k"), [(200, 200, 5), (200, 100, 3), (100, 200, 2)])
@@ -137,9 +137,9 @@ def test_the_expected_coverage_of_worked_examples():
 
 def test_a_set_against_itself_is_perfect(rng):
     points = rng.normal(size=(50, 3))
-    figures = prdc(points, points)
+    metrics = prdc(points, points)
     # Each ball holds its centre and, strictly inside, the k − 1 nearer neighbours: k in all.
-    assert figures == Prdc(1.0, 1.0, 1.0, 1.0)
+    assert metrics == Prdc(1.0, 1.0, 1.0, 1.0)
 
 
 def test_distant_sets_have_nothing_in_common(rng):

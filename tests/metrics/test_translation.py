@@ -33,8 +33,8 @@ def test_bleu_of_worked_examples():
     # Precisions 4/5, 3/4, 2/3, 1/2: their product is 1/5.
     assert bleu(["a b c d x"], ["a b c d e"]).score == pytest.approx(100 * 0.2**0.25)
     # Counts are of the corpus, so 7/8, 5/6, 3/4, 1/2.
-    figure = bleu(["a b c d", "a b c x"], ["a b c d", "a b c d"]).score
-    assert figure == pytest.approx(100 * (7 / 8 * 5 / 6 * 3 / 4 * 1 / 2) ** 0.25)
+    metric = bleu(["a b c d", "a b c x"], ["a b c d", "a b c d"]).score
+    assert metric == pytest.approx(100 * (7 / 8 * 5 / 6 * 3 / 4 * 1 / 2) ** 0.25)
 
 
 def test_bleu_sees_nothing_of_texts_below_four_words():

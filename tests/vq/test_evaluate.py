@@ -25,7 +25,7 @@ def trained():
 @pytest.mark.parametrize("chunk", [60, 25, 1000])
 def test_the_figures_are_those_of_the_definition_for_any_chunk(trained, chunk):
     state, images = trained
-    found = vq.heldout_figures(state, images, **MODEL, chunk=chunk)
+    found = vq.heldout_metrics(state, images, **MODEL, chunk=chunk)
     encode, reconstruct = (jax.jit(partial(f, **MODEL)) for f in (vq.encode_images, vq.reconstruct))
     means = np.asarray(reconstruct(state, images), np.float64)
     codes = np.asarray(encode(state, images)).ravel()
@@ -43,10 +43,10 @@ def test_the_figures_are_those_of_the_definition_for_any_chunk(trained, chunk):
 
 def test_the_usage_of_the_set_exceeds_that_of_its_batches(trained):
     state, images = trained
-    whole = vq.heldout_figures(state, images, **MODEL)
-    single = [vq.heldout_figures(state, images[i : i + 1], **MODEL) for i in range(20)]
+    whole = vq.heldout_metrics(state, images, **MODEL)
+    single = [vq.heldout_metrics(state, images[i : i + 1], **MODEL) for i in range(20)]
     for name in ("code_usage", "code_perplexity"):
-        assert np.mean([figures[name] for figures in single]) < 0.9 * whole[name]
+        assert np.mean([metrics[name] for metrics in single]) < 0.9 * whole[name]
 
 
 def test_worked_perplexities_and_usages():
@@ -61,7 +61,7 @@ def test_the_mean_of_all_pixels_leaves_all_of_the_variance(trained):
     state, images = trained
     constant = MODEL["networks"]._replace(decode=lambda params, vectors: 0.0 * vectors.sum())
     likelihood = CONFIG.likelihood._replace(mean=lambda outputs: outputs + images.mean())
-    found = vq.heldout_figures(
+    found = vq.heldout_metrics(
         state, images, networks=constant, quantiser=BOOK, likelihood=likelihood
     )
     assert found["mse_over_variance"] == pytest.approx(1, rel=1e-5)

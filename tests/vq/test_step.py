@@ -186,16 +186,16 @@ def test_images_of_few_kinds_are_learnt_and_codes_are_used(quantiser, rng):
     state = jax.jit(algorithm.init)(jax.random.key(0))
     batches = jnp.stack([blobs(rng, 32) for _ in range(300)])
     state, infos = jax.jit(partial(jax.lax.scan, algorithm.step))(state, batches)
-    figures = vq.heldout_figures(
+    metrics = vq.heldout_metrics(
         state,
         np.asarray(blobs(rng, 100)),
         networks=vq.networks_of(config),
         quantiser=quantiser,
     )
     # One code for all would leave 1; the four grey values, found, about 0.
-    assert figures["mse_over_variance"] < 0.05
-    assert figures["code_usage"] > 0.4
-    assert figures["code_perplexity"] > 8
+    assert metrics["mse_over_variance"] < 0.05
+    assert metrics["code_usage"] > 0.4
+    assert metrics["code_perplexity"] > 8
     assert np.isfinite(np.asarray(infos.loss_nats)).all()
 
 

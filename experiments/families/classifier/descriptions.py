@@ -12,6 +12,6 @@ _CLASSIFIER = {
 }
 
 
-def of_classifier(options: Any, facts: Mapping[str, Any]) -> dict[str, str]:
+def of_classifier(options: Any, metadata: Mapping[str, Any]) -> dict[str, str]:
     """By name."""
     return _CLASSIFIER

@@ -36,35 +36,37 @@ class ClassifierOptions(shared.ImageOptions):
 PRESETS = {"default": ClassifierOptions(learning_rate=6e-3, checkpoint_every=500)}
 
 
-def config_of(options: ClassifierOptions, facts: dict[str, Any]) -> classifier.Config:
+def config_of(options: ClassifierOptions, metadata: dict[str, Any]) -> classifier.Config:
     """The classifier that the options describe."""
     return classifier.Config(
-        image_shape=tuple(facts["image_shape"]),
-        classes=facts["classes"],
+        image_shape=tuple(metadata["image_shape"]),
+        classes=metadata["classes"],
         learning_rate=options.learning_rate,
         decay_steps=options.steps,
         mirrored=options.mirror,
     )
 
 
-def facts(options: ClassifierOptions, images: Images) -> dict[str, Any]:
+def metadata(options: ClassifierOptions, images: Images) -> dict[str, Any]:
     """The images' shape and the number of classes; InputError where there are none to tell."""
     if images.train_labels is None:
         raise InputError(f"the images {images.name} have no labels, which a classifier learns")
-    known = shared.facts(options, images)
+    known = shared.metadata(options, images)
     if known["classes"] is None:
         raise InputError(f"a classifier tells classes apart; the labels of {images.name} are all 0")
     return known
 
 
-def algorithm(options: ClassifierOptions, facts: dict[str, Any]) -> classifier.Classifier:
+def algorithm(options: ClassifierOptions, metadata: dict[str, Any]) -> classifier.Classifier:
     """The classifier that the options describe."""
-    return classifier.make(config_of(options, facts))
+    return classifier.make(config_of(options, metadata))
 
 
-def task(options: ClassifierOptions, images: Images, facts: dict[str, Any], _: Algorithm) -> Task:
+def task(
+    options: ClassifierOptions, images: Images, metadata: dict[str, Any], _: Algorithm
+) -> Task:
     """Trains on labelled images; judges by the labels of held-out ones."""
-    networks = classifier.networks_of(config_of(options, facts))
+    networks = classifier.networks_of(config_of(options, metadata))
     train, train_labels = images.train, np.asarray(images.train_labels, np.int32)
     heldout, labels = images.heldout, np.asarray(images.heldout_labels, np.int32)
 
@@ -73,7 +75,7 @@ def task(options: ClassifierOptions, images: Images, facts: dict[str, Any], _: A
         nll = said.nll(labels).mean(dtype=np.float64)
         return {"accuracy": float(np.mean(said.labels == labels)), "label_nll_nats": float(nll)}
 
-    def references():
+    def baselines():
         frequent = classifier.most_frequent_class_accuracy(train_labels, labels)
         nearest = classifier.nearest_mean_accuracy(train, train_labels, heldout, labels)
         found = {"most frequent class": frequent, "nearest class mean": nearest}
@@ -87,7 +89,7 @@ def task(options: ClassifierOptions, images: Images, facts: dict[str, Any], _: A
     def gather(data, indices):
         return classifier.Batch(*shared.gather_labelled(data, indices))
 
-    return Task((train, train_labels), gather, len(train), evaluate, references, pictures)
+    return Task((train, train_labels), gather, len(train), evaluate, baselines, pictures)
 
 
 EXPERIMENT = Experiment(
@@ -95,7 +97,7 @@ EXPERIMENT = Experiment(
     title="Classifier of images",
     presets=PRESETS,
     load=shared.load,
-    facts=facts,
+    metadata=metadata,
     algorithm=algorithm,
     task=task,
     descriptions=of_classifier,

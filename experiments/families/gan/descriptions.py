@@ -76,8 +76,8 @@ _OF_CLASSES = {"fcd", "class_kl_nats"} | _OF_LABELS  # by a classifier
 _OF_MODES = {"modes", "modes_kl_nats"}  # of triples of digits
 
 
-def of_gan(options: GanOptions, facts: Mapping[str, Any]) -> dict[str, str]:
-    """Of a GAN, judged by a classifier or, where `facts` has no hash of one, by pixels."""
+def of_gan(options: GanOptions, metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Of a GAN, judged by a classifier or, where `metadata` has no hash of one, by pixels."""
     loss_d, loss_g = _OBJECTIVES[options.objective]
     found = {
         "loss_d": f"the discriminator's objective, without penalties: {loss_d}",
@@ -87,7 +87,7 @@ def of_gan(options: GanOptions, facts: Mapping[str, Any]) -> dict[str, str]:
     absent = set() if options.dataset == "stacked_mnist" and not options.images else _OF_MODES
     if not options.conditional:
         absent = absent | _OF_LABELS
-    if not facts["classifier_sha256"]:
+    if not metadata["classifier_sha256"]:
         absent = absent | _OF_CLASSES
         found["kid"] = _BY_PIXELS
     return {name: text for name, text in found.items() if name not in absent}

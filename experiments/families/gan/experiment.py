@@ -11,14 +11,14 @@ from experiments.data import images as shared
 from experiments.families.gan.artefacts import pictures
 from experiments.families.gan.descriptions import of_gan
 from experiments.families.gan.options import PRESETS, GanOptions, to_config
-from experiments.fidelity.evaluator import PIXELS, Judge, check_classes, count_of, quantise
+from experiments.fidelity.evaluator import PIXELS, Evaluator, check_classes, count_of, quantise
 from experiments.fidelity.features import FeatureNetwork, feature_network
 from experiments.runs.experiment import Experiment, Task
 
 
-def facts(options: GanOptions, images: Images) -> dict:
+def metadata(options: GanOptions, images: Images) -> dict:
     """What the networks need to know of the images, and the hash of what judges them."""
-    known = shared.facts(options, images)
+    known = shared.metadata(options, images)
     # What cannot be used is found out before a classifier is trained.
     to_config(options, known)
     count_of(images)
@@ -35,7 +35,7 @@ def facts(options: GanOptions, images: Images) -> dict:
 
 def network_of(options: GanOptions, images: Images) -> FeatureNetwork:
     """What judges: a classifier of the images, or their pixels where they have no labels."""
-    labelled = shared.facts(options, images)["classes"] is not None
+    labelled = shared.metadata(options, images)["classes"] is not None
     if labelled or options.classifier is not None:
         return feature_network(options, images)
     if options.stop_at_fcd is not None:
@@ -43,20 +43,20 @@ def network_of(options: GanOptions, images: Images) -> FeatureNetwork:
     return PIXELS
 
 
-def algorithm(options: GanOptions, facts: dict) -> Algorithm:
+def algorithm(options: GanOptions, metadata: dict) -> Algorithm:
     """The GAN that the options describe."""
-    return gan.make(to_config(options, facts))
+    return gan.make(to_config(options, metadata))
 
 
-def task(options: GanOptions, images: Images, facts: dict, algorithm: Algorithm) -> Task:
+def task(options: GanOptions, images: Images, metadata: dict, algorithm: Algorithm) -> Task:
     """Trains on the images; judges by a classifier's features of held-out ones."""
-    config, network = to_config(options, facts), network_of(options, images)
-    if facts["classifier_sha256"] != network.sha256:
+    config, network = to_config(options, metadata), network_of(options, images)
+    if metadata["classifier_sha256"] != network.sha256:
         raise InputError(
             "the classifier is not the one that this run was judged by (its weights' "
             "SHA-256 differs); name that one's folder with --classifier"
         )
-    judge = Judge(images, network, conditional=options.conditional)
+    evaluator = Evaluator(images, network, conditional=options.conditional)
     key = jax.random.key(options.seed + 1)
     sample = jax.jit(algorithm.sample, static_argnums=2)
 
@@ -72,7 +72,7 @@ def task(options: GanOptions, images: Images, facts: dict, algorithm: Algorithm)
         return quantise(sample(state, key, n, asked(n)))
 
     def evaluate(state):
-        return judge.figures(draw(state, judge.count), asked(judge.count))
+        return evaluator.metrics(draw(state, evaluator.count), asked(evaluator.count))
 
     # Of a conditional generator the figure that its labels matter to.
     score = "class_fcd" if config.classes else "fcd" if network.classes else None
@@ -81,9 +81,9 @@ def task(options: GanOptions, images: Images, facts: dict, algorithm: Algorithm)
         gather=shared.gather if labels is None else gather_labelled,
         examples=len(images.train),
         evaluate=evaluate,
-        references=lambda: judge.references(options.seed),
+        baselines=lambda: evaluator.baselines(options.seed),
         pictures=lambda state: pictures(state, key, config, algorithm, images),
-        costly=lambda state: judge.costly(lambda n: draw(state, n)),
+        costly=lambda state: evaluator.costly(lambda n: draw(state, n)),
         score=score,
         goal=options.stop_at_fcd,
         batches_per_step=options.steps_d,
@@ -100,7 +100,7 @@ EXPERIMENT = Experiment(
     title="Generative adversarial network",
     presets=PRESETS,
     load=shared.load,
-    facts=facts,
+    metadata=metadata,
     algorithm=algorithm,
     task=task,
     descriptions=of_gan,

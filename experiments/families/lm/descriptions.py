@@ -13,7 +13,7 @@ _TRANSFORMER = {
 }
 
 
-def of_lm(options: LmOptions, facts: Mapping[str, Any]) -> dict[str, str]:
+def of_lm(options: LmOptions, metadata: Mapping[str, Any]) -> dict[str, str]:
     """Of a language model."""
     if options.documents:
         judged = "every token but the first of each document, which sees itself alone"

@@ -14,22 +14,25 @@ from experiments.families.lm.writing import write
 from experiments.runs.experiment import Experiment, Task
 
 
-def algorithm(options: LmOptions, facts: dict) -> Algorithm:
+def algorithm(options: LmOptions, metadata: dict) -> Algorithm:
     """The Transformer that the options describe.
 
     Raises:
       InputError: the sizes do not fit each other.
     """
-    return transformer.make(to_config(options, facts))
+    return transformer.make(to_config(options, metadata))
 
 
-def task(options: LmOptions, text: Text, facts: dict, algorithm: Algorithm) -> Task:
+def task(options: LmOptions, text: Text, metadata: dict, algorithm: Algorithm) -> Task:
     """Trains on random windows, or on rows of documents; judges by the loss of every held-out token
     but the first, of whole documents where there are some.
     """
-    coder, networks = texts.tokenizer(facts), transformer.networks_of(to_config(options, facts))
-    train, heldout = texts.tokens(options, facts, text)
-    figures = texts.figures_of(heldout, text.heldout)
+    coder, networks = (
+        texts.tokenizer(metadata),
+        transformer.networks_of(to_config(options, metadata)),
+    )
+    train, heldout = texts.tokens(options, metadata, text)
+    metrics = texts.metrics_of(heldout, text.heldout)
     if options.documents:
         end = int(coder.encode(END)[0])
         reading = rows_of(train, end, options.context)
@@ -42,23 +45,23 @@ def task(options: LmOptions, text: Text, facts: dict, algorithm: Algorithm) -> T
 
     def evaluate(state):
         measured = nll(state.judged, networks=networks, chunk=rows, positions=positions)
-        return figures(measured)
+        return metrics(measured)
 
-    def references():
+    def baselines():
         counting = texts.counting_nlls(train, heldout, coder.vocabulary_size)
-        return {name: figures(nll) for name, nll in counting.items()}
+        return {name: metrics(nll) for name, nll in counting.items()}
 
     def pictures(state):
-        drawn = sample(options, facts, algorithm, state, 3, options.seed + 1)
+        drawn = sample(options, metadata, algorithm, state, 3, options.seed + 1)
         return {"samples": texts.SEPARATOR.join(drawn)}
 
     data, examples, gather, fetch = reading
-    return Task(data, gather, examples, evaluate, references, pictures, fetch=fetch)
+    return Task(data, gather, examples, evaluate, baselines, pictures, fetch=fetch)
 
 
-def sample(options: LmOptions, facts: dict, algorithm: Algorithm, state, num: int, seed: int):
+def sample(options: LmOptions, metadata: dict, algorithm: Algorithm, state, num: int, seed: int):
     """`num` texts of 500 tokens; documents of at most so many."""
-    return write(options, facts, algorithm, state, "", num, 500, seed)
+    return write(options, metadata, algorithm, state, "", num, 500, seed)
 
 
 EXPERIMENT = Experiment(
@@ -66,7 +69,7 @@ EXPERIMENT = Experiment(
     title="Transformer language model",
     presets=PRESETS,
     load=texts.load,
-    facts=texts.facts,
+    metadata=texts.metadata,
     algorithm=algorithm,
     task=task,
     descriptions=of_lm,

@@ -208,8 +208,8 @@ def shared_changes(options: TransformerOptions) -> dict[str, Any]:
     return changes
 
 
-def to_config(options: LmOptions, facts: dict[str, Any]) -> transformer.Config:
-    """The `transformer.Config` that the options describe, for a run of which `facts` are known.
+def to_config(options: LmOptions, metadata: dict[str, Any]) -> transformer.Config:
+    """The `transformer.Config` that the options describe, for a run of which `metadata` are known.
 
     Raises:
       InputError: options do not fit each other.
@@ -217,6 +217,6 @@ def to_config(options: LmOptions, facts: dict[str, Any]) -> transformer.Config:
     changes = shared_changes(options)
     changes |= {name: getattr(options, name) for name in ("context", "window", "key_heads")}
     try:
-        return _MAKERS[options.preset](texts.tokenizer(facts).vocabulary_size, **changes)
+        return _MAKERS[options.preset](texts.tokenizer(metadata).vocabulary_size, **changes)
     except ValueError as error:
         raise InputError(str(error)) from error

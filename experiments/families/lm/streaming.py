@@ -39,9 +39,9 @@ def stream(
     Raises:
       InputError: see `begun`.
     """
-    tokens, params = begun(run.options, run.facts, prompt), run.state.judged
-    networks = transformer.networks_of(to_config(run.options, run.facts))
-    keys, stop = parallel.example_keys(jax.random.key(seed), 1), stop_of(run.options, run.facts)
+    tokens, params = begun(run.options, run.metadata, prompt), run.state.judged
+    networks = transformer.networks_of(to_config(run.options, run.metadata))
+    keys, stop = parallel.example_keys(jax.random.key(seed), 1), stop_of(run.options, run.metadata)
 
     # Parameters are arguments: as constants of the program they would be there twice.
     @partial(jax.jit, static_argnums=3)
@@ -55,7 +55,7 @@ def stream(
         return advance(extend, decoding, AT_ONCE, sampling=sampling, stop=stop)
 
     start, go_on = partial(first, params), partial(advanced, params)
-    decoder = StreamDecoder(texts.tokenizer(run.facts))
+    decoder = StreamDecoder(texts.tokenizer(run.metadata))
     pieces = _pieces(start, go_on, decoder, tokens, prompt, length, networks.context, keys)
     return until_end(pieces)
 

@@ -19,7 +19,7 @@ from experiments.families.lm.options import LmOptions
 ROWS_AT_ONCE = 8  # on a CPU; see `transformer.sample`
 
 
-def begun(options: LmOptions, facts: dict[str, Any], prompt: str) -> np.ndarray:
+def begun(options: LmOptions, metadata: dict[str, Any], prompt: str) -> np.ndarray:
     """The tokens that a text with this prompt begins with, int32 `[P]`.
 
     A document begins with the end of the one before, which comes in front of its prompt; so does
@@ -30,8 +30,8 @@ def begun(options: LmOptions, facts: dict[str, Any], prompt: str) -> np.ndarray:
         that is not in its alphabet.
     """
     check_prompt(prompt)
-    coder = texts.tokenizer(facts)
-    before = [] if prompt and not options.documents else [texts.first_token(options, facts)]
+    coder = texts.tokenizer(metadata)
+    before = [] if prompt and not options.documents else [texts.first_token(options, metadata)]
     tokens = np.concatenate([coder.encode(part) for part in (*before, prompt) if part])
     if len(tokens) > options.context:
         raise InputError(
@@ -41,9 +41,9 @@ def begun(options: LmOptions, facts: dict[str, Any], prompt: str) -> np.ndarray:
     return tokens
 
 
-def stop_of(options: LmOptions, facts: dict[str, Any]) -> tuple[int, ...]:
+def stop_of(options: LmOptions, metadata: dict[str, Any]) -> tuple[int, ...]:
     """The tokens that a text ends with: of documents there is one."""
-    return (int(texts.tokenizer(facts).encode(END)[0]),) if options.documents else ()
+    return (int(texts.tokenizer(metadata).encode(END)[0]),) if options.documents else ()
 
 
 @lru_cache(maxsize=4)
@@ -56,7 +56,7 @@ def _drawing(sample: Callable, sampling: Sampling, stop: tuple[int, ...]) -> Cal
 
 def write(
     options: LmOptions,
-    facts: dict[str, Any],
+    metadata: dict[str, Any],
     algorithm: Algorithm,
     state: State,
     prompt: str,
@@ -68,7 +68,7 @@ def write(
     """`num` continuations of a prompt; the first is that of `streaming.stream`.
 
     Args:
-      options, facts, algorithm, state: of a run.
+      options, metadata, algorithm, state: of a run.
       prompt: what the texts begin with; see `begun`.
       num: how many.
       length: tokens to add to each; a document may end before.
@@ -78,8 +78,8 @@ def write(
     Raises:
       InputError: see `begun`.
     """
-    tokens, coder = begun(options, facts, prompt), texts.tokenizer(facts)
-    draw = _drawing(algorithm.sample, sampling, stop_of(options, facts))
+    tokens, coder = begun(options, metadata, prompt), texts.tokenizer(metadata)
+    draw = _drawing(algorithm.sample, sampling, stop_of(options, metadata))
     key, total = jax.random.key(seed), len(tokens) + length
     rows = np.asarray(draw(state, key, num, jnp.asarray(tokens), total))
     return ["".join(until_end([prompt, coder.decode(row[len(tokens) :])])) for row in rows]

@@ -13,7 +13,7 @@ _TRANSLATIONS = {
 }
 
 
-def of_translation(options: Any, facts: Mapping[str, Any]) -> dict[str, str]:
+def of_translation(options: Any, metadata: Mapping[str, Any]) -> dict[str, str]:
     """By name."""
     told = of_tokens("every token of a translation and its end, given the source")
     return {**told, **_TRANSLATIONS}

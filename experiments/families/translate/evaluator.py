@@ -16,10 +16,10 @@ from experiments.families.translate.translation import Translator, batch_of, pac
 SHOWN = 20  # pairs on the page
 
 
-class TranslationJudge:
+class Evaluator:
     """Held-out pairs and what a model makes of them.
 
-    Pairs whose source is longer than the model reads are left out of all figures.
+    Pairs whose source is longer than the model reads are left out of all metrics.
 
     Args:
       translator: of the run.
@@ -45,15 +45,15 @@ class TranslationJudge:
         return {"nll_nats": nll, "perplexity": float(np.exp(nll))}
 
     def translations(self, state: State) -> dict[str, float]:
-        """Figures of the translations of all sources; their signatures go to the terminal."""
+        """Metrics of the translations of all sources; their signatures go to the terminal."""
         translated = self.translator.translate(state.judged, self.sources)
-        figures, signatures = scores(translated, self.references, self.language)
+        metrics, signatures = scores(translated, self.references, self.language)
         for name, signature in signatures.items():
             say(f"{name}: {signature}")
-        return figures
+        return metrics
 
     def baselines(self) -> dict[str, dict[str, float]]:
-        """The same figures where nothing is translated."""
+        """The same metrics where nothing is translated."""
         return {"the source itself": scores(self.sources, self.references, self.language)[0]}
 
     def pictures(self, state: State) -> dict[str, str]:
@@ -67,7 +67,7 @@ class TranslationJudge:
 def scores(
     translations: Sequence[str], references: Sequence[str], language: str
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """Figures of translations, and the signatures of those that depend on a program.
+    """Metrics of translations, and the signatures of those that depend on a program.
 
     Args:
       translations, references: as many of one as of the other, at least one.
@@ -75,9 +75,9 @@ def scores(
     """
     wanted = [" ".join(reference.split()) for reference in references]
     measured = {"chrf": chrf(translations, wanted), "bleu": bleu(translations, wanted, language)}
-    figures = {"exact_match": exact_match(translations, wanted)}
-    figures |= {name: score.score for name, score in measured.items()}
-    return figures, {name: score.signature for name, score in measured.items()}
+    metrics = {"exact_match": exact_match(translations, wanted)}
+    metrics |= {name: score.score for name, score in measured.items()}
+    return metrics, {name: score.signature for name, score in measured.items()}
 
 
 def show(sources: Sequence[str], translations: Sequence[str], references: Sequence[str]) -> str:

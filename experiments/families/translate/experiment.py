@@ -5,12 +5,12 @@ from aigc_jax.algorithm import Algorithm
 from aigc_jax.data.cldr import load_cldr
 from aigc_jax.data.pairs import Pairs, load_pairs
 from experiments.families.translate.descriptions import of_translation
-from experiments.families.translate.evaluator import TranslationJudge
+from experiments.families.translate.evaluator import Evaluator
 from experiments.families.translate.options import PRESETS, TranslateOptions, to_config
 from experiments.families.translate.translation import (
     Translator,
     batch_of,
-    facts_of,
+    metadata_of,
     pack,
     tokenizer_of,
     train_tokenizer,
@@ -31,29 +31,29 @@ def load(options: TranslateOptions) -> Pairs:
     return load_cldr(options.source, options.target)
 
 
-def facts(options: TranslateOptions, pairs: Pairs) -> dict:
+def metadata(options: TranslateOptions, pairs: Pairs) -> dict:
     """The tokeniser, so that a run translates without its pairs."""
-    return facts_of(train_tokenizer(pairs, options.vocabulary))
+    return metadata_of(train_tokenizer(pairs, options.vocabulary))
 
 
-def algorithm(options: TranslateOptions, facts: dict) -> Algorithm:
+def algorithm(options: TranslateOptions, metadata: dict) -> Algorithm:
     """The translator that the options describe."""
-    return transformer.make(to_config(options, tokenizer_of(facts).vocabulary_size))
+    return transformer.make(to_config(options, tokenizer_of(metadata).vocabulary_size))
 
 
-def task(options: TranslateOptions, pairs: Pairs, facts: dict, algorithm: Algorithm) -> Task:
+def task(options: TranslateOptions, pairs: Pairs, metadata: dict, algorithm: Algorithm) -> Task:
     """Trains on packed rows; judges by the loss, and at the end by the translations themselves."""
-    translator = Translator(options, facts)
+    translator = Translator(options, metadata)
     train = pack(translator.coder, pairs.train, options)[:-1]
-    judge = TranslationJudge(translator, pairs.heldout)
+    evaluator = Evaluator(translator, pairs.heldout)
     return Task(
         data=train,
         gather=lambda data, rows: batch_of([x[rows] for x in data]),
         examples=len(train[0]),
-        evaluate=judge.loss,
-        references=judge.baselines,
-        pictures=judge.pictures,
-        costly=judge.translations,
+        evaluate=evaluator.loss,
+        baselines=evaluator.baselines,
+        pictures=evaluator.pictures,
+        costly=evaluator.translations,
     )
 
 
@@ -62,7 +62,7 @@ EXPERIMENT = Experiment(
     title="Transformer translator",
     presets=PRESETS,
     load=load,
-    facts=facts,
+    metadata=metadata,
     algorithm=algorithm,
     task=task,
     descriptions=of_translation,

@@ -69,12 +69,12 @@ class Translator:
 
     Args:
       options: of the run.
-      facts: of the run.
+      metadata: of the run.
     """
 
-    def __init__(self, options: TranslateOptions, facts: dict[str, Any]):
+    def __init__(self, options: TranslateOptions, metadata: dict[str, Any]):
         self.options = options
-        self.coder = tokenizer_of(facts)
+        self.coder = tokenizer_of(metadata)
         self.networks = transformer.networks_of(to_config(options, self.coder.vocabulary_size))
 
     @partial(jax.jit, static_argnums=0)
@@ -155,11 +155,11 @@ class Translator:
         return [" ".join(self.coder.decode(row).split()) for row in found]
 
 
-def facts_of(coder: BpeTokenizer) -> dict[str, Any]:
+def metadata_of(coder: BpeTokenizer) -> dict[str, Any]:
     """What config.json keeps of a translator: its tokeniser, as `tokenizers` writes it."""
     return {"bpe": dumps(loads(coder.to_json()), ensure_ascii=False)}
 
 
-def tokenizer_of(facts: dict[str, Any]) -> BpeTokenizer:
+def tokenizer_of(metadata: dict[str, Any]) -> BpeTokenizer:
     """The tokeniser of a run."""
-    return BpeTokenizer.from_json(facts["bpe"])
+    return BpeTokenizer.from_json(metadata["bpe"])

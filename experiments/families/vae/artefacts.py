@@ -9,23 +9,23 @@ from aigc_jax import vae
 from aigc_jax.algorithm import Algorithm, State
 from aigc_jax.parallel import example_keys
 from experiments.data import images as shared
-from experiments.families.vae.evaluator import Judge
+from experiments.families.vae.evaluator import Evaluator
 
 _COLUMNS = 10
 _TRAVERSED = 10  # latents
 _REACH = 3.0  # standard deviations of the prior, either way
 
 
-def pictures(state: State, judge: Judge, algorithm: Algorithm) -> dict[str, Any]:
+def pictures(state: State, evaluator: Evaluator, algorithm: Algorithm) -> dict[str, Any]:
     """The pictures by name, each a grid of images; and the latents, a table as text.
 
     Args:
       state: of the algorithm.
-      judge: of the run: the networks, and the images that are shown.
+      evaluator: of the run: the networks, and the images that are shown.
       algorithm: for samples.
     """
-    params, networks, likelihood = state.ema, judge.networks, judge.config.likelihood
-    shown = judge.batch(judge.bounded[: 5 * _COLUMNS], 5 * _COLUMNS)
+    params, networks, likelihood = state.ema, evaluator.networks, evaluator.config.likelihood
+    shown = evaluator.batch(evaluator.bounded[: 5 * _COLUMNS], 5 * _COLUMNS)
     context = jax.jit(networks.encode)(params, *shown)
 
     @jax.jit
@@ -33,14 +33,16 @@ def pictures(state: State, judge: Judge, algorithm: Algorithm) -> dict[str, Any]
         return likelihood.mean(networks.decode(params, z, labels))
 
     flat = isinstance(context, vae.Context)
-    keys = example_keys(judge.key, len(shown.images))
+    keys = example_keys(evaluator.key, len(shown.images))
     z = context.q.mean if flat else jax.jit(networks.draw)(params, context, keys).z
     pairs = np.stack([np.clip(shown.images, 0, 1), decode(z, shown.labels)], 1)
     found: dict[str, Any] = {
-        "samples": shared.grid(_samples(state, judge, algorithm), _COLUMNS),
+        "samples": shared.grid(_samples(state, evaluator, algorithm), _COLUMNS),
         "reconstructions": shared.grid(pairs.reshape(-1, *pairs.shape[2:]), _COLUMNS),
     }
-    usage = vae.latent_usage(params, judge.batch(judge.bounded), judge.key, networks=networks)
+    usage = vae.latent_usage(
+        params, evaluator.batch(evaluator.bounded), evaluator.key, networks=networks
+    )
     found["latents"] = latents_text(usage)
     if usage.variance is None:
         return found
@@ -55,16 +57,16 @@ def pictures(state: State, judge: Judge, algorithm: Algorithm) -> dict[str, Any]
     if count:
         ends = between(means[:count], means[count : 2 * count])
         found["interpolations"] = rows(ends, _first(labels, count))
-    normal = not judge.config.pseudo_inputs  # the manifold's steps are of N(0, I)
-    if judge.config.latent_size == 2 and labels is None and normal:
+    normal = not evaluator.config.pseudo_inputs  # the manifold's steps are of N(0, I)
+    if evaluator.config.latent_size == 2 and labels is None and normal:
         found["manifold"] = shared.grid(decode(shared.normal_quantiles(15), None), 15)
     else:
         found["traversals"] = rows(*traversals(means[0], usage.variance, _first(labels, 1)))
     return found
 
 
-def _samples(state: State, judge: Judge, algorithm: Algorithm) -> np.ndarray:
-    return np.asarray(jax.jit(algorithm.sample, static_argnums=2)(state, judge.key, 100))
+def _samples(state: State, evaluator: Evaluator, algorithm: Algorithm) -> np.ndarray:
+    return np.asarray(jax.jit(algorithm.sample, static_argnums=2)(state, evaluator.key, 100))
 
 
 def _first(labels: np.ndarray | None, count: int) -> np.ndarray | None:

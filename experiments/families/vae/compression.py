@@ -48,7 +48,7 @@ class Model(NamedTuple):
         options, stored = self.run.options, self.run.config["options"]
         free = {field.name for field in fields(options) if field.metadata["changeable"]}
         decisive = {name: value for name, value in stored.items() if name not in free}
-        described = {"options": decisive, "model": self.run.facts}
+        described = {"options": decisive, "model": self.run.metadata}
         return container.origin(self.run.state.ema, self.run.step, described, outputs)
 
 
@@ -71,7 +71,7 @@ def open_model(workdir: str) -> Model:
       InputError: there is none, or its model cannot code.
     """
     run = restore(EXPERIMENT, workdir)
-    config = to_config(run.options, run.facts)
+    config = to_config(run.options, run.metadata)
     model = Model(run, config, vae.networks_of(config))
     try:
         model.coder(1)

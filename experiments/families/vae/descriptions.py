@@ -6,8 +6,8 @@ from typing import Any
 from experiments.families.vae.options import VaeOptions
 
 
-def of_vae(options: VaeOptions, facts: Mapping[str, Any]) -> dict[str, str]:
-    """By name, the texts of all figures that a run with these options has."""
+def of_vae(options: VaeOptions, metadata: Mapping[str, Any]) -> dict[str, str]:
+    """By name, the texts of all metrics that a run with these options has."""
     return {
         "loss_nats": f"what is descended: {_loss(options)}; nats per image",
         "negative_elbo_nats": "reconstruction + KL, nats per image" + _baseline(options),

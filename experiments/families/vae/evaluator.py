@@ -14,8 +14,8 @@ from aigc_jax.parallel import example_keys
 from experiments.data.images import HELDOUT, unit_interval
 
 
-class Judge:
-    """Figures of a model on held-out images, which are made ready once.
+class Evaluator:
+    """Metrics of a model on held-out images, which are made ready once.
 
     Args:
       images: see there.
@@ -55,8 +55,8 @@ class Judge:
         nll = vae.heldout_nll(state.ema, batch, self.key, **self.model, k=self.k)
         usage = vae.latent_usage(state.ema, batch, self.key, networks=self.networks)
         active = vae.active_units(usage)
-        figures = {"nll_nats_per_image": nll, **self._bits(nll)}
-        return figures if active is None else {**figures, "active_units": float(active)}
+        metrics = {"nll_nats_per_image": nll, **self._bits(nll)}
+        return metrics if active is None else {**metrics, "active_units": float(active)}
 
     def latents(self, state: State) -> dict[str, np.ndarray]:
         """The divergence of each latent, a mean over the images, in the order of the networks.
@@ -76,11 +76,11 @@ class Judge:
         bits = vae.bits_per_dim(nats, self.config.image_shape)
         return {"bits_per_dim": bits + 8 * density}  # bins of 1 / 256
 
-    def references(self) -> dict[str, dict[str, float]]:
+    def baselines(self) -> dict[str, dict[str, float]]:
         """Pixels independent of each other, each with its own frequency of white."""
         if not self.binary:
             return {}
         means = pixel_means(unit_interval(self._train))
         bound, nll = (independent_pixels_nll(means, np.asarray(x)) for x in (self.bounded, self.x))
-        figures: dict[str, Any] = {"negative_elbo_nats": bound, "nll_nats_per_image": nll}
-        return {"independent pixels": {**figures, **self._bits(nll)}}
+        metrics: dict[str, Any] = {"negative_elbo_nats": bound, "nll_nats_per_image": nll}
+        return {"independent pixels": {**metrics, **self._bits(nll)}}

@@ -12,35 +12,35 @@ from experiments.data import images as shared
 from experiments.data.images import TRAINING, binarised
 from experiments.families.vae.artefacts import pictures
 from experiments.families.vae.descriptions import of_vae
-from experiments.families.vae.evaluator import Judge
+from experiments.families.vae.evaluator import Evaluator
 from experiments.families.vae.options import PRESETS, VaeOptions, to_config
 from experiments.runs.experiment import Experiment, Task
 from experiments.runs.restore import restore
 
 
-def algorithm(options: VaeOptions, facts: dict) -> Algorithm:
+def algorithm(options: VaeOptions, metadata: dict) -> Algorithm:
     """The VAE that the options describe."""
-    return vae.make(to_config(options, facts))
+    return vae.make(to_config(options, metadata))
 
 
-def task(options: VaeOptions, images: Images, facts: dict, algorithm: Algorithm) -> Task:
+def task(options: VaeOptions, images: Images, metadata: dict, algorithm: Algorithm) -> Task:
     """Trains on the images; judges by what the model makes of held-out ones."""
     train = images.train
     if options.binarisation == "static":
         train = binarised(train, TRAINING)
-    config = to_config(options, facts)
+    config = to_config(options, metadata)
     grey = options.likelihood == "bernoulli" and options.binarisation == "none"
-    judge = Judge(images, config, options.k, grey)
+    evaluator = Evaluator(images, config, options.k, grey)
     labels = images.train_labels if config.classes else None
     return Task(
         data=train if labels is None else (train, np.int32(labels)),
         gather=shared.gather if labels is None else gather_labelled,
         examples=len(train),
-        evaluate=judge.bound,
-        references=judge.references,
-        pictures=lambda state: pictures(state, judge, algorithm),
-        costly=judge.likelihood,
-        lists=judge.latents,
+        evaluate=evaluator.bound,
+        baselines=evaluator.baselines,
+        pictures=lambda state: pictures(state, evaluator, algorithm),
+        costly=evaluator.likelihood,
+        lists=evaluator.latents,
     )
 
 
@@ -79,7 +79,7 @@ EXPERIMENT = Experiment(
     title="Variational autoencoder",
     presets=PRESETS,
     load=shared.load,
-    facts=shared.facts,
+    metadata=shared.metadata,
     algorithm=algorithm,
     task=task,
     descriptions=of_vae,

@@ -157,13 +157,13 @@ def _check(options: VaeOptions) -> None:
         raise InputError(f"--ema_decay must be below 1, got {options.ema_decay}")
 
 
-def to_config(options: VaeOptions, facts: dict[str, Any]) -> Config:
-    """The `vae.Config` that the options describe, for data of which `facts` are known.
+def to_config(options: VaeOptions, metadata: dict[str, Any]) -> Config:
+    """The `vae.Config` that the options describe, for data of which `metadata` are known.
 
     Raises:
       InputError: options exclude each other, or do not fit the data.
     """
-    if options.conditional and not facts.get("classes"):
+    if options.conditional and not metadata.get("classes"):
         raise InputError(
             "--conditional needs labelled images of two classes at least, and these have none"
         )
@@ -183,8 +183,8 @@ def to_config(options: VaeOptions, facts: dict[str, Any]) -> Config:
     try:
         config = dataclasses.replace(
             preset,
-            image_shape=tuple(facts["image_shape"]),
-            classes=facts["classes"] if options.conditional else 0,
+            image_shape=tuple(metadata["image_shape"]),
+            classes=metadata["classes"] if options.conditional else 0,
             architecture=partial(preset.architecture, **size),
             latent_size=options.latent_size,
             likelihood=LIKELIHOODS[options.likelihood],

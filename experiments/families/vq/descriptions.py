@@ -6,7 +6,7 @@ from typing import Any
 from experiments.families.vq.options import VqOptions
 
 
-def of_codes(options: VqOptions, facts: Mapping[str, Any]) -> dict[str, str]:
+def of_codes(options: VqOptions, metadata: Mapping[str, Any]) -> dict[str, str]:
     """By name, the texts of all metrics that a run with these options has."""
     weight = f"{options.commitment:g} × commitment"
     loss = f"reconstruction + {weight}" if options.preset == "vq" else "the reconstruction alone"

@@ -15,7 +15,7 @@ from experiments.data import images as shared
 _SHOWN = 100  # codes
 
 
-class DiscreteJudge:
+class Evaluator:
     """Figures and pictures of a model on held-out images, which are made ready once."""
 
     def __init__(self, images: Images, config: vq.Config, algorithm: Algorithm, seed: int):
@@ -27,11 +27,11 @@ class DiscreteJudge:
         }
         self._model = {**self._coder, "likelihood": config.likelihood}
 
-    def figures(self, state: State) -> dict[str, float]:
+    def metrics(self, state: State) -> dict[str, float]:
         """How well the held-out images come back, and how many codes that takes."""
-        return vq.heldout_figures(state, self.grey, **self._model)
+        return vq.heldout_metrics(state, self.grey, **self._model)
 
-    def references(self) -> dict[str, dict[str, float]]:
+    def baselines(self) -> dict[str, dict[str, float]]:
         """One picture for all: the mean of the training images."""
         mean = pixel_means(shared.unit_interval(self._train))
         mse = float(np.mean(np.square(self.grey - mean), dtype=np.float64))

@@ -6,29 +6,29 @@ from aigc_jax.data.images import Images
 from experiments.data import images as shared
 from experiments.data.images import HELDOUT, TRAINING, binarised
 from experiments.families.vq.descriptions import of_codes
-from experiments.families.vq.evaluator import DiscreteJudge
+from experiments.families.vq.evaluator import Evaluator
 from experiments.families.vq.options import PRESETS, VqOptions, to_config
 from experiments.runs.experiment import Experiment, Task
 
 
-def algorithm(options: VqOptions, facts: dict) -> Algorithm:
+def algorithm(options: VqOptions, metadata: dict) -> Algorithm:
     """The autoencoder that the options describe."""
-    return vq.make(to_config(options, facts))
+    return vq.make(to_config(options, metadata))
 
 
-def task(options: VqOptions, images: Images, facts: dict, algorithm: Algorithm) -> Task:
+def task(options: VqOptions, images: Images, metadata: dict, algorithm: Algorithm) -> Task:
     """Trains on the images; judges by how well held-out ones come back."""
     train = images.train
     if options.binarisation == "static":
         train = binarised(train, TRAINING)
-    judge = DiscreteJudge(images, to_config(options, facts), algorithm, HELDOUT)
+    evaluator = Evaluator(images, to_config(options, metadata), algorithm, HELDOUT)
     return Task(
         data=train,
         gather=shared.gather,
         examples=len(train),
-        evaluate=judge.figures,
-        references=judge.references,
-        pictures=judge.pictures,
+        evaluate=evaluator.metrics,
+        baselines=evaluator.baselines,
+        pictures=evaluator.pictures,
     )
 
 
@@ -37,7 +37,7 @@ EXPERIMENT = Experiment(
     title="Autoencoder with discrete latents",
     presets=PRESETS,
     load=shared.load,
-    facts=shared.facts,
+    metadata=shared.metadata,
     algorithm=algorithm,
     task=task,
     descriptions=of_codes,

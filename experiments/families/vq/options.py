@@ -76,8 +76,8 @@ PRESETS = {"vq": _DEFAULT, "fsq": dataclasses.replace(_DEFAULT, preset="fsq", la
 _FOREIGN = {"vq": ("levels",), "fsq": ("codes", "commitment", "latent_size")}
 
 
-def to_config(options: VqOptions, facts: dict[str, Any]) -> vq.Config:
-    """The `vq.Config` that the options describe, for data of which `facts` are known.
+def to_config(options: VqOptions, metadata: dict[str, Any]) -> vq.Config:
+    """The `vq.Config` that the options describe, for data of which `metadata` are known.
 
     Raises:
       InputError: options have no effect with the preset, or do not fit the data.
@@ -100,7 +100,7 @@ def to_config(options: VqOptions, facts: dict[str, Any]) -> vq.Config:
     preset = CONFIGS[options.preset]
     config = dataclasses.replace(
         preset,
-        image_shape=tuple(facts["image_shape"]),
+        image_shape=tuple(metadata["image_shape"]),
         architecture=partial(preset.architecture, width=options.width),
         quantiser=quantiser,
         likelihood=LIKELIHOODS[options.likelihood],

@@ -75,7 +75,7 @@ def test_a_run_and_its_samples_are_the_same_in_every_environment(command, toy, t
         done = command("experiments.sample", "--workdir=calm", "--length=20", **variables)
         assert done.returncode == 0, done.stderr
         written.append(done.stdout)
-    assert toy.figures(tmp_path / "hostile") == toy.figures(tmp_path / "calm")
+    assert toy.metrics(tmp_path / "hostile") == toy.metrics(tmp_path / "calm")
     expected = toy.stored(tmp_path / "calm" / "checkpoints")
     assert list(expected) == [2, 4]
     assert toy.stored(tmp_path / "hostile" / "checkpoints") == expected

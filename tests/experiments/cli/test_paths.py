@@ -78,7 +78,7 @@ def test_an_empty_home_does_not_make_it_the_root(monkeypatch):
 def test_runs_whose_names_look_like_patterns_are_found(tmp_path):
     for name in ("[x]", "x", "y*"):
         (tmp_path / name).mkdir()
-        config = '{"experiment": "a", "options": {}, "model": {}, "data": {}}'
+        config = '{"experiment": "a", "options": {}, "metadata": {}, "data": {}}'
         (tmp_path / name / "config.json").write_text(config)
     assert find([f"{tmp_path}/[x]"]) == [f"{tmp_path}/[x]"]
     assert find([f"{tmp_path}/y*"]) == [f"{tmp_path}/y*"]

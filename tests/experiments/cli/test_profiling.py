@@ -70,7 +70,7 @@ def test_files_beside_a_run_that_cannot_be_written_are_noted_and_it_goes_on(toy,
     told = capsys.readouterr().err
     assert "tensorboard: no more TensorBoard files are written" in told
     assert "profile: no profile is written" in told
-    assert toy.figures(tmp_path / "run")[-1]["step"] == 120
+    assert toy.metrics(tmp_path / "run")[-1]["step"] == 120
 
 
 def test_tensorboard_files_on_a_full_disk_end_once(tmp_path, monkeypatch):
@@ -85,7 +85,7 @@ def test_tensorboard_files_on_a_full_disk_end_once(tmp_path, monkeypatch):
             raise OSError(28, "No space left on device")
 
     notes = []
-    monkeypatch.setattr(tracing, "tensorboard_writer", lambda: Full)
+    monkeypatch.setattr(profiling, "tensorboard_writer", lambda: Full)
     board = profiling.Board(tmp_path, 0, notes.append)
     writer = board._writer
     for step in range(3):

@@ -29,7 +29,7 @@ def test_a_training_in_a_thread_comes_to_its_end(toy, tmp_path):
     before = signal.getsignal(signal.SIGINT)
     in_a_thread(lambda: toy.Toy().train(tmp_path / "run"))
     toy.Toy().train(tmp_path / "main")
-    assert toy.figures(tmp_path / "run") == toy.figures(tmp_path / "main")
+    assert toy.metrics(tmp_path / "run") == toy.metrics(tmp_path / "main")
     assert signal.getsignal(signal.SIGINT) is before
 
 

@@ -91,7 +91,7 @@ def test_a_log_that_cannot_be_written_never_ends_a_training(toy, tmp_path, monke
         stream.close()
     monkeypatch.setattr(sys, "stderr", stream)
     toy.Toy().train(tmp_path / "unseen")
-    assert toy.figures(tmp_path / "unseen") == toy.figures(tmp_path / "seen")
+    assert toy.metrics(tmp_path / "unseen") == toy.metrics(tmp_path / "seen")
     assert toy.stored(tmp_path / "unseen" / "checkpoints") == toy.stored(
         tmp_path / "seen" / "checkpoints"
     )

@@ -49,7 +49,7 @@ RUN = "runs/vae-squares-default"
 
 def test_a_vae_trains_on_rgb_images_of_another_size(place):
     config = json.loads((place / RUN / "config.json").read_text())
-    assert config["model"] == {"image_shape": [20, 20, 3], "classes": None}
+    assert config["metadata"] == {"image_shape": [20, 20, 3], "classes": None}
     data = {k: config["data"][k] for k in ("name", "train", "heldout")}
     assert data == {"name": "squares", "train": 54, "heldout": 6}
     assert config["options"]["images"] == "squares.npz"
@@ -94,11 +94,11 @@ def test_evaluation_is_told_where_moved_images_are(copy, launch):
     gone = launch(*evaluate, cwd=copy, check=False)
     assert (gone.returncode, gone.stderr) == (2, "error: squares.npz: no such file or folder\n")
     launch(*evaluate, "--images=moved.npz", cwd=copy)
-    figures = json.loads((copy / "f.json").read_text())["heldout"]
+    metrics = json.loads((copy / "f.json").read_text())["heldout"]
     lines = [json.loads(line) for line in (copy / RUN / "metrics.jsonl").read_text().splitlines()]
     (written,) = (line for line in lines if line["split"] == "heldout")
-    assert figures == {k: pytest.approx(written[k], rel=1e-6) for k in figures}
-    assert "nll_nats_per_image" in figures
+    assert metrics == {k: pytest.approx(written[k], rel=1e-6) for k in metrics}
+    assert "nll_nats_per_image" in metrics
 
 
 def test_a_run_goes_on_with_the_same_images_wherever_they_are(copy, launch):
@@ -172,8 +172,8 @@ def test_what_classes_are_called_is_kept_with_the_data_and_decides_nothing():
 
 def test_the_facts_count_the_classes_of_both_parts():
     options = vae.VaeOptions()
-    assert images.facts(options, labelled([0, 1, 2], [6, 0, 0]))["classes"] == 7
-    assert images.facts(options, labelled([0, 999, 2], [6, 0, 0]))["classes"] == 1000
-    assert images.facts(options, labelled([0, 255, 2], [6, 0, 0], np.uint8))["classes"] == 256
+    assert images.metadata(options, labelled([0, 1, 2], [6, 0, 0]))["classes"] == 7
+    assert images.metadata(options, labelled([0, 999, 2], [6, 0, 0]))["classes"] == 1000
+    assert images.metadata(options, labelled([0, 255, 2], [6, 0, 0], np.uint8))["classes"] == 256
     unlabelled = labelled([0] * 3, [0] * 3)._replace(train_labels=None, heldout_labels=None)
-    assert images.facts(options, unlabelled) == {"image_shape": [4, 5, 1], "classes": None}
+    assert images.metadata(options, unlabelled) == {"image_shape": [4, 5, 1], "classes": None}

@@ -53,17 +53,17 @@ def on_disk(monkeypatch, tmp_path):
 def trained(given):
     """The state after a run and its held-out figures; whether its tokens were on disk."""
     text = texts.load(given)
-    facts = texts.facts(given, text)
-    algorithm = lm.algorithm(given, facts)
-    task = lm.task(given, text, facts, algorithm)
+    metadata = texts.metadata(given, text)
+    algorithm = lm.algorithm(given, metadata)
+    task = lm.task(given, text, metadata, algorithm)
     order = order_of(given.seed, task.examples, given.batch_size)
     hooks = loop.Hooks(*[lambda *_: None] * 4, lambda: False)
     dispatch = loop.make_dispatch(algorithm.step, task.gather)
     state = jax.jit(algorithm.init)(jax.random.key(given.seed))
     cadence = loop.Cadence(given.steps, 3, 6, 6, 6)
     _, state = loop.train(dispatch, state, task.data, order, 0, cadence, hooks, task.fetch)
-    figures = [*task.evaluate(state).values(), *task.references().values()]
-    return (state, figures), isinstance(task.data, tuple)
+    metrics = [*task.evaluate(state).values(), *task.baselines().values()]
+    return (state, metrics), isinstance(task.data, tuple)
 
 
 @pytest.mark.parametrize("tokenizer", ["char", "byte", "bpe"])
@@ -71,7 +71,7 @@ def test_text_on_disk_trains_to_the_same_bits(
     tmp_path, story, on_disk, tokenizer, capsys, assert_identical
 ):
     given = options(text=story, tokenizer=tokenizer, vocabulary=300 if tokenizer == "bpe" else None)
-    (state, figures), mapped = trained(given)
+    (state, metrics), mapped = trained(given)
     cache = tmp_path / "cache" / "aigc_jax"
     assert not mapped
     assert not cache.exists()
@@ -79,11 +79,11 @@ def test_text_on_disk_trains_to_the_same_bits(
     (same_state, same_figures), mapped = trained(given)
     assert mapped
     assert_identical(same_state, state)
-    assert same_figures == figures
+    assert same_figures == metrics
     assert capsys.readouterr().err.count("tokens of the") == 2
     assert len(list((cache / "tokens").glob("*.tokens"))) == 2
     text = texts.load(given)
-    texts.tokens(given, texts.facts(given, text), text)
+    texts.tokens(given, texts.metadata(given, text), text)
     assert "tokens of the" not in capsys.readouterr().err
 
 
@@ -100,18 +100,18 @@ def test_a_run_is_sampled_from_without_its_text(tmp_path, story, launch):
 
 def test_a_run_keeps_its_byte_pairs(story):
     given = options(text=story, tokenizer="bpe", vocabulary=300)
-    facts = texts.facts(given, texts.load(given))
-    coder = texts.tokenizer(json.loads(json.dumps(facts)))
+    metadata = texts.metadata(given, texts.load(given))
+    coder = texts.tokenizer(json.loads(json.dumps(metadata)))
     assert isinstance(coder, BpeTokenizer)
     assert (coder.vocabulary_size, coder.decode(coder.encode(STORY))) == (300, STORY)
-    assert coder.to_json() == facts["bpe"]
-    assert len(coder.encode(texts.first_token(given, facts))) == 1
+    assert coder.to_json() == metadata["bpe"]
+    assert len(coder.encode(texts.first_token(given, metadata))) == 1
 
 
 def test_byte_pairs_are_those_of_the_training_part_alone():
     given = options(tokenizer="bpe", vocabulary=300)
     one, other = (Text("t", "abab cdcd " * 9, heldout) for heldout in ("efef " * 99, "ghgh " * 99))
-    assert texts.facts(given, one) == texts.facts(given, other)
+    assert texts.metadata(given, one) == texts.metadata(given, other)
 
 
 def test_byte_pairs_are_trained_on_a_share_of_a_long_text(monkeypatch):
@@ -119,13 +119,13 @@ def test_byte_pairs_are_trained_on_a_share_of_a_long_text(monkeypatch):
     monkeypatch.setattr(module, "CHUNK", 100)
     given = options(tokenizer="bpe", vocabulary=300)
     long = Text("t", "abcdefghi " * 10 + "123456789 " * 10 + "ABCDEFGHI " * 10, "")
-    learnt = texts.tokenizer(texts.facts(given, long))
+    learnt = texts.tokenizer(texts.metadata(given, long))
     assert len(learnt.encode(" abcdefghi")) == len(learnt.encode(" ABCDEFGHI")) == 1
     assert len(learnt.encode(" 123456789")) == 10
 
 
 def test_the_alphabet_is_that_of_both_parts():
-    assert texts.facts(options(), Text("t", "ba", "c")) == {"alphabet": "abc"}
+    assert texts.metadata(options(), Text("t", "ba", "c")) == {"alphabet": "abc"}
 
 
 def test_runs_from_before_byte_pairs_are_still_read():
@@ -184,11 +184,11 @@ def test_documents_are_trained_on_judged_and_written_one_by_one(tmp_path, tokeni
     vocabulary = 280 if tokenizer == "bpe" else None
     values = {"text": str(tmp_path / "poems.txt"), "tokenizer": tokenizer, "documents": True}
     given = options(**values, vocabulary=vocabulary, context=24, steps=150, learning_rate=1e-2)
-    (state, figures), _ = trained(given)
-    facts = texts.facts(given, texts.load(given))
-    written = lm.sample(given, facts, lm.algorithm(given, facts), state, 8, 0)
-    of_pairs = figures[-1]["nll_nats"]
-    assert figures[0] < 0.8 * of_pairs
+    (state, metrics), _ = trained(given)
+    metadata = texts.metadata(given, texts.load(given))
+    written = lm.sample(given, metadata, lm.algorithm(given, metadata), state, 8, 0)
+    of_pairs = metrics[-1]["nll_nats"]
+    assert metrics[0] < 0.8 * of_pairs
     # 500 tokens were asked for: a text is one document, and no second one follows.
     assert all(text.count("poem") <= 1 and len(text) < 100 for text in written)
     assert sum(text.startswith("poem ") for text in written) > 4
@@ -196,11 +196,11 @@ def test_documents_are_trained_on_judged_and_written_one_by_one(tmp_path, tokeni
 
 def test_figures_of_a_worked_example():
     # 3 tokens are predicted, of 4 bytes of text, at log 2 nats each: 3 bits over 4 bytes.
-    figures = texts.figures_of(np.array([1, 2, 3, 4]), "aé!")(np.log(2))
-    assert figures == pytest.approx(
+    metrics = texts.metrics_of(np.array([1, 2, 3, 4]), "aé!")(np.log(2))
+    assert metrics == pytest.approx(
         {"nll_nats": np.log(2), "bits_per_byte": 0.75, "perplexity": 2.0}
     )
-    assert texts.figures_of(np.array([1, 2]), "ab")(1e4)["perplexity"] == np.inf
+    assert texts.metrics_of(np.array([1, 2]), "ab")(1e4)["perplexity"] == np.inf
 
 
 def test_a_mapped_text_is_told_by_its_parts(story, on_disk):

@@ -74,7 +74,7 @@ def test_a_warning_is_noted_when_it_first_appears_and_stands_on_the_page(toy, tm
         return [int(line.split("at step ")[1].split(",")[0]) for line in lines]
 
     def train(steps):
-        toy.Toy(None, figures=lambda step: {"coverage": coverage[step]}).train(run, steps=steps)
+        toy.Toy(None, metrics=lambda step: {"coverage": coverage[step]}).train(run, steps=steps)
         return warned(), 'class="warning"' in (run / "index.html").read_text()
 
     assert train(10) == ([], False)
@@ -85,6 +85,6 @@ def test_a_warning_is_noted_when_it_first_appears_and_stands_on_the_page(toy, tm
 
 
 def test_a_healthy_run_has_no_warning(toy, tmp_path, capfd):
-    toy.Toy(None, figures=lambda step: {"coverage": 0.5}).train(tmp_path / "run")
+    toy.Toy(None, metrics=lambda step: {"coverage": 0.5}).train(tmp_path / "run")
     assert "warning" not in capfd.readouterr().err
     assert 'class="warning"' not in (tmp_path / "run/index.html").read_text()

@@ -8,10 +8,10 @@ import pytest
 from aigc_jax.checkpoint import Checkpoints
 from aigc_jax.errors import InputError
 from aigc_jax.run_folder import RunFolder
+from experiments.catalogue import open_any
 from experiments.cli.options import from_flags
 from experiments.families.vae import experiment as vae
 from experiments.runs import training
-from experiments.runs.restore import open_run
 
 
 class Killed(BaseException):
@@ -77,7 +77,7 @@ def test_kill_9_at_any_write_ends_in_the_same_best(toy, whole, train_and_kill, t
     train_and_kill(tmp_path / "run")
     assert toy.stored(tmp_path / "run/best") == toy.stored(whole / "best")
     assert toy.stored(tmp_path / "run/checkpoints") == toy.stored(whole / "checkpoints")
-    assert toy.figures(tmp_path / "run") == toy.figures(whole)
+    assert toy.metrics(tmp_path / "run") == toy.metrics(whole)
     names = {p.name for p in (whole / "samples").iterdir()}
     assert names == {p.name for p in (tmp_path / "run/samples").iterdir() if p.name[0] != "."}
     for name in names:
@@ -162,7 +162,7 @@ def test_a_full_disk_is_said_and_harms_neither_run_nor_best(
     assert max(toy.stored(run / "checkpoints")) < 60
     toy.Toy().train(run)
     assert toy.stored(run / "best") == toy.stored(whole / "best")
-    assert toy.figures(run) == toy.figures(whole)
+    assert toy.metrics(run) == toy.metrics(whole)
 
 
 def test_a_damaged_best_is_set_aside_and_the_next_best_takes_its_place(toy, tmp_path, caplog):
@@ -198,7 +198,7 @@ def runs(tmp_path_factory):
         score = {2: 1.0, 4: 2.0}
         return vae.EXPERIMENT.task(*arguments)._replace(
             evaluate=lambda state: {"s": score[int(state.step)]},
-            references=dict,
+            baselines=dict,
             pictures=lambda state: {},
             score="s",
         )
@@ -214,9 +214,9 @@ def runs(tmp_path_factory):
 
 
 def test_the_newest_and_the_best_are_opened_by_name(runs, assert_identical):
-    newest, best = open_run(runs / "scored"), open_run(runs / "scored", "best")
+    newest, best = open_any(runs / "scored"), open_any(runs / "scored", "best")
     assert (newest.step, best.step, int(best.state.step)) == (4, 2, 2)
-    assert_identical(open_run(runs / "scored", checkpoint="newest").state, newest.state)
+    assert_identical(open_any(runs / "scored", checkpoint="newest").state, newest.state)
 
 
 @pytest.mark.parametrize("module", ["sample", "evaluate"])
@@ -242,4 +242,4 @@ def test_a_checkpoint_that_is_not_there_is_said(runs, tmp_path, name, said):
     shutil.copytree(runs / "scored", tmp_path / "run")
     shutil.rmtree(tmp_path / "run/best")
     with pytest.raises(InputError, match=said):
-        open_run(tmp_path / "run", name)
+        open_any(tmp_path / "run", name)

@@ -19,19 +19,18 @@ from aigc_jax import classifier, gan, transformer, vae, vq
 from aigc_jax.data.images import Images
 from aigc_jax.report import write_page
 from aigc_jax.run_folder import RunFolder
+from experiments.catalogue import EXPERIMENTS
 from experiments.cli.options import from_flags
-from experiments.data.texts import figures_of
+from experiments.data.texts import metrics_of
 from experiments.families.translate.evaluator import scores
 from experiments.families.vae.artefacts import latents_text, pictures
-from experiments.families.vae.evaluator import Judge
-from experiments.families.vae.options import DISCRETE, LIKELIHOODS, PRESETS, to_config
-from experiments.fidelity import evaluator
+from experiments.families.vae.evaluator import Evaluator
+from experiments.families.vae.options import LIKELIHOODS, PRESETS, to_config
+from experiments.fidelity import evaluator as fidelity
 from experiments.fidelity.features import FeatureNetwork
-from experiments.runs.descriptions import meanings
-from experiments.runs.restore import EXPERIMENTS
 
 SHAPE = (8, 8, 1)
-FACTS = {"image_shape": list(SHAPE), "classes": 3, "classifier_sha256": "ab"}
+METADATA = {"image_shape": list(SHAPE), "classes": 3, "classifier_sha256": "ab"}
 
 
 PIXELS = np.random.default_rng(0).integers(256, size=(40, *SHAPE), dtype=np.uint8)
@@ -53,16 +52,16 @@ def pointlike(image_shape, latent_size, classes, outputs, shared, prior=vae.STAN
 
 
 @cache
-def vae_figures(ladder, **values):
+def vae_metrics(ladder, **values):
     options = from_flags(PRESETS, values)
     architecture = partial(vae.ladder, width=2, layers=2) if ladder else pointlike
-    config = dataclasses.replace(to_config(options, FACTS), architecture=architecture)
+    config = dataclasses.replace(to_config(options, METADATA), architecture=architecture)
     params = jax.jit(vae.networks_of(config).init)(jax.random.key(0))
-    judge = Judge(IMAGES, config, 1, grey=options.binarisation == "none")
+    evaluator = Evaluator(IMAGES, config, 1, grey=options.binarisation == "none")
     state = SimpleNamespace(ema=params)
-    shares = judge.latents(state)
-    assert all(len(kl) == judge.networks.latent_size for kl in shares.values())
-    return {**judge.bound(state), **judge.likelihood(state)}
+    shares = evaluator.latents(state)
+    assert all(len(kl) == evaluator.networks.latent_size for kl in shares.values())
+    return {**evaluator.bound(state), **evaluator.likelihood(state)}
 
 
 def described(images):
@@ -73,43 +72,44 @@ def described(images):
 STUB = FeatureNetwork("stub", 3, "ab", math.nan, described)
 
 
-def page(name, options, facts, train, heldout, place):
+def page(name, options, metadata, train, heldout, place):
     """By figure, the text that the page of such a run has beside it; and texts of no figure."""
     folder = RunFolder(place)
     folder.create()
-    texts = meanings(name, options, facts)
-    written = {"figures": texts, "options": dataclasses.asdict(options)}
-    folder.write_config({"experiment": name, "model": {}, "data": {}, **written})
+    texts = EXPERIMENTS[name].descriptions(options, metadata)
+    written = {"metrics": texts, "options": dataclasses.asdict(options)}
+    folder.write_config({"experiment": name, "metadata": {}, "data": {}, **written})
     for step in (1, 2):  # a curve has two points
         folder.append_metrics(step, "train", dict.fromkeys(train, float(step)), 0.0)
         folder.append_metrics(step, "heldout", dict.fromkeys(heldout, float(step)), 0.0)
     written = write_page(folder).read_text("utf-8")
     rows = re.findall(r"<tr><td><code>(\w+)</code>.*?<td>([^<]*)</td></tr>", written)
-    beside = {figure: html.unescape(text) for figure, text in rows if figure in heldout}
+    beside = {metric: html.unescape(text) for metric, text in rows if metric in heldout}
     below = [html.unescape(text) for text in re.findall("<figcaption>([^<]*)</", written)]
-    captions = {figure: texts.get(figure) for figure in {*train} - {*heldout}}
+    captions = {metric: texts.get(metric) for metric in {*train} - {*heldout}}
     assert sorted(text for text in captions.values() if text) == sorted(below)
     return {**beside, **captions}, texts.keys() - {*train, *heldout}
 
 
-def figures(name, options):
+def metrics(name, options):
     """Those of training, and those of held-out data."""
     if name == "gan":
-        judge = evaluator.Judge(IMAGES, STUB if options.images is None else evaluator.PIXELS)
-        costly = judge.costly(lambda n: IMAGES.heldout[:n])
-        return gan.Info._fields, {**judge.figures(IMAGES.heldout), **costly}
+        network = STUB if options.images is None else fidelity.PIXELS
+        evaluator = fidelity.Evaluator(IMAGES, network)
+        costly = evaluator.costly(lambda n: IMAGES.heldout[:n])
+        return gan.Info._fields, {**evaluator.metrics(IMAGES.heldout), **costly}
     if name == "classifier":
         return classifier.Info._fields, ["accuracy", "label_nll_nats"]
     if name == "lm":
-        return transformer.Info._fields, figures_of(np.arange(4), "abcd")(1.0)
+        return transformer.Info._fields, metrics_of(np.arange(4), "abcd")(1.0)
     if name == "translate":
         told, _ = scores(["a"], ["a"], "en")
         return transformer.Info._fields, ["nll_nats", "perplexity", *told]
-    if options.preset in DISCRETE:
+    if name == "vq":
         return vq.Info._fields, ["mse", "mse_over_variance", "code_usage", "code_perplexity"]
     names = ("likelihood", "binarisation", "prior")
     values = {name: getattr(options, name) for name in names}
-    return vae.Info._fields, vae_figures(options.preset == "ladder", **values)
+    return vae.Info._fields, vae_metrics(options.preset == "ladder", **values)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def figures(name, options):
 )
 def test_a_presets_page_has_a_text_for_each_figure_and_no_other(name, preset, tmp_path):
     options = EXPERIMENTS[name].presets[preset]
-    texts, foreign = page(name, options, FACTS, *figures(name, options), tmp_path / "run")
+    texts, foreign = page(name, options, METADATA, *metrics(name, options), tmp_path / "run")
     assert all(texts.values()), texts
     assert not foreign
 
@@ -126,8 +126,8 @@ def test_a_presets_page_has_a_text_for_each_figure_and_no_other(name, preset, tm
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_bits_are_of_values_alone_and_never_below_none(likelihood, prior, tmp_path):
     options = from_flags(PRESETS, {"likelihood": likelihood, "prior": prior, "k": 7})
-    train, heldout = figures("vae", options)
-    texts, foreign = page("vae", options, FACTS, train, heldout, tmp_path / "run")
+    train, heldout = metrics("vae", options)
+    texts, foreign = page("vae", options, METADATA, train, heldout, tmp_path / "run")
     assert all(texts.values()), texts
     assert not foreign
     assert "k = 7" in texts["nll_nats_per_image"]
@@ -138,7 +138,7 @@ def test_bits_are_of_values_alone_and_never_below_none(likelihood, prior, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("values", "figure", "words"),
+    ("values", "metric", "words"),
     [
         ({"preset": "textbook"}, "negative_elbo_nats", "bounds no likelihood"),
         ({"preset": "textbook"}, "reconstruction_nats", "cross-entropy of grey values"),
@@ -156,25 +156,27 @@ def test_bits_are_of_values_alone_and_never_below_none(likelihood, prior, tmp_pa
         ({"conditional": True}, "nll_nats_per_image", "−log p(x | its class) of"),
     ],
 )
-def test_a_text_tells_of_the_options_of_its_run(values, figure, words):
-    assert words in meanings("vae", from_flags(PRESETS, values), FACTS)[figure]
+def test_a_text_tells_of_the_options_of_its_run(values, metric, words):
+    experiment = EXPERIMENTS["vq" if values.get("preset") in ("vq", "fsq") else "vae"]
+    options = from_flags(experiment.presets, values)
+    assert words in experiment.descriptions(options, METADATA)[metric]
 
 
 @pytest.mark.parametrize(
-    ("values", "facts", "wanted"),
+    ("values", "metadata", "wanted"),
     [
         ({}, {}, {"fcd", "class_kl_nats"}),
         ({"dataset": "stacked_mnist"}, {}, {"fcd", "class_kl_nats", "modes", "modes_kl_nats"}),
         ({"images": "mine.npz"}, {"classifier_sha256": ""}, set()),
     ],
 )
-def test_a_gans_texts_are_of_what_judges_it(values, facts, wanted):
+def test_a_gans_texts_are_of_what_judges_it(values, metadata, wanted):
     options = from_flags(EXPERIMENTS["gan"].presets, values)
-    texts = meanings("gan", options, FACTS | facts)
+    texts = EXPERIMENTS["gan"].descriptions(options, METADATA | metadata)
     assert texts.keys() & {"fcd", "class_kl_nats", "modes", "modes_kl_nats"} == wanted
     assert ("pixels, here" in texts["kid"]) == (not wanted)
     assert "0.693" in texts["loss_d"]  # of the default, a relativistic GAN
-    textbook = meanings("gan", EXPERIMENTS["gan"].presets["textbook"], FACTS)
+    textbook = EXPERIMENTS["gan"].descriptions(EXPERIMENTS["gan"].presets["textbook"], METADATA)
     assert "1.386" in textbook["loss_d"]
 
 
@@ -189,26 +191,25 @@ def test_latents_whose_shares_are_not_known_are_listed_by_what_is():
     ]
 
 
-def test_a_command_that_judges_nothing_anew_leaves_the_texts_as_they_are(
-    toy, monkeypatch, tmp_path
-):
+def test_a_command_that_judges_nothing_anew_leaves_the_texts_as_they_are(toy, tmp_path):
     runner = toy.Toy()
-    words = {"toy": lambda options, facts: {"score": f"with {options.log_every}"}}
-    monkeypatch.setattr("experiments.figures.MEANINGS", words)
+    runner.experiment = runner.experiment._replace(
+        descriptions=lambda options, metadata: {"score": f"with {options.log_every}"}
+    )
     for steps, log_every, expected in [(10, 5, 5), (10, 7, 5), (20, 7, 7)]:
         folder = runner.train(tmp_path / "run", steps=steps, log_every=log_every)
         config = folder.read_config()
         assert config["options"]["log_every"] == log_every
-        assert config["figures"] == {"score": f"with {expected}"}
+        assert config["metrics"] == {"score": f"with {expected}"}
 
 
 @pytest.mark.parametrize("prior", ["normal", "vamp"])
 def test_the_manifold_is_shown_where_its_steps_are_the_priors(prior):
     options = from_flags(PRESETS, {"prior": prior})
-    config = dataclasses.replace(to_config(options, FACTS), architecture=pointlike)
+    config = dataclasses.replace(to_config(options, METADATA), architecture=pointlike)
     algorithm = vae.make(config)
     state = algorithm.init(jax.random.key(0))
-    found = pictures(state, Judge(IMAGES, config, 1), algorithm)
+    found = pictures(state, Evaluator(IMAGES, config, 1), algorithm)
     assert ("manifold" in found) == (prior == "normal")
     assert ("traversals" in found) == (prior == "vamp")
     assert ("KL nats of all latents" in found["latents"]) == (prior == "vamp")

@@ -10,7 +10,7 @@ from experiments.cli.signals import Interrupted
 def test_training_stops_at_the_first_evaluation_that_reaches_the_goal(toy, tmp_path, capfd):
     run = tmp_path / "run"
     toy.Toy().train(run, goal=21.5)  # 20 at 50, though step 80 has it too
-    assert max(record["step"] for record in toy.figures(run)) == 50
+    assert max(record["step"] for record in toy.metrics(run)) == 50
     assert list(toy.stored(run / "checkpoints")) == [30, 50]
     assert list(toy.stored(run / "best")) == [50]
     assert "score 20 <= 21.5 at step 50: stopped" in capfd.readouterr().err
@@ -27,7 +27,7 @@ def test_the_state_that_reaches_the_goal_gets_the_costly_figures_as_the_last_doe
     last.train(tmp_path / "goal", goal=21.5)
     last.train(tmp_path / "end", steps=50)
     for name in ("goal", "end"):
-        assert [r["step"] for r in toy.figures(tmp_path / name) if "rare" in r] == [50]
+        assert [r["step"] for r in toy.metrics(tmp_path / name) if "rare" in r] == [50]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("-inf")])
@@ -40,7 +40,7 @@ def test_a_goal_that_is_never_reached_changes_nothing(toy, tmp_path, capfd):
     toy.Toy().train(tmp_path / "with", goal=1.0)
     assert "stopped" not in capfd.readouterr().err
     toy.Toy().train(tmp_path / "without")
-    assert toy.figures(tmp_path / "with") == toy.figures(tmp_path / "without")
+    assert toy.metrics(tmp_path / "with") == toy.metrics(tmp_path / "without")
     assert toy.stored(tmp_path / "with/best") == toy.stored(tmp_path / "without/best")
 
 
@@ -73,7 +73,7 @@ def test_a_lower_goal_or_none_goes_on_as_if_never_stopped(toy, tmp_path, goal):
     toy.Toy().train(run, goal=goal)
     toy.Toy().train(whole, goal=goal)
     assert max(toy.stored(run / "checkpoints")) == (120 if goal is None else 110)
-    assert toy.figures(run) == toy.figures(whole)
+    assert toy.metrics(run) == toy.metrics(whole)
     assert toy.stored(run / "best") == toy.stored(whole / "best")
     last = max(toy.stored(whole / "checkpoints"))
     assert toy.stored(run / "checkpoints")[last] == toy.stored(whole / "checkpoints")[last]

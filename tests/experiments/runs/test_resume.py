@@ -40,7 +40,7 @@ def state_digest(workdir, folder="checkpoints"):
     return max(steps), json.loads(metadata.read_text())["sha256"]
 
 
-def figures(workdir):
+def metrics(workdir):
     """All lines of metrics.jsonl but for their wall time."""
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     return [{k: v for k, v in line.items() if k != "wall_s"} for line in lines]
@@ -93,7 +93,7 @@ def test_kill_9_at_random_moments(whole, environment, tmp_path, inputs):
     assert process.returncode == 0
     assert kills >= 3
     assert state_digest(tmp_path / "run") == state_digest(reference)
-    assert figures(tmp_path / "run") == figures(reference)
+    assert metrics(tmp_path / "run") == metrics(reference)
     assert samples(tmp_path / "run") == samples(reference)
     if name == "gan":
         assert state_digest(tmp_path / "run", "best") == state_digest(reference, "best")
@@ -120,8 +120,8 @@ def test_signals_save_first_and_exit_with_a_code_of_their_own(
     done = launch(f"experiments.{name}", *options, cwd=tmp_path)
     assert f"at step {saved}" in done.stderr
     assert state_digest(workdir) == state_digest(reference)
-    assert [f for f in figures(workdir) if f["split"] != "train"] == [
-        f for f in figures(reference) if f["split"] != "train"
+    assert [f for f in metrics(workdir) if f["split"] != "train"] == [
+        f for f in metrics(reference) if f["split"] != "train"
     ]
 
 

@@ -90,12 +90,12 @@ class TestOptions:
         assert (asked.steps, asked.mirror) == (7, False)
 
     def test_they_reach_the_network(self):
-        facts = {"image_shape": [8, 12, 1], "classes": 3}
-        config = classifier.config_of(options(steps=7, learning_rate=0.5), facts)
+        metadata = {"image_shape": [8, 12, 1], "classes": 3}
+        config = classifier.config_of(options(steps=7, learning_rate=0.5), metadata)
         assert (config.image_shape, config.classes) == ((8, 12, 1), 3)
         assert (config.decay_steps, config.learning_rate) == (7, 0.5)
         assert not config.mirrored
-        assert classifier.config_of(options(mirror=True), facts).mirrored
+        assert classifier.config_of(options(mirror=True), metadata).mirrored
 
 
 def test_images_without_labels_are_refused(tmp_path):
@@ -116,22 +116,22 @@ def test_images_of_one_class_are_refused(tmp_path):
 
 
 def test_a_classifier_draws_no_samples(place):
-    run = restore.open_run(str(place / RUN))
+    run = restore.open_any(str(place / RUN))
     with pytest.raises(InputError, match="draws no samples"):
-        run.experiment.sample(run.options, run.facts, run.algorithm, run.state, 3, 0)
+        run.experiment.sample(run.options, run.metadata, run.algorithm, run.state, 3, 0)
 
 
 def test_a_run_holds_accuracies_and_a_picture(place):
     lines = [json.loads(line) for line in (place / RUN / "metrics.jsonl").read_text().splitlines()]
     heldout = [line for line in lines if line["split"] == "heldout"][-1]
     assert heldout["step"] == 50
-    references = {line["split"]: line["accuracy"] for line in lines if line["step"] == 0}
+    baselines = {line["split"]: line["accuracy"] for line in lines if line["step"] == 0}
     _, labels = stripes()
     train, truth = np.split(labels[np.random.default_rng(90).permutation(90)], [81])
-    assert references["most frequent class"] == np.mean(truth == np.bincount(train).argmax())
-    assert heldout["accuracy"] == 1.0 > references["most frequent class"]
+    assert baselines["most frequent class"] == np.mean(truth == np.bincount(train).argmax())
+    assert heldout["accuracy"] == 1.0 > baselines["most frequent class"]
     assert heldout["label_nll_nats"] < 0.1
-    assert "nearest class mean" in references
+    assert "nearest class mean" in baselines
     assert (
         "Held-out images, the least likely label first" in (place / RUN / "index.html").read_text()
     )
@@ -148,16 +148,16 @@ class TestFeatureNetwork:
     def test_it_says_what_it_is(self, copy):
         network = network_of("stripes.npz")
         assert (network.name, network.classes, network.accuracy) == ("stripes", 3, 1.0)
-        weights = restore.open_run(RUN).state.ema
+        weights = restore.open_any(RUN).state.ema
         assert network.sha256 == digest([np.asarray(x) for x in jax.tree.leaves(weights)])
         zeroed = jax.tree.map(np.zeros_like, weights)
         assert features.weights_sha256(zeroed) != network.sha256
 
     def test_it_describes_bytes_by_the_averaged_weights(self, copy):
-        network, run = network_of("stripes.npz"), restore.open_run(RUN)
+        network, run = network_of("stripes.npz"), restore.open_any(RUN)
         images, labels = stripes(1500, seed=1)
         found, classes = network.describe(images)
-        made = room.make(classifier.config_of(run.options, run.facts))
+        made = room.make(classifier.config_of(run.options, run.metadata))
         expected = made.features(run.state.ema, images[-3:].astype(np.float32) / 255)
         np.testing.assert_allclose(found[-3:], expected, rtol=1e-5, atol=1e-5)
         assert found.shape == (1500, 64)

@@ -14,12 +14,12 @@ from experiments.families.gan import experiment as launcher
 from experiments.families.gan.options import CONFIGS, PRESETS, to_config
 from experiments.fidelity.evaluator import PIXELS
 
-FACTS = {"image_shape": [28, 28, 1], "classes": 10}
+METADATA = {"image_shape": [28, 28, 1], "classes": 10}
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_presets_options_lead_back_to_the_packages_configuration(name):
-    config, expected = to_config(PRESETS[name], FACTS), CONFIGS[name]
+    config, expected = to_config(PRESETS[name], METADATA), CONFIGS[name]
     for field in dataclasses.fields(gan.Config):
         if field.name != "architecture":  # which the launcher gives a width
             assert getattr(config, field.name) == getattr(expected, field.name), field.name
@@ -34,11 +34,11 @@ def test_textbook_is_the_articles_network():
 
 def networks(preset, **values):
     options = from_flags(PRESETS, {"preset": preset, **values})
-    return gan.networks_of(to_config(options, FACTS))
+    return gan.networks_of(to_config(options, METADATA))
 
 
 @pytest.mark.parametrize(
-    ("values", "facts", "message"),
+    ("values", "metadata", "message"),
     [
         ({"conditional": True}, {"classes": None}, "--conditional needs labelled images"),
         ({"preset": "dcgan"}, {"image_shape": [30, 30, 1]}, "images of 30x30 pixels"),
@@ -49,10 +49,10 @@ def networks(preset, **values):
         ({"preset": "r3gan", "augment": "ada"}, {}, "ADA needs"),
     ],
 )
-def test_what_does_not_fit_is_refused(values, facts, message):
+def test_what_does_not_fit_is_refused(values, metadata, message):
     options = from_flags(PRESETS, values)
     with pytest.raises(InputError, match=message):
-        to_config(options, FACTS | facts)
+        to_config(options, METADATA | metadata)
 
 
 @pytest.mark.parametrize(
@@ -92,13 +92,13 @@ def test_options_reach_the_configuration():
         "steps": 77,
         "ema_half_life": 500,
     }
-    config = to_config(from_flags(PRESETS, values), FACTS)
+    config = to_config(from_flags(PRESETS, values), METADATA)
     assert config.objective is gan.HINGE
     assert config.penalties == (gan.Penalty(gan.r1, 0.5, 4), gan.Penalty(gan.r2, 0.5, 4))
     assert (config.lecam_weight, config.augmentation, config.steps_d) == (0.3, gan.ADA, 3)
     assert (config.learning_rate_g, config.learning_rate_d) == (1e-3, 2e-3)
     assert (config.decay_steps, config.ema_half_life) == (77, 500)
-    alone = to_config(from_flags(PRESETS, {"learning_rate": 1e-3}), FACTS)
+    alone = to_config(from_flags(PRESETS, {"learning_rate": 1e-3}), METADATA)
     assert (alone.learning_rate_g, alone.learning_rate_d) == (1e-3, 1e-3)
 
 
@@ -114,7 +114,7 @@ def test_options_reach_the_configuration():
     ],
 )
 def test_a_penalty_has_the_weight_that_suits_it(values, weight, every):
-    penalty = to_config(from_flags(PRESETS, values), FACTS).penalties[0]
+    penalty = to_config(from_flags(PRESETS, values), METADATA).penalties[0]
     assert (penalty.weight, penalty.every) == (weight, every)
 
 
@@ -164,7 +164,7 @@ def test_what_does_not_fit_the_data_is_refused_before_a_classifier_is_trained(
     values = {"preset": "mlp", "batch_size": 16, "workdir": "run", **values}
     options = from_flags(PRESETS, values)
     with pytest.raises(InputError, match=message):
-        launcher.facts(options, labelled(labels))
+        launcher.metadata(options, labelled(labels))
 
 
 def test_images_of_one_class_are_judged_by_their_pixels():

@@ -13,12 +13,12 @@ from aigc_jax.errors import InputError
 from aigc_jax.transformer.interchange import load_folder
 from aigc_jax.transformer.sampling import ANCESTRAL
 from experiments import export_hf, import_hf
+from experiments.catalogue import open_any
 from experiments.cli.options import from_flags
 from experiments.families.lm import experiment as lm
 from experiments.families.lm import streaming
 from experiments.families.lm.options import PRESETS
 from experiments.runs import training
-from experiments.runs.restore import open_run
 
 pytestmark = pytest.mark.xdist_group("interchange_texts")
 STORY = "ab ba\r\nab\n" * 9
@@ -35,7 +35,7 @@ def poet(tmp_path_factory):
     training.train(lm.EXPERIMENT, options, "")
     export_hf.export(str(place / "run"), "newest", str(place / "out"))
     folder = place / "out"
-    return open_run(str(place / "run")), load_folder(folder), ForeignTokenizer.read(folder)
+    return open_any(str(place / "run")), load_folder(folder), ForeignTokenizer.read(folder)
 
 
 @pytest.mark.parametrize("prompt", ["", "ab"])
@@ -71,7 +71,7 @@ def plain(tmp_path_factory):
 def judged(plain, content, coder=None):
     place, model, own = plain
     (place / "judged.txt").write_bytes(content)
-    return import_hf.judge(model, coder or own, str(place / "judged.txt"), 8)
+    return import_hf.evaluate(model, coder or own, str(place / "judged.txt"), 8)
 
 
 def test_a_text_is_read_as_training_reads_it(plain, monkeypatch):
@@ -133,7 +133,7 @@ def test_prompts_that_cannot_be_read_are_refused(plain, prompt, message):
         next(import_hf.stream(model, coder, prompt, 3, 0, ANCESTRAL))
     if "é" not in prompt:
         with pytest.raises(InputError, match=message):
-            streaming.stream(open_run(str(place / "run")), prompt, 3, 0)
+            streaming.stream(open_any(str(place / "run")), prompt, 3, 0)
 
 
 def test_generation_config_s_stops_are_obeyed(plain, tmp_path):

@@ -9,6 +9,7 @@ from aigc_jax import printed
 from aigc_jax.data.documents import END
 from aigc_jax.errors import InputError
 from aigc_jax.transformer.sampling import GREEDY, Sampling
+from experiments.catalogue import open_any
 from experiments.cli.options import from_flags
 from experiments.data import texts
 from experiments.families.lm import experiment as lm
@@ -16,7 +17,6 @@ from experiments.families.lm.options import PRESETS
 from experiments.families.lm.streaming import stream
 from experiments.families.lm.writing import begun, stop_of, write
 from experiments.runs import training
-from experiments.runs.restore import open_run
 
 pytestmark = pytest.mark.xdist_group("streaming")
 
@@ -29,13 +29,13 @@ def run(request, tmp_path_factory):
     values |= {"text": str(place / "story.txt"), "tokenizer": request.param, "eval_every": 2}
     options = from_flags(PRESETS, {**values, "workdir": str(place / "run")})
     training.train(lm.EXPERIMENT, options, "")
-    return open_run(str(place / "run"))
+    return open_any(str(place / "run"))
 
 
 @pytest.mark.parametrize("sampling", [Sampling(temperature=2.0), GREEDY, Sampling(top_k=3)])
 @pytest.mark.parametrize(("prompt", "length"), [("", 12), ("Bär", 60), ("ein", 1)])
 def test_pieces_are_the_text_that_sampling_gives(run, prompt, length, sampling):
-    coder = texts.tokenizer(run.facts)
+    coder = texts.tokenizer(run.metadata)
     tokens = coder.encode(prompt or "\n")
     rows = run.algorithm.sample(
         run.state,
@@ -49,7 +49,7 @@ def test_pieces_are_the_text_that_sampling_gives(run, prompt, length, sampling):
     expected = np.asarray(rows)[0] if prompt else np.asarray(rows)[0, len(tokens) :]
     assert "".join(pieces) == coder.decode(expected)
     assert len(pieces) > length // 8
-    model = (run.options, run.facts, run.algorithm, run.state)
+    model = (run.options, run.metadata, run.algorithm, run.state)
     written = write(*model, prompt, 3, length, 3, sampling)
     assert written[0] == coder.decode(expected)
     assert len(written) == 3
@@ -58,7 +58,7 @@ def test_pieces_are_the_text_that_sampling_gives(run, prompt, length, sampling):
 def test_prompts_that_cannot_be_continued_are_refused(run):
     with pytest.raises(InputError, match=r"the prompt has 1[78] tokens, and the model sees 16"):
         stream(run, "Bär" + "e" * 14, 3, 0)
-    if texts.tokenizer(run.facts).vocabulary_size < 256:
+    if texts.tokenizer(run.metadata).vocabulary_size < 256:
         with pytest.raises(InputError, match="character 'x' is not in"):
             stream(run, "x", 3, 0)
 
@@ -87,15 +87,15 @@ def poet(tmp_path_factory):
     values |= {"text": str(place / "poems.txt"), "documents": True, "eval_every": 2}
     options = from_flags(PRESETS, {**values, "workdir": str(place / "run")})
     training.train(lm.EXPERIMENT, options, "")
-    return open_run(str(place / "run"))
+    return open_any(str(place / "run"))
 
 
 @pytest.mark.parametrize("prompt", ["", "ab"])
 def test_a_document_ends_where_it_ends(poet, prompt):
-    model = (poet.options, poet.facts, poet.algorithm, poet.state)
+    model = (poet.options, poet.metadata, poet.algorithm, poet.state)
     texts_at_once = write(*model, prompt, 8, 200, 0)
     assert "".join(stream(poet, prompt, 200, 0)) == texts_at_once[0]
     assert all(text.startswith(prompt) and END not in text for text in texts_at_once)
     assert len({len(text) for text in texts_at_once}) > 1
     assert max(map(len, texts_at_once)) < 200
-    assert begun(poet.options, poet.facts, prompt)[0] == stop_of(poet.options, poet.facts)[0]
+    assert begun(poet.options, poet.metadata, prompt)[0] == stop_of(poet.options, poet.metadata)[0]

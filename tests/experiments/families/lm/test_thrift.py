@@ -52,9 +52,9 @@ def test_evaluations_have_training_s_rows_and_chunk(kind, shapes, tmp_path):
         own = {"text": str(tmp_path / "text.txt"), "documents": kind == "documents"}
     options = from_flags(experiment.presets, {**TINY, **own})
     data = experiment.load(options)
-    facts = experiment.facts(options, data)
-    algorithm = experiment.algorithm(options, facts)
-    task = experiment.task(options, data, facts, algorithm)
+    metadata = experiment.metadata(options, data)
+    algorithm = experiment.algorithm(options, metadata)
+    task = experiment.task(options, data, metadata, algorithm)
     task.evaluate(algorithm.init(jax.random.key(0)))
     assert {shape[:2] for shape in shapes if len(shape) == 3} <= {(1, 1), (1, 5), (2, 5), (3, 5)}
     assert (3, 5, 8) in shapes

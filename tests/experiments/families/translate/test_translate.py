@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from aigc_jax.errors import InputError
+from experiments.catalogue import open_any
 from experiments.cli.options import from_flags
 from experiments.families.translate import experiment as translate
 from experiments.families.translate import translation
-from experiments.families.translate.evaluator import TranslationJudge, scores
+from experiments.families.translate.evaluator import Evaluator, scores
 from experiments.families.translate.translation import END, Translator, encode
 from experiments.runs import training
-from experiments.runs.restore import open_run
 
 pytestmark = pytest.mark.xdist_group("translate")
 
@@ -46,7 +46,7 @@ def run(tmp_path_factory):
     (place / "numbers.tsv").write_text("\n".join(pairs) + "\n")
     values = {**TINY, "pairs": str(place / "numbers.tsv"), "workdir": str(place / "run")}
     training.train(translate.EXPERIMENT, from_flags(translate.PRESETS, values), "")
-    return open_run(str(place / "run"))
+    return open_any(str(place / "run"))
 
 
 def translated(run, content, monkeypatch, capsys):
@@ -78,7 +78,7 @@ def test_one_line_comes_out_for_each_that_goes_in_and_blank_ones_stay(run, monke
 
 
 def test_lines_are_translated_as_if_alone_and_in_their_order(run):
-    translator = Translator(run.options, run.facts)
+    translator = Translator(run.options, run.metadata)
     rng = np.random.default_rng(0)
     lines = [" ".join(rng.choice(NUMBERS, rng.integers(1, 5))) for _ in range(12)]
     # Parameters that write something else for each source, as four steps do not.
@@ -97,7 +97,7 @@ def test_a_batch_has_room_for_its_sources_whatever_the_context(run, monkeypatch,
     monkeypatch.setattr(translation, "AT_ONCE", at_once)
     monkeypatch.setattr(translation, "LOGITS", logits)
     searched = []
-    translator = Translator(run.options, run.facts)
+    translator = Translator(run.options, run.metadata)
 
     def search(params, sources, lengths):
         searched.append(sources.shape)
@@ -109,32 +109,32 @@ def test_a_batch_has_room_for_its_sources_whatever_the_context(run, monkeypatch,
 
 
 def test_lines_stay_lines_whatever_the_model_writes(run, monkeypatch):
-    translator = Translator(run.options, run.facts)
+    translator = Translator(run.options, run.metadata)
     monkeypatch.setattr(translator.coder, "decode", lambda tokens: " a\nb \u2028c\t")
     assert translator.translate(run.state.judged, ["one"]) == ["a b c"]
 
 
 def test_held_out_sources_that_are_too_long_are_not_judged(run):
     """They would end a training at its last step, where the translations are scored."""
-    translator = Translator(run.options, run.facts)
-    judge = TranslationJudge(translator, [("one", "eno"), ("two " * 40, "owt"), ("ten", "net")])
-    assert judge.sources == ("one", "ten")
-    assert judge.references == ("eno", "net")
-    assert set(judge.translations(run.state)) == {"exact_match", "chrf", "bleu"}
-    assert np.isfinite(judge.loss(run.state)["nll_nats"])
+    translator = Translator(run.options, run.metadata)
+    evaluator = Evaluator(translator, [("one", "eno"), ("two " * 40, "owt"), ("ten", "net")])
+    assert evaluator.sources == ("one", "ten")
+    assert evaluator.references == ("eno", "net")
+    assert set(evaluator.translations(run.state)) == {"exact_match", "chrf", "bleu"}
+    assert np.isfinite(evaluator.loss(run.state)["nll_nats"])
 
 
 def test_a_source_ends_with_the_end_token(run):
-    coder = Translator(run.options, run.facts).coder
+    coder = Translator(run.options, run.metadata).coder
     (tokens,) = encode(coder, ["one"])
     assert tokens[-1] == END
     assert coder.decode(tokens) == "one"
 
 
 def test_figures_are_those_of_worked_examples():
-    figures, signatures = scores(["a b c d", "x"], ["a b c d", "y  z"], "en")
-    assert figures["exact_match"] == 0.5
-    assert set(figures) == {"exact_match", "chrf", "bleu"}
+    metrics, signatures = scores(["a b c d", "x"], ["a b c d", "y  z"], "en")
+    assert metrics["exact_match"] == 0.5
+    assert set(metrics) == {"exact_match", "chrf", "bleu"}
     assert "tok:13a" in signatures["bleu"]
     assert (
         scores(["a  b"], ["a  b"], "en")[0]["exact_match"] == 0
@@ -173,7 +173,7 @@ def test_pairs_that_all_exceed_the_context_are_refused(run, tmp_path):
 
 def test_a_translator_has_nothing_to_sample(run):
     with pytest.raises(InputError, match="needs something to translate"):
-        run.experiment.sample(run.options, run.facts, run.algorithm, run.state, 1, 0)
+        run.experiment.sample(run.options, run.metadata, run.algorithm, run.state, 1, 0)
 
 
 def test_the_command_translates_and_needs_a_run_to_do_so(run, launch, tmp_path):
@@ -188,4 +188,4 @@ def test_the_command_translates_and_needs_a_run_to_do_so(run, launch, tmp_path):
 
 def test_the_tokeniser_is_kept_with_the_run_as_others_read_it(run):
     config = json.loads((run.folder.path / "config.json").read_text())
-    assert json.loads(config["model"]["bpe"])["model"]["type"] == "BPE"
+    assert json.loads(config["metadata"]["bpe"])["model"]["type"] == "BPE"

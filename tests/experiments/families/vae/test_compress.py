@@ -19,6 +19,7 @@ from aigc_jax.data.images import load_images
 from aigc_jax.errors import InputError
 from aigc_jax.run_folder import RunFolder
 from aigc_jax.vae.compression import bitsback, container
+from experiments import compress as compress_program
 from experiments.cli import launch as program
 from experiments.cli.options import from_flags
 from experiments.families.vae import compression, compressors
@@ -49,12 +50,17 @@ def place(tmp_path_factory):
 def leave_run(workdir, **given):
     """The folder of a run that was stopped at step 20 and has learnt nothing."""
     options = from_flags(EXPERIMENT.presets, {"width": 16, "latent_size": 4, **given})
-    facts = {"image_shape": [SIDE, SIDE, 1], "classes": None}
-    config = {"options": dataclasses.asdict(options), "model": facts, "data": {}, "score": None}
+    metadata = {"image_shape": [SIDE, SIDE, 1], "classes": None}
+    config = {
+        "options": dataclasses.asdict(options),
+        "metadata": metadata,
+        "data": {},
+        "score": None,
+    }
     folder = RunFolder(workdir)
     folder.create()
     folder.write_config({"experiment": "vae", **config})
-    state = jax.jit(EXPERIMENT.algorithm(options, facts).init)(jax.random.key(0))
+    state = jax.jit(EXPERIMENT.algorithm(options, metadata).init)(jax.random.key(0))
     with Checkpoints(folder.checkpoints) as checkpoints:
         checkpoints.save(20, state)
 
@@ -275,7 +281,7 @@ def test_runs_that_cannot_code_are_named(place, models, options, monkeypatch):
     run = models["binary"].run
     changed = from_flags(EXPERIMENT.presets, {**dataclasses.asdict(run.options), **options})
     monkeypatch.setattr("experiments.compression.open_run", lambda _: other)
-    algorithm = EXPERIMENT.algorithm(changed, run.facts)
+    algorithm = EXPERIMENT.algorithm(changed, run.metadata)
     state = jax.eval_shape(algorithm.init, jax.random.key(0))
     other = run._replace(options=changed, state=state)
     with pytest.raises(InputError, match="workdir there: the model "):
@@ -337,7 +343,7 @@ def test_pictures_hold_all_the_images(rng, monkeypatch):
         buffer.seek(0, 2)
 
     monkeypatch.setattr(Image.Image, "save", keep)
-    monkeypatch.setattr(codecs, "_WEBP_SIDE", 14)
+    monkeypatch.setattr(compressors, "_WEBP_SIDE", 14)
     for form, pictures in (("PNG", 1), ("WebP", 4)):
         for values, levels in ((images, 256), (255 * (images > 127).astype(np.uint8), 2)):
             seen.clear()
@@ -366,7 +372,7 @@ def test_a_compressor_that_cannot_take_the_images_is_left_out(monkeypatch):
     def refuse(*_):
         raise OSError("encoder webp not available")
 
-    monkeypatch.setattr(codecs, "picture_bytes", refuse)
+    monkeypatch.setattr(compressors, "picture_bytes", refuse)
     found = compressors.baselines(np.zeros((1, 2, 2, 1), np.uint8), 2)
     assert found["PNG"] is None
     assert found["xz -9e"] is not None
@@ -389,9 +395,11 @@ def test_the_command_lines(launch, place):
     ],
 )
 def test_names_of_files_are_two(given, message, capsys, monkeypatch):
-    monkeypatch.setattr(program.compiled, "keep_programs", lambda: None)  # not of this process
+    monkeypatch.setattr(program.compile_cache, "keep_programs", lambda: None)  # not of this process
     with pytest.raises(SystemExit) as ended:
-        program.parse(["compress", *given], names=("INPUT", "OUTPUT"))
+        compress_program.main(given)
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
-    assert program.parse(["compress", "a", "b"], ("INPUT", "OUTPUT")) == ["compress", "a", "b"]
+    define, names = compress_program.define_flags, compress_program.NAMES
+    found = program.parse(None, define, ["a", "b"], names)
+    assert found.positional == ("a", "b")

@@ -9,21 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aigc_jax import parallel, vae, vq
+from aigc_jax import parallel, vae
 from aigc_jax.data.images import Images
 from aigc_jax.errors import InputError
 from experiments.cli.options import from_flags
+from experiments.data.images import HELDOUT, TRAINING, binarised
 from experiments.families.vae import experiment as launcher
-from experiments.families.vae.evaluator import HELDOUT, TRAINING, Judge, binarised
-from experiments.families.vae.options import (
-    CONFIGS,
-    DISCRETE,
-    PRESETS,
-    to_config,
-    to_discrete_config,
-)
+from experiments.families.vae.evaluator import Evaluator
+from experiments.families.vae.options import CONFIGS, PRESETS, to_config
 
-FACTS = {"image_shape": [28, 28, 1], "classes": 10}
+METADATA = {"image_shape": [28, 28, 1], "classes": 10}
 
 
 def settled(objective):
@@ -36,7 +31,7 @@ def settled(objective):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_presets_options_lead_back_to_the_packages_configuration(name):
-    config, expected = to_config(PRESETS[name], FACTS), CONFIGS[name]
+    config, expected = to_config(PRESETS[name], METADATA), CONFIGS[name]
     assert settled(config.objective) == settled(expected.objective)
     ours, theirs = (vae.networks_of(c).init for c in (config, expected))
     shapes = [
@@ -50,7 +45,7 @@ def test_a_presets_options_lead_back_to_the_packages_configuration(name):
 
 
 @pytest.mark.parametrize(
-    ("values", "facts", "message"),
+    ("values", "metadata", "message"),
     [
         ({"conditional": True}, {"classes": None}, "--conditional needs labelled images"),
         ({"preset": "conv"}, {"image_shape": [30, 30, 1]}, "images of 30x30 pixels"),
@@ -66,48 +61,10 @@ def test_a_presets_options_lead_back_to_the_packages_configuration(name):
         ({"preset": "ladder", "objective": "dreg", "free_nats": 0.0}, {}, "of one layer"),
     ],
 )
-def test_what_does_not_fit_is_refused(values, facts, message):
+def test_what_does_not_fit_is_refused(values, metadata, message):
     options = from_flags(PRESETS, values)
     with pytest.raises(InputError, match=message):
-        to_config(options, FACTS | facts)
-
-
-@pytest.mark.parametrize("name", DISCRETE)
-def test_a_preset_of_codes_leads_back_to_the_packages_configuration(name):
-    config, expected = to_discrete_config(PRESETS[name], FACTS), DISCRETE[name]
-    states = [jax.eval_shape(vq.make(c).init, jax.random.key(0)) for c in (config, expected)]
-    for part in ("params", "quantiser", "frequencies"):
-        one, other = (jax.tree.map(lambda a: a.shape, getattr(s, part)) for s in states)
-        assert one == other
-    assert config.quantiser.codes == expected.quantiser.codes
-    for field in dataclasses.fields(vq.Config):
-        if field.name not in ("architecture", "quantiser", "decay_steps"):
-            assert getattr(config, field.name) == getattr(expected, field.name), field.name
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"preset": "vq", "samples": 5}, "--samples=5 says nothing to --preset=vq"),
-        ({"preset": "vq", "conditional": True}, "--conditional=True says nothing"),
-        ({"preset": "vq", "levels": "8,8"}, "--levels=8,8 says nothing to --preset=vq"),
-        ({"preset": "fsq", "codes": 64}, "--codes=64 says nothing to --preset=fsq"),
-        ({"preset": "fsq", "latent_size": 8}, "--latent_size=8 says nothing"),
-        ({"preset": "fsq", "levels": "8,one"}, "--levels=8,one must be whole numbers"),
-        ({"preset": "fsq", "levels": "8,1"}, "--levels=8,1 must be whole numbers"),
-        ({"preset": "vq", "binarisation": "static"}, "--binarisation=static is of"),
-    ],
-)
-def test_what_codes_have_no_use_for_is_refused(values, message):
-    options = from_flags(PRESETS, values)
-    with pytest.raises(InputError, match=message):
-        to_discrete_config(options, FACTS)
-
-
-def test_codes_are_refused_where_latents_are_numbers():
-    options = from_flags(PRESETS, {"preset": "gated", "codes": 64})
-    with pytest.raises(InputError, match="--codes=64 says nothing to --preset=gated"):
-        to_config(options, FACTS)
+        to_config(options, METADATA | metadata)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +91,7 @@ def test_grey_values_are_not_binarised():
     for likelihood in ("continuous_bernoulli", "gaussian", "logistic_mixture"):
         options = from_flags(PRESETS, {"likelihood": likelihood})
         assert options.binarisation == "none"
-        assert to_config(options, FACTS).pixels in (None, vae.dequantise)
+        assert to_config(options, METADATA).pixels in (None, vae.dequantise)
 
 
 def pictures(labelled=False):
@@ -158,16 +115,16 @@ def test_bounds_are_of_the_pixels_that_are_trained_on(binarisation):
     """Of grey values, and only of them, the cross-entropy is shown of grey values."""
     options = from_flags(PRESETS, {"binarisation": binarisation, "width": 8, "k": 3})
     images = pictures()
-    facts = {"image_shape": [8, 8, 1], "classes": None}
-    model = launcher.algorithm(options, facts)
-    task = launcher.task(options, images, facts, model)
+    metadata = {"image_shape": [8, 8, 1], "classes": None}
+    model = launcher.algorithm(options, metadata)
+    task = launcher.task(options, images, metadata, model)
     state = jax.jit(model.init)(jax.random.key(0))
     found = task.evaluate(state)["negative_elbo_nats"]
     key, key_elbo = jax.random.split(jax.random.key(HELDOUT))
     x = images.heldout.astype(np.float32) / 255
     if binarisation != "none":
         x = vae.binarise(parallel.example_keys(key, len(x)), x)
-    config = to_config(options, facts)
+    config = to_config(options, metadata)
     given = {"networks": vae.networks_of(config), "likelihood": config.likelihood}
     expected = vae.heldout_elbo(state.ema, vae.Batch(jnp.asarray(x)), key_elbo, **given)
     assert found == pytest.approx(expected["negative_elbo_nats"], rel=1e-6)
@@ -178,14 +135,14 @@ def test_the_judge_gives_bits_of_the_images_values(likelihood):
     """Noise takes 8 bits for a value of 256 equally likely ones, and 1 in black and white."""
     options = from_flags(PRESETS, {"likelihood": likelihood, "width": 8, "k": 3})
     config = to_config(options, {"image_shape": [8, 8, 1], "classes": None})
-    judge = Judge(pictures(), config, 3)
+    evaluator = Evaluator(pictures(), config, 3)
     state = jax.jit(vae.make(config).init)(jax.random.key(0))
-    figures = judge.likelihood(state)
-    bits = figures["nll_nats_per_image"] / (64 * np.log(2))
+    metrics = evaluator.likelihood(state)
+    bits = metrics["nll_nats_per_image"] / (64 * np.log(2))
     expected = bits + 8 if likelihood == "gaussian" else bits
-    assert figures["bits_per_dim"] == pytest.approx(expected, rel=1e-6)
-    assert figures["bits_per_dim"] > (0.9 if likelihood == "bernoulli" else 7.9)
-    assert figures["active_units"] == int(figures["active_units"])
+    assert metrics["bits_per_dim"] == pytest.approx(expected, rel=1e-6)
+    assert metrics["bits_per_dim"] > (0.9 if likelihood == "bernoulli" else 7.9)
+    assert metrics["active_units"] == int(metrics["active_units"])
 
 
 def test_a_conditional_model_is_judged_with_the_labels():
@@ -193,7 +150,7 @@ def test_a_conditional_model_is_judged_with_the_labels():
     config = to_config(options, {"image_shape": [8, 8, 1], "classes": 3})
     images = pictures(labelled=True)
     state = jax.jit(vae.make(config).init)(jax.random.key(0))
-    told = Judge(images, config, 3).bound(state)
+    told = Evaluator(images, config, 3).bound(state)
     others = images._replace(heldout_labels=(images.heldout_labels + 1) % 3)
-    misled = Judge(others, config, 3).bound(state)
+    misled = Evaluator(others, config, 3).bound(state)
     assert told["negative_elbo_nats"] != misled["negative_elbo_nats"]

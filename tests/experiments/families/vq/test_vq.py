@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-FIGURES = {"mse", "mse_over_variance", "code_usage", "code_perplexity"}
+METRICS = {"mse", "mse_over_variance", "code_usage", "code_perplexity"}
 
 
 @pytest.mark.parametrize("preset", ["vq", "fsq"])
@@ -18,12 +18,12 @@ def test_a_run_is_judged_shown_sampled_from_and_judged_again(preset, launch, toy
     assert kinds == {"reconstructions.png", "samples.png", "codes.png", "codebook.txt"}
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     (heldout,) = (line for line in lines if line["split"] == "heldout")
-    assert heldout.keys() >= FIGURES
+    assert heldout.keys() >= METRICS
     assert 0 < heldout["code_usage"] <= 1
     assert toy.untold(folder) == (set(), set())
     done = launch("experiments.evaluate", "--workdir=run", "--out=again.json", cwd=tmp_path)
     assert "mean image" in done.stdout
     again = json.loads((tmp_path / "again.json").read_text())
-    assert {name: again["heldout"][name] for name in FIGURES} == {n: heldout[n] for n in FIGURES}
+    assert {name: again["heldout"][name] for name in METRICS} == {n: heldout[n] for n in METRICS}
     launch("experiments.sample", "--workdir=run", "--num=3", "--out=three.npz", cwd=tmp_path)
     assert np.load(tmp_path / "three.npz")["images"].shape == (3, 28, 28, 1)
