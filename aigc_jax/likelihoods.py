@@ -307,3 +307,13 @@ def logistic_mixture(components: int = 10) -> Likelihood:
 
 LOGISTIC_MIXTURE = logistic_mixture()
 """Ten components."""
+
+LIKELIHOODS = {
+    "bernoulli": BERNOULLI,
+    "continuous_bernoulli": CONTINUOUS_BERNOULLI,
+    "gaussian": GAUSSIAN,
+    "logistic_mixture": LOGISTIC_MIXTURE,
+}
+"""By name."""
+PIXELS = {"none": None, "binarise": binarise, "dequantise": dequantise}
+"""What may be made of grey values at every step, by name."""

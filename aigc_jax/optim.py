@@ -42,6 +42,11 @@ def adam(
     return optax.adamw(learning_rate, b1=b1, b2=b2, weight_decay=weight_decay, mask=mask)
 
 
+def cosine(rate: float, steps: int | None, final_fraction: float) -> optax.ScalarOrSchedule:
+    """Half a cosine from `rate` to `final_fraction`·`rate` at `steps`; without steps, the rate."""
+    return rate if steps is None else optax.cosine_decay_schedule(rate, steps, final_fraction)
+
+
 def warmup_cosine(
     peak: float, warmup_steps: int, decay_steps: int, final_fraction: float = 0.1
 ) -> optax.Schedule:

@@ -2,13 +2,23 @@
 
 from aigc_jax.classifier.augment import augment, mirror, shift
 from aigc_jax.classifier.baselines import most_frequent_class_accuracy, nearest_mean_accuracy
-from aigc_jax.classifier.config import Classifier, Config, make, networks_of, optimizer
+from aigc_jax.classifier.config import (
+    DEFAULT,
+    PRESETS,
+    Classifier,
+    Config,
+    make,
+    networks_of,
+    optimizer,
+)
 from aigc_jax.classifier.evaluate import Description, describe
 from aigc_jax.classifier.losses import cross_entropy
 from aigc_jax.classifier.networks import convolutional
 from aigc_jax.classifier.step import Batch, Info, Networks, State, dropout, init, logits, step
 
 __all__ = [
+    "DEFAULT",
+    "PRESETS",
     "Batch",
     "Classifier",
     "Config",

@@ -1,4 +1,4 @@
-"""The front door of the room: a configuration, and the classifier it makes."""
+"""What a classifier is configured by, and the functions it makes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +12,11 @@ from aigc_jax import optim
 from aigc_jax.algorithm import Key, Params
 from aigc_jax.classifier.networks import convolutional
 from aigc_jax.classifier.step import Info, Networks, State, init, logits, step
+from aigc_jax.settings import Preset, Run, Settings, configuration, setting
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Config(Settings):
     """A classifier of images.
 
     Attributes:
@@ -23,13 +24,11 @@ class Config:
       classes: C.
       width: channels after the first halving of the image, doubled with each.
       features: D, the width of the layer before the last.
-      learning_rate: the peak.
       warmup_steps: of the linear warm-up.
       decay_steps: where the cosine reaches its end, at 0; None keeps the rate constant.
       adam_b2: of Adam.
       weight_decay: AdamW's, on matrices.
       reach: pixels by which training images are shifted at most.
-      mirrored: whether half of the training images are mirrored.
       dropout: the share of features that are dropped in training.
       smoothing: the share of a target that goes to all classes alike.
       ema_decay: of the averaged parameters, per step; 0 keeps no average.
@@ -39,16 +38,31 @@ class Config:
     classes: int = 10
     width: int = 32
     features: int = 64
-    learning_rate: float = 6e-3
+    learning_rate: float = setting(6e-3, "Step size of the optimiser at its peak.")
     warmup_steps: int = 50
     decay_steps: int | None = 1000
     adam_b2: float = 0.98
     weight_decay: float = 0.05
     reach: int = 1
-    mirrored: bool = False
+    mirrored: bool = setting(
+        False, "Exchange left and right at random; fashion_mnist: true.", name="mirror"
+    )
     dropout: float = 0.2
     smoothing: float = 0.0
     ema_decay: float = 0.99
+
+
+DEFAULT = Preset(
+    "default",
+    "Three convolutions and a layer of 64 features, on shifted images.",
+    Config(),
+    Run(steps=300, checkpoint_every=500, decay=True),
+    command="python -m experiments.classifier",
+    time="13 s on 2 cores of an AMD EPYC",
+    reaches="accuracy 99.6 % (mnist5k; mnist 99.19 %, fashion_mnist 92.30 %, seed 0)",
+)
+
+PRESETS = (DEFAULT,)
 
 
 class Classifier(NamedTuple):
@@ -68,8 +82,9 @@ class Classifier(NamedTuple):
     features: Callable[[Params, jax.Array], jax.Array]
 
 
-def networks_of(config: Config) -> Networks:
-    """The network that `config` describes."""
+def networks_of(config: Config | Preset[Config]) -> Networks:
+    """The network that a config, or a preset, describes."""
+    config = configuration(config)
     return convolutional(config.image_shape, config.classes, config.width, config.features)
 
 
@@ -82,7 +97,7 @@ def optimizer(config: Config) -> optax.GradientTransformation:
 
 
 def make(
-    config: Config,
+    config: Config | Preset[Config],
     *,
     nets: Networks | None = None,
     tx: optax.GradientTransformation | None = None,
@@ -90,7 +105,7 @@ def make(
     """Closes the functions of a classifier over network, optimiser and constants of `config`.
 
     Args:
-      config: see `Config`.
+      config: see `Config`; or a preset, for a run of its length.
       nets: a network to use in place of the one that `config` describes.
       tx: an optimiser to use in place of the one that `config` describes.
 
@@ -104,6 +119,7 @@ def make(
       >>> made.features(state.ema, batch.images).shape
       (128, 64)
     """
+    config = configuration(config)
     nets = nets or networks_of(config)
     tx = tx or optimizer(config)
     return Classifier(

@@ -1,14 +1,18 @@
-"""Generative adversarial networks. `make(Config())` is the front door; `step` is the algorithm."""
+"""Generative adversarial networks. `make(Config())` gives the whole; `step` is the algorithm."""
 
 from aigc_jax.gan.augment import ADA, DIFFAUGMENT, Augmentation, augment
 from aigc_jax.gan.config import (
     DCGAN,
     MLP,
+    PRESETS,
     R3GAN,
     SNGAN,
     TEXTBOOK,
     WGAN_GP,
     Config,
+    Convolutional,
+    Perceptrons,
+    Residual,
     make,
     networks_of,
 )
@@ -56,6 +60,7 @@ __all__ = [
     "MINIMAX",
     "MLP",
     "NON_SATURATING",
+    "PRESETS",
     "R3GAN",
     "RELATIVISTIC",
     "SNGAN",
@@ -65,11 +70,14 @@ __all__ = [
     "Augmentation",
     "Batch",
     "Config",
+    "Convolutional",
     "Info",
     "LeCam",
     "Networks",
     "Objective",
     "Penalty",
+    "Perceptrons",
+    "Residual",
     "State",
     "Variables",
     "augment",

@@ -119,6 +119,8 @@ DIFFAUGMENT = Augmentation(TRANSFORMS)
 """Colour, translation and cutout on every image; the cut is black where the paper's is grey."""
 ADA = Augmentation(TRANSFORMS, target=0.6)
 """The same transforms, as often as D overfits; the published pipeline has others."""
+AUGMENTATIONS = {"none": None, "diffaugment": DIFFAUGMENT, "ada": ADA}
+"""By name."""
 
 
 class Controller(NamedTuple):

@@ -188,3 +188,12 @@ WASSERSTEIN = Objective(
 RELATIVISTIC = Objective(
     relativistic_discriminator_loss, relativistic_generator_loss, has_zero=False
 )
+OBJECTIVES = {
+    "minimax": MINIMAX,
+    "non_saturating": NON_SATURATING,
+    "least_squares": LEAST_SQUARES,
+    "hinge": HINGE,
+    "wasserstein": WASSERSTEIN,
+    "relativistic": RELATIVISTIC,
+}
+"""By name."""

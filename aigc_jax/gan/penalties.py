@@ -14,6 +14,7 @@ Dimensions: B batch, H W C image.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import MISSING, dataclass
 from typing import NamedTuple
 
 import jax
@@ -21,23 +22,9 @@ import jax.numpy as jnp
 
 from aigc_jax import parallel
 from aigc_jax.algorithm import Keys
+from aigc_jax.settings import Settings, constant, setting
 
 Critic = Callable[[jax.Array], jax.Array]  # images [B, H, W, C] -> logits [B]
-
-
-class Penalty(NamedTuple):
-    """A gradient penalty, its weight, and how often it is computed.
-
-    Attributes:
-      function: `(critic, real, fake, keys [B], axis_name) -> [B]`, one of those below.
-      weight: what it is multiplied by: γ, or λ.
-      every: it is computed at each so many-th update of D and then multiplied by this number too,
-        so that its mean over time does not change ("lazy").
-    """
-
-    function: Callable[..., jax.Array]
-    weight: float
-    every: int = 1
 
 
 def squared_gradient_norm(critic: Critic, images: jax.Array) -> jax.Array:
@@ -111,6 +98,42 @@ def _one_per_image(keys: Keys) -> jax.Array:
         keys
     )
     return draws[:, None, None, None]
+
+
+@dataclass(frozen=True, repr=False)
+class Penalty(Settings):
+    """A gradient penalty, its weight, and how often it is computed.
+
+    Attributes:
+      function: `(critic, real, fake, keys [B], axis_name) -> [B]`, one of those above or your own.
+      weight: what it is multiplied by: γ, or λ.
+      every: it is computed at each so many-th update of D and then multiplied by this number too,
+        so that its mean over time does not change ("lazy").
+    """
+
+    function: Callable[..., jax.Array] = constant(
+        {"r1": r1, "r2": r2, "wgan_gp": wgan_gp, "dragan": dragan}
+    )
+    weight: float = setting(
+        MISSING,
+        "Its weight: γ of R1 and R2 (pixels in [0, 1]), or λ. Where --penalty is another than the "
+        "preset's: 0.5 for γ, 10 for λ.",
+        name="penalty_weight",
+    )
+    every: int = setting(
+        1, "Updates of D between penalties, which then weigh as much more.", name="penalty_every"
+    )
+
+
+PENALTIES: dict[str, tuple[Penalty, ...]] = {
+    "none": (),
+    "r1": (Penalty(r1, 0.5),),
+    "r2": (Penalty(r2, 0.5),),
+    "r1_r2": (Penalty(r1, 0.5), Penalty(r2, 0.5)),
+    "wgan_gp": (Penalty(wgan_gp, 10.0),),
+    "dragan": (Penalty(dragan, 10.0),),
+}
+"""By name, with what each usually weighs."""
 
 
 def due(penalties: Sequence[Penalty], count: jax.Array) -> Callable[..., jax.Array]:

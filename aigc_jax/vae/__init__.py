@@ -1,4 +1,4 @@
-"""Variational autoencoders. `make(Config())` is the front door; `step` is the algorithm."""
+"""Variational autoencoders. `make(Config())` gives the whole; `step` is the algorithm."""
 
 from aigc_jax.density import bernoulli_nll, gaussian_log_density
 from aigc_jax.image_batch import Batch
@@ -18,7 +18,26 @@ from aigc_jax.likelihoods import (
 )
 from aigc_jax.logistic import logistic_log_mass
 from aigc_jax.optim import State
-from aigc_jax.vae.config import CONV, GATED, IWAE, LADDER, TEXTBOOK, Config, make, networks_of
+from aigc_jax.vae.config import (
+    CONV,
+    DEFAULT,
+    GATED,
+    IWAE,
+    LADDER,
+    PRESETS,
+    TEXTBOOK,
+    Config,
+    Convolutional,
+    Dreg,
+    Elbo,
+    Iwae,
+    Ladder,
+    Perceptrons,
+    StandardNormal,
+    Vamp,
+    make,
+    networks_of,
+)
 from aigc_jax.vae.evaluate import (
     Usage,
     active_units,
@@ -39,25 +58,35 @@ __all__ = [
     "BERNOULLI",
     "CONTINUOUS_BERNOULLI",
     "CONV",
+    "DEFAULT",
     "GATED",
     "GAUSSIAN",
     "IWAE",
     "LADDER",
     "LOGISTIC_MIXTURE",
+    "PRESETS",
     "STANDARD_NORMAL",
     "TEXTBOOK",
     "Batch",
     "Config",
     "Context",
+    "Convolutional",
     "Draw",
+    "Dreg",
+    "Elbo",
     "Gaussian",
     "Info",
+    "Iwae",
+    "Ladder",
     "Likelihood",
     "Networks",
+    "Perceptrons",
     "Prior",
+    "StandardNormal",
     "State",
     "Terms",
     "Usage",
+    "Vamp",
     "active_units",
     "bernoulli_nll",
     "binarise",

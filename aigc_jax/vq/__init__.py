@@ -1,8 +1,19 @@
-"""Discrete latents: VQ-VAE and finite scalar quantisation. `make(VQ)` is the front door."""
+"""Discrete latents: VQ-VAE and finite scalar quantisation. `make(VQ)` gives the whole."""
 
-from aigc_jax.vq.codebook import Codebook, vector_quantiser
+from aigc_jax.vq.codebook import vector_quantiser
 from aigc_jax.vq.coding import decode_codes, encode_images, reconstruct, sample
-from aigc_jax.vq.config import FSQ, VQ, Config, make, networks_of
+from aigc_jax.vq.config import (
+    FSQ,
+    PRESETS,
+    VQ,
+    Codebook,
+    Config,
+    Convolutional,
+    FiniteScalar,
+    make,
+    networks_of,
+    quantiser_of,
+)
 from aigc_jax.vq.evaluate import code_perplexity, code_usage, heldout_metrics
 from aigc_jax.vq.fsq import finite_scalar_quantiser
 from aigc_jax.vq.model import DiscreteNetworks, Quantised, Quantiser, straight_through
@@ -11,10 +22,13 @@ from aigc_jax.vq.step import Info, State, init, step
 
 __all__ = [
     "FSQ",
+    "PRESETS",
     "VQ",
     "Codebook",
     "Config",
+    "Convolutional",
     "DiscreteNetworks",
+    "FiniteScalar",
     "Info",
     "Quantised",
     "Quantiser",
@@ -29,6 +43,7 @@ __all__ = [
     "init",
     "make",
     "networks_of",
+    "quantiser_of",
     "reconstruct",
     "sample",
     "step",

@@ -1,84 +1,53 @@
-"""Options as frozen dataclasses, and their absl flags.
+"""The options of an experiment, and their absl flags.
 
-A launcher's options are a subclass of `Options`; its presets are instances of it. The flags, their
-types, defaults and help are read off the fields, so an option is declared once.
+An experiment's options are a subclass of `Options`; its presets are instances of it, made from the
+package's `Preset`s. The flags, their types, defaults and help are read off the settings, those of
+the model's config too, so that each is declared once.
 """
 
-import dataclasses
 import math
-import types
-import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Self, TypeVar
 
 from absl import flags
 
 from aigc_jax.errors import InputError
+from aigc_jax.settings import Leaf, Preset, Run, setting, settings, with_settings
 from experiments.cli.paths import local
 
 T = TypeVar("T", bound="Options")
 
 
-def option(
-    default: Any,
-    help: str,
-    *,
-    choices: Sequence[str] | None = None,
-    changeable: bool = False,
-    least: int | None = None,
-    path: bool = False,
-) -> Any:
-    """A field that is a flag.
+@dataclass(frozen=True, kw_only=True)
+class Options(Run):
+    """What every training experiment can be told, beside the settings of its model's config.
 
-    Args:
-      default: where neither the preset nor the command line says otherwise.
-      help: one sentence, with the unit where there is one.
-      choices: the values it may take.
-      changeable: whether a run may be continued under another value, because the result does not
-        depend on it.
-      least: the smallest number it may be. Default: 1 for whole numbers, above 0 for others.
-      path: whether it names a file or folder; see `paths.local`.
+    Attributes:
+      config: of the family; a subclass says which.
     """
-    metadata = {"help": help, "choices": choices, "changeable": changeable, "least": least}
-    metadata["path"] = path
-    return dataclasses.field(default=default, metadata=metadata)
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """What every training experiment can be told."""
-
-    preset: str = option("default", "The configuration that the other options start from.")
-    dataset: str = option("mnist5k", "What to train on.")
-    data_dir: str | None = option(
+    config: Any = None
+    preset: str = setting("default", "The configuration that the other options start from.")
+    dataset: str = setting("mnist5k", "What to train on.")
+    data_dir: str | None = setting(
         None,
         "Folder of the data set's files; without it they are downloaded once.",
         changeable=True,
         path=True,
     )
-    workdir: str | None = option(
+    workdir: str | None = setting(
         None,
         "Folder of the run, made when missing; a run found there is continued. "
         "Without it: runs/EXPERIMENT-DATASET-PRESET.",
         changeable=True,
         path=True,
     )
-    steps: int = option(1000, "Updates to train for in all.", changeable=True)
-    batch_size: int = option(128, "Examples in an update.")
-    learning_rate: float = option(
-        1e-3, "Step size of the optimiser; the peak, where it has a schedule."
-    )
-    seed: int = option(0, "Decides initialisation, order of the data and all sampling.")
-    eval_every: int = option(1000, "Steps between evaluations on held-out data.", changeable=True)
-    checkpoint_every: int = option(1000, "Steps between checkpoints.", changeable=True)
-    log_every: int = option(100, "Steps between logged lines.", changeable=True)
-    steps_per_dispatch: int = option(
-        50, "Steps that the device does in one program before it reports.", changeable=True
-    )
-    profile: bool = option(
+    seed: int = setting(0, "Decides initialisation, order of the data and all sampling.")
+    profile: bool = setting(
         False, "Trace dispatches 3 to 5 with jax.profiler into WORKDIR/profile.", changeable=True
     )
-    tensorboard: bool = option(
+    tensorboard: bool = setting(
         False, "Also write TensorBoard files into WORKDIR/tensorboard.", changeable=True
     )
 
@@ -92,11 +61,25 @@ class Options:
         return self
 
 
-def _plain_type(hint: Any) -> type:
-    """`str` for `str | None`, and so on."""
-    if isinstance(hint, types.UnionType):
-        (hint,) = (t for t in typing.get_args(hint) if t is not types.NoneType)
-    return hint
+def presets_of(
+    options: type[T], presets: Iterable[Preset], **own: Mapping[str, Any]
+) -> dict[str, T]:
+    """Options by name of the preset that they are.
+
+    Args:
+      options: the class.
+      presets: of the package.
+      own: by name of a preset, values of options that the package does not know.
+    """
+    return {
+        p.name: options(preset=p.name, config=p.config, **asdict(p.run), **own.get(p.name, {}))
+        for p in presets
+    }
+
+
+def stored_options(options: Options) -> dict[str, Any]:
+    """Every option by its flag's name, as config.json holds it."""
+    return {name: leaf.value for name, leaf in settings(options).items()}
 
 
 _DEFINE: dict[type, Callable] = {
@@ -108,30 +91,50 @@ _DEFINE: dict[type, Callable] = {
 
 
 def define_flags(presets: Mapping[str, Options], flag_values: flags.FlagValues) -> None:
-    """One absl flag for each field; one not given leaves the preset's value.
+    """One absl flag for each setting; one not given leaves the preset's value.
 
     Args:
       presets: by name; their values are shown in the help.
       flag_values: where the flags are defined.
     """
-    first = next(iter(presets.values()))
-    hints = typing.get_type_hints(type(first))
-    for field in dataclasses.fields(first):
-        text = field.metadata["help"]
-        choices = tuple(presets) if field.name == "preset" else field.metadata["choices"]
+    for name, leaf in every_setting(presets).items():
+        text, known = leaf.setting.help, leaf.setting
+        choices = presets if name == "preset" else known.choices
         if choices:
             text += f" One of: {', '.join(choices)}."
-        values = {name: getattr(preset, field.name) for name, preset in presets.items()}
-        if field.name == "preset":
-            text += f" Default: {next(iter(presets))}."
-        elif len(set(values.values())) == 1:
-            value = next(iter(values.values()))
-            text += "" if value is None else f" Default: {_show(value)}."
-        else:
-            listed = ", ".join(f"{_show(v)} ({name})" for name, v in values.items())
-            text += f" Default: {listed}."
-        define = _DEFINE[_plain_type(hints[field.name])]
-        define(field.name, None, text, flag_values=flag_values)
+        text += f" Default: {next(iter(presets))}." if name == "preset" else _default(name, presets)
+        _DEFINE[leaf.kind](name, None, text, flag_values=flag_values)
+        if known.formerly:
+            flags.DEFINE_alias(known.formerly, name, flag_values=flag_values)
+
+
+def every_setting(presets: Mapping[str, Options]) -> dict[str, Leaf]:
+    """By name, the settings of all presets, and those of the choices that none of them makes."""
+    found: dict[str, Leaf] = {}
+    chosen = [choice for options in presets.values() for choice in _choices(options).values()]
+    for part in (*presets.values(), *chosen):
+        found = {**settings(part), **found}
+    first = settings(next(iter(presets.values())))
+    return {**{name: found[name] for name in first}, **found}  # in the order of the first
+
+
+def _choices(options: Options) -> dict[str, Any]:
+    """By flag, as `--penalty=r1`, what could be chosen."""
+    return {
+        f"--{name}={choice}": value
+        for name, leaf in settings(options).items()
+        for choice, value in (leaf.setting.choices or {}).items()
+    }
+
+
+def _default(name: str, presets: Mapping[str, Options]) -> str:
+    every = {preset: settings(options) for preset, options in presets.items()}
+    values = {preset: found[name].value for preset, found in every.items() if name in found}
+    if len(set(values.values())) == 1 and len(values) == len(presets):
+        value = next(iter(values.values()))
+        return "" if value is None else f" Default: {_show(value)}."
+    listed = ", ".join(f"{_show(value)} ({preset})" for preset, value in values.items())
+    return f" Default: {listed}." if listed else ""
 
 
 def _show(value: Any) -> str:
@@ -143,33 +146,61 @@ def from_flags(presets: Mapping[str, T], values: Mapping[str, Any]) -> T:
 
     Args:
       presets: by name; the first is the default.
-      values: by field; None leaves the preset's.
+      values: by flag; None leaves the preset's. Names that are no setting of any preset are passed
+        over: other flags of the program.
 
     Raises:
-      InputError: the preset or a choice is unknown, a value is of another type or out of range, or
-        a path leads off this machine.
+      InputError: the preset or a choice is unknown, a value is of another type or out of range, it
+        has no effect with the others, or a path leads off this machine.
     """
+    options, foreign = _made(presets, values)
+    for name in foreign:
+        raise InputError(f"--{name}={values[name]} has no effect {_where(name, presets, options)}")
+    return options
+
+
+def from_stored(presets: Mapping[str, T], values: Mapping[str, Any]) -> T:
+    """The same of the options in a config.json: what has no effect is passed over.
+
+    Raises:
+      InputError: see `from_flags`.
+    """
+    former = {leaf.setting.formerly: name for name, leaf in every_setting(presets).items()}
+    return _made(presets, {former.get(name, name): value for name, value in values.items()})[0]
+
+
+def _made(presets: Mapping[str, T], values: Mapping[str, Any]) -> tuple[T, list[str]]:
+    """The options, and which of the values have no effect in them."""
     name = values.get("preset") or next(iter(presets))
     if not isinstance(name, str) or name not in presets:
         raise InputError(f"unknown preset {name!r}; choose one of {', '.join(presets)}")
-    fields = {f.name: f for f in dataclasses.fields(presets[name])}
-    given = {k: v for k, v in values.items() if k in fields and v is not None}
-    hints = typing.get_type_hints(type(presets[name]))
+    known = every_setting(presets)
+    given = {k: v for k, v in values.items() if k in known and v is not None}
     for k, v in given.items():
-        _check_type(k, v, _plain_type(hints[k]))
-    for k in (k for k in given if fields[k].metadata["path"]):
-        given[k] = local(given[k], f"--{k}")
-    suited = presets[name].suited_to(given)
-    options = dataclasses.replace(suited, **{**given, "preset": name})
-    for field in fields.values():
-        value, choices = getattr(options, field.name), field.metadata["choices"]
-        if choices and value not in choices:
-            raise InputError(f"unknown {field.name} {value!r}; choose one of {', '.join(choices)}")
-        if field.name == "seed":
-            check_seed(value)
+        _check_type(k, v, known[k].kind)
+        if known[k].setting.path:
+            given[k] = local(v, f"--{k}")
+    try:
+        options = with_settings(presets[name].suited_to(given), {**given, "preset": name})
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    found = settings(options)
+    for k, leaf in found.items():
+        if k == "seed":
+            check_seed(leaf.value)
         else:
-            _check_number(field.name, value, field.metadata["least"])
-    return options
+            _check_number(k, leaf.value, leaf.setting.least)
+    return options, [k for k in given if k not in found]
+
+
+def _where(name: str, presets: Mapping[str, Options], options: Options) -> str:
+    """`with --preset=vq; it is of --preset=fsq`."""
+    choices = [flag for flag, value in _choices(options).items() if name in settings(value)]
+    others = [f"--preset={preset}" for preset, o in presets.items() if name in settings(o)]
+    owners = " or ".join(choices or others)
+    return f"with --preset={options.preset}" + (f"; it is of {owners}" if owners else "")
 
 
 def _check_type(name: str, value: Any, wanted: type) -> None:
@@ -208,11 +239,12 @@ def refuse_changes(options: Options, stored: Mapping[str, Any], workdir: str) ->
     Raises:
       InputError: an option that decides the result differs; names it.
     """
-    for field in dataclasses.fields(options):
-        now = getattr(options, field.name)
-        if field.metadata["changeable"] or field.name not in stored or stored[field.name] == now:
+    for name, leaf in settings(options).items():
+        then = stored.get(name, stored.get(leaf.setting.formerly or name))
+        known = name in stored or leaf.setting.formerly in stored
+        if leaf.setting.changeable or not known or then == leaf.value:
             continue
         raise InputError(
-            f"--{field.name}={now} does not fit the run in {workdir}, which has "
-            f"{field.name}={stored[field.name]}; give that value or another --workdir"
+            f"--{name}={leaf.value} does not fit the run in {workdir}, which has {name}={then}; "
+            "give that value or another --workdir"
         )

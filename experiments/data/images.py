@@ -13,10 +13,13 @@ import numpy as np
 from aigc_jax.algorithm import Algorithm, State
 from aigc_jax.data.images import DATASETS, Images, load_images
 from aigc_jax.data.own_images import load_own_images
-from aigc_jax.likelihoods import binarise
+from aigc_jax.errors import InputError
+from aigc_jax.likelihoods import BERNOULLI, LIKELIHOODS, Likelihood, binarise
 from aigc_jax.parallel import example_keys
-from experiments.cli.options import Options, option
+from aigc_jax.settings import name_of, setting
+from experiments.cli.options import Options
 
+BINARISATIONS = ("dynamic", "static", "none")
 HELDOUT = 0  # seed of the held-out pixels, for all runs alike
 TRAINING = 1  # seed of the training set's, where they are drawn once
 
@@ -25,8 +28,8 @@ TRAINING = 1  # seed of the training set's, where they are drawn once
 class ImageOptions(Options):
     """The options of every experiment, and which images it is about."""
 
-    dataset: str = option("mnist5k", "What to train on.", choices=DATASETS)
-    images: str | None = option(
+    dataset: str = setting("mnist5k", "What to train on.", choices=DATASETS)
+    images: str | None = setting(
         None,
         "Images of your own to train on instead, whatever --dataset says: an .npz file with a "
         "uint8 array `images` ([M, H, W], [M, H, W, 1] or [M, H, W, 3]) and, if they are labelled, "
@@ -56,6 +59,31 @@ def metadata(options: Options, images: Images) -> dict[str, Any]:
         found = 1 + int(max(images.train_labels.max(), images.heldout_labels.max()))
         classes = found if found > 1 else None  # of a single class there is nothing to learn
     return {"image_shape": list(images.train.shape[1:]), "classes": classes}
+
+
+def check_conditional(conditional: bool, metadata: dict[str, Any]) -> None:
+    """Refuses to tell classes where there are none.
+
+    Raises:
+      InputError: the images have no labels, or all the same.
+    """
+    if conditional and not metadata.get("classes"):
+        raise InputError(
+            "--conditional needs labelled images of two classes at least, and these have none"
+        )
+
+
+def check_binarisation(binarisation: str, likelihood: Likelihood) -> None:
+    """Refuses binary images for a likelihood of grey ones.
+
+    Raises:
+      InputError: names the likelihood.
+    """
+    if likelihood is not BERNOULLI and binarisation != "none":
+        raise InputError(
+            f"--binarisation={binarisation} is of --likelihood=bernoulli, not of "
+            f"{name_of(likelihood, LIKELIHOODS)}"
+        )
 
 
 def unit_interval(images: np.ndarray) -> np.ndarray:

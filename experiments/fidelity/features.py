@@ -19,8 +19,9 @@ from aigc_jax.data.images import Images, load_images
 from aigc_jax.errors import InputError
 from aigc_jax.log_stream import say
 from aigc_jax.run_folder import RunFolder
-from experiments.cli.options import from_flags
-from experiments.families.classifier import experiment as classifier
+from experiments.cli.options import from_flags, from_stored
+from experiments.families.classifier.experiment import EXPERIMENT
+from experiments.families.classifier.options import PRESETS, to_config
 from experiments.runs import training
 from experiments.runs.config import check_data, default_workdir, describe_data, read_config
 from experiments.runs.restore import restore
@@ -72,13 +73,13 @@ def feature_network(options: Any, images: Images) -> FeatureNetwork:
     stacked = options.images is None and options.dataset == "stacked_mnist"
     learnt = load_images("mnist", options.data_dir) if stacked else images
     values = {"dataset": "mnist" if stacked else options.dataset, "images": options.images}
-    usual = default_workdir(classifier.EXPERIMENT, from_flags(classifier.PRESETS, values))
+    usual = default_workdir(EXPERIMENT, from_flags(PRESETS, values))
     workdir = options.classifier or usual
     if options.workdir and Path(options.workdir).resolve() == Path(workdir).resolve():
         raise InputError(f"--workdir={workdir} is the folder of the classifier; name another")
     values |= {"data_dir": options.data_dir, "workdir": workdir}
     config = read_config(RunFolder(workdir))
-    if config is not None and config["experiment"] != classifier.EXPERIMENT.name:
+    if config is not None and config["experiment"] != EXPERIMENT.name:
         raise InputError(
             f"--classifier={workdir} holds a run of experiments.{config['experiment']}"
         )
@@ -109,7 +110,7 @@ def _train(values: dict[str, Any], config: dict[str, Any] | None, images: Images
     """
     say(f"no finished classifier in {values['workdir']}: training it first")
     if config is None:
-        if len(images.train) < from_flags(classifier.PRESETS, values).batch_size:
+        if len(images.train) < from_flags(PRESETS, values).batch_size:
             values = {**values, "batch_size": len(images.train)}
         flags = [f"--{name}={value}" for name, value in values.items() if value is not None]
         command = shlex.join(["python", "-m", "experiments.classifier", *flags])
@@ -117,18 +118,18 @@ def _train(values: dict[str, Any], config: dict[str, Any] | None, images: Images
         command = config["command"]
         places = {name: values[name] for name in ("images", "data_dir", "workdir")}
         values = {**config["options"], **places}
-    options = from_flags(classifier.PRESETS, values)
-    training.train(classifier.EXPERIMENT._replace(load=lambda _: images), options, command)
+    options = from_stored(PRESETS, values)
+    training.train(EXPERIMENT._replace(load=lambda _: images), options, command)
 
 
 def _open(workdir: str, image_shape: tuple[int, ...]) -> FeatureNetwork:
-    run = restore(classifier.EXPERIMENT, workdir)
+    run = restore(EXPERIMENT, workdir)
     if tuple(run.metadata["image_shape"]) != image_shape:
         shapes = (
             " x ".join(map(str, shape)) for shape in (run.metadata["image_shape"], image_shape)
         )
         raise InputError("--classifier={} is for images of {}, not {}".format(workdir, *shapes))
-    networks = room.networks_of(classifier.config_of(run.options, run.metadata))
+    networks = room.networks_of(to_config(run.options, run.metadata))
     accuracies = [record["accuracy"] for record in run.folder.heldout() if "accuracy" in record]
 
     def describe(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,5 @@
 """What config.json says of a run, and whether a command may go on with it."""
 
-import dataclasses
 import importlib.metadata
 import os
 import platform
@@ -11,7 +10,7 @@ import jax
 from aigc_jax.algorithm import State
 from aigc_jax.errors import InputError
 from aigc_jax.run_folder import RunFolder
-from experiments.cli.options import Options, refuse_changes
+from experiments.cli.options import Options, refuse_changes, stored_options
 from experiments.runs.experiment import Experiment, Task
 
 VERSIONED = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tokenizers")
@@ -144,7 +143,7 @@ def describe(
         "experiment": experiment.name,
         "title": experiment.title,
         "command": command,
-        "options": dataclasses.asdict(options),
+        "options": stored_options(options),
         "metadata": metadata,
         "parameters": {
             k.removeprefix("params").lstrip("_") or "model": sum(x.size for x in jax.tree.leaves(v))

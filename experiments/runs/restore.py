@@ -1,6 +1,5 @@
 """A run, restored from its folder."""
 
-from dataclasses import fields
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +9,7 @@ from aigc_jax.algorithm import Algorithm, State
 from aigc_jax.checkpoint import Checkpoints
 from aigc_jax.errors import InputError
 from aigc_jax.run_folder import RunFolder
-from experiments.cli.options import from_flags
+from experiments.cli.options import from_stored
 from experiments.runs.config import check_experiment, read_config
 from experiments.runs.experiment import Experiment
 
@@ -67,10 +66,8 @@ def restore(
         raise InputError(
             f"the run in workdir {workdir} keeps no best checkpoint; take --checkpoint=newest"
         )
-    names = {f.name for f in fields(next(iter(experiment.presets.values())))}
     given = {k: v for k, v in changes.items() if v is not None}
-    values = {k: v for k, v in {**config["options"], **given}.items() if k in names}
-    options = from_flags(experiment.presets, values)
+    options = from_stored(experiment.presets, {**config["options"], **given})
     algorithm = experiment.algorithm(options, config["metadata"])
     like = jax.jit(algorithm.init)(jax.random.key(options.seed))
     folder, found = RunFolder(workdir), None

@@ -16,7 +16,7 @@ from aigc_jax.data.batches import Order, order_of
 from aigc_jax.errors import Diverged, InputError
 from aigc_jax.progress import ProgressReport
 from aigc_jax.run_folder import RunFolder
-from experiments.cli.options import Options
+from experiments.cli.options import Options, stored_options
 from experiments.cli.profiling import Board, profiled, tensorboard_writer
 from experiments.cli.signals import Interrupted, noted_signals
 from experiments.runs.artefacts import write_animation, write_artefact
@@ -229,7 +229,7 @@ class _Run:
         """Notes the warnings that the evaluation before had not called for."""
 
         def by_subject(evaluations: list[dict[str, Any]]) -> dict[str, str]:
-            found = report.warnings(evaluations, dataclasses.asdict(self.options))
+            found = report.warnings(evaluations, stored_options(self.options))
             # The sentence up to its first number: the numbers are new each time.
             return {re.split(r"\d", sentence)[0]: sentence for sentence in found}
 

@@ -21,7 +21,8 @@ import numpy as np
 import pytest
 
 from aigc_jax.algorithm import Algorithm
-from experiments.cli.options import Options, from_flags, option
+from aigc_jax.settings import setting
+from experiments.cli.options import Options, from_flags
 from experiments.runs import training
 from experiments.runs.experiment import Experiment, Task
 
@@ -36,7 +37,7 @@ def digit_classifier(launch, tmp_path_factory):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ToyOptions(Options):
-    goal: float | None = option(None, "When to stop.", changeable=True)
+    goal: float | None = setting(None, "When to stop.", changeable=True)
 
 
 class State(NamedTuple):

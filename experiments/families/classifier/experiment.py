@@ -1,7 +1,5 @@
 """The classifier of images, as an experiment."""
 
-import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,41 +8,10 @@ from aigc_jax import classifier
 from aigc_jax.algorithm import Algorithm
 from aigc_jax.data.images import Images
 from aigc_jax.errors import InputError
-from experiments.cli.options import option
 from experiments.data import images as shared
 from experiments.families.classifier.descriptions import of_classifier
+from experiments.families.classifier.options import PRESETS, ClassifierOptions, to_config
 from experiments.runs.experiment import Experiment, Task
-
-STEPS = {"mnist5k": 300, "mnist": 1000, "fashion_mnist": 4500, "your own images": 2000}
-_STEPS = ", ".join(f"{steps} for {data}" for data, steps in STEPS.items())
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ClassifierOptions(shared.ImageOptions):
-    """The options of every experiment on images, and the classifier's own."""
-
-    steps: int = option(300, f"Updates to train for in all; {_STEPS}.", changeable=True)
-    mirror: bool = option(False, "Exchange left and right at random; fashion_mnist: true.")
-
-    def suited_to(self, given: Mapping[str, Any]) -> "ClassifierOptions":
-        """The preset with what depends on the data."""
-        data = "your own images" if "images" in given else given.get("dataset", self.dataset)
-        steps, mirror = STEPS.get(data, 2000), data == "fashion_mnist"
-        return dataclasses.replace(self, steps=steps, mirror=mirror)
-
-
-PRESETS = {"default": ClassifierOptions(learning_rate=6e-3, checkpoint_every=500)}
-
-
-def config_of(options: ClassifierOptions, metadata: dict[str, Any]) -> classifier.Config:
-    """The classifier that the options describe."""
-    return classifier.Config(
-        image_shape=tuple(metadata["image_shape"]),
-        classes=metadata["classes"],
-        learning_rate=options.learning_rate,
-        decay_steps=options.steps,
-        mirrored=options.mirror,
-    )
 
 
 def metadata(options: ClassifierOptions, images: Images) -> dict[str, Any]:
@@ -59,14 +26,14 @@ def metadata(options: ClassifierOptions, images: Images) -> dict[str, Any]:
 
 def algorithm(options: ClassifierOptions, metadata: dict[str, Any]) -> classifier.Classifier:
     """The classifier that the options describe."""
-    return classifier.make(config_of(options, metadata))
+    return classifier.make(to_config(options, metadata))
 
 
 def task(
     options: ClassifierOptions, images: Images, metadata: dict[str, Any], _: Algorithm
 ) -> Task:
     """Trains on labelled images; judges by the labels of held-out ones."""
-    networks = classifier.networks_of(config_of(options, metadata))
+    networks = classifier.networks_of(to_config(options, metadata))
     train, train_labels = images.train, np.asarray(images.train_labels, np.int32)
     heldout, labels = images.heldout, np.asarray(images.heldout_labels, np.int32)
 

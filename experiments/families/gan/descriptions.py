@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from aigc_jax.settings import settings
 from experiments.families.gan.options import GanOptions
 
 _GAN = {
@@ -78,7 +79,7 @@ _OF_MODES = {"modes", "modes_kl_nats"}  # of triples of digits
 
 def of_gan(options: GanOptions, metadata: Mapping[str, Any]) -> dict[str, str]:
     """Of a GAN, judged by a classifier or, where `metadata` has no hash of one, by pixels."""
-    loss_d, loss_g = _OBJECTIVES[options.objective]
+    loss_d, loss_g = _OBJECTIVES[settings(options)["objective"].value]
     found = {
         "loss_d": f"the discriminator's objective, without penalties: {loss_d}",
         "loss_g": f"the generator's objective: {loss_g}",

@@ -22,10 +22,10 @@ def metadata(options: GanOptions, images: Images) -> dict:
     # What cannot be used is found out before a classifier is trained.
     to_config(options, known)
     count_of(images)
-    needed = options.batch_size * options.steps_d
-    if needed > len(images.train):
+    steps_d = options.config.steps_d
+    if options.batch_size * steps_d > len(images.train):
         raise InputError(
-            f"a step takes --batch_size={options.batch_size} times --steps_d={options.steps_d} "
+            f"a step takes --batch_size={options.batch_size} times --steps_d={steps_d} "
             f"images, and {images.name} has {len(images.train)} to train on"
         )
     if options.conditional:
@@ -86,7 +86,7 @@ def task(options: GanOptions, images: Images, metadata: dict, algorithm: Algorit
         costly=lambda state: evaluator.costly(lambda n: draw(state, n)),
         score=score,
         goal=options.stop_at_fcd,
-        batches_per_step=options.steps_d,
+        batches_per_step=config.steps_d,
     )
 
 

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from aigc_jax import optim, transformer
 from aigc_jax.data.text import DATASETS
 from aigc_jax.errors import InputError
-from experiments.cli.options import Options, option
+from aigc_jax.settings import setting
+from experiments.cli.options import Options
 from experiments.data import texts
 
 OPTIMISERS = {"adamw": transformer.adamw, "muon": transformer.muon}
@@ -21,38 +22,43 @@ DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 class TransformerOptions(Options):
     """What every experiment with a Transformer can be told of its size and training."""
 
-    layers: int = option(4, "Transformer blocks; of the encoder too, where there is one.")
-    heads: int = option(4, "Attention heads in a block.")
-    width: int = option(128, "Width of the model, a multiple of the heads.")
-    dropout: float = option(
+    learning_rate: float = setting(
+        1e-3, "Step size of the optimiser; the peak, where it has a schedule."
+    )
+    layers: int = setting(4, "Transformer blocks; of the encoder too, where there is one.")
+    heads: int = setting(4, "Attention heads in a block.")
+    width: int = setting(128, "Width of the model, a multiple of the heads.")
+    dropout: float = setting(
         0.0, "Share of activations and attention weights dropped in training.", least=0
     )
-    optimiser: str = option(
+    optimiser: str = setting(
         "adamw", "adamw, or muon on the blocks' matrices.", choices=tuple(OPTIMISERS)
     )
-    schedule: str = option(
+    schedule: str = setting(
         "cosine",
         "Of the learning rate after its warm-up: half a cosine to a tenth; stable, then a fall to "
         "0 over the last fifth; or constant.",
         choices=tuple(SCHEDULES),
     )
-    warmup_steps: int = option(100, "Steps over which the learning rate rises from 0.", least=0)
-    weight_decay: float = option(0.1, "Of linear layers' matrices.", least=0)
-    clip: float = option(1.0, "Global norm that gradients are clipped to; 0 for no bound.", least=0)
-    smoothing: float = option(0.0, "Share of each label that is spread over all symbols.", least=0)
-    z_weight: float = option(
+    warmup_steps: int = setting(100, "Steps over which the learning rate rises from 0.", least=0)
+    weight_decay: float = setting(0.1, "Of linear layers' matrices.", least=0)
+    clip: float = setting(
+        1.0, "Global norm that gradients are clipped to; 0 for no bound.", least=0
+    )
+    smoothing: float = setting(0.0, "Share of each label that is spread over all symbols.", least=0)
+    z_weight: float = setting(
         0.0, "Of the penalty that keeps the softmax's normaliser near 1.", least=0
     )
-    microbatches: int = option(
+    microbatches: int = setting(
         1, "Parts, one after another, of a batch's gradient: less memory, the same step."
     )
-    chunk: int | None = option(
+    chunk: int | None = setting(
         None, "Positions whose logits exist at once; without it all. For large vocabularies."
     )
-    dtype: str = option("float32", "Of the computation, not of parameters.", choices=tuple(DTYPES))
-    scan: bool = option(False, "One program for all blocks: compiles faster.")
-    remat: bool = option(False, "Recompute blocks in the backward pass: less memory.")
-    ema_decay: float = option(
+    dtype: str = setting("float32", "Of the computation, not of parameters.", choices=tuple(DTYPES))
+    scan: bool = setting(False, "One program for all blocks: compiles faster.")
+    remat: bool = setting(False, "Recompute blocks in the backward pass: less memory.")
+    ema_decay: float = setting(
         0.0, "Of the averaged parameters that are judged, per step; 0 keeps none.", least=0
     )
 
@@ -61,20 +67,22 @@ class TransformerOptions(Options):
 class LmOptions(TransformerOptions):
     """The options of every Transformer, and the language model's own."""
 
-    dataset: str = option("python_docs", "What to train on.", choices=DATASETS)
-    text: str | None = option(None, "A UTF-8 file to train on instead.", changeable=True, path=True)
-    tokenizer: str = option("char", "What a token is.", choices=texts.TOKENIZERS)
-    vocabulary: int | None = option(
+    dataset: str = setting("python_docs", "What to train on.", choices=DATASETS)
+    text: str | None = setting(
+        None, "A UTF-8 file to train on instead.", changeable=True, path=True
+    )
+    tokenizer: str = setting("char", "What a token is.", choices=texts.TOKENIZERS)
+    vocabulary: int | None = setting(
         None, f"Tokens of --tokenizer=bpe; without it {texts.VOCABULARY}.", least=256
     )
-    documents: bool = option(
+    documents: bool = setting(
         False, "The text is many, parted by blank lines: each is learnt and judged on its own."
     )
-    context: int = option(64, "Tokens that the model sees at once.", least=2)
-    window: int | None = option(
+    context: int = setting(64, "Tokens that the model sees at once.", least=2)
+    window: int | None = setting(
         None, "Tokens that a layer sees at once, its own included; without it all."
     )
-    key_heads: int | None = option(
+    key_heads: int | None = setting(
         None, "Heads of keys and values, a divisor of the heads; without it as many."
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from aigc_jax import transformer
 from aigc_jax.errors import InputError
-from experiments.cli.options import option
+from aigc_jax.settings import setting
 from experiments.families.lm.options import TransformerOptions, shared_changes
 
 
@@ -14,34 +14,34 @@ from experiments.families.lm.options import TransformerOptions, shared_changes
 class TranslateOptions(TransformerOptions):
     """The options of every Transformer, and the translator's own."""
 
-    dataset: str = option("cldr", "Dates and names, where there are no files.", choices=("cldr",))
-    source: str = option("en", "Language to translate from; of cldr, any locale such as pt_BR.")
-    target: str = option("zh", "Language to translate to; it also decides how BLEU cuts words.")
-    pairs: str | None = option(
+    dataset: str = setting("cldr", "Dates and names, where there are no files.", choices=("cldr",))
+    source: str = setting("en", "Language to translate from; of cldr, any locale such as pt_BR.")
+    target: str = setting("zh", "Language to translate to; it also decides how BLEU cuts words.")
+    pairs: str | None = setting(
         None,
         "A UTF-8 file to train on instead: source, tab, target in each line.",
         changeable=True,
         path=True,
     )
-    source_file: str | None = option(
+    source_file: str | None = setting(
         None,
         "A UTF-8 file of sentences to translate from, one in a line.",
         changeable=True,
         path=True,
     )
-    target_file: str | None = option(
+    target_file: str | None = setting(
         None, "Their translations, line by line, with --source_file.", changeable=True, path=True
     )
-    heldout_source: str | None = option(
+    heldout_source: str | None = setting(
         None, "Sentences to judge by; without it a tenth of the pairs.", changeable=True, path=True
     )
-    heldout_target: str | None = option(None, "Their translations.", changeable=True, path=True)
-    vocabulary: int = option(1000, "Tokens of the BPE that both languages share.", least=259)
-    hidden: int | None = option(None, "Width of the feed-forward layers; without it four widths.")
-    source_context: int = option(64, "Tokens of a source, and of a row that is packed with them.")
-    context: int = option(64, "The same of a target.")
-    beams: int = option(4, "Hypotheses that are followed at once in translating.", changeable=True)
-    alpha: float = option(
+    heldout_target: str | None = setting(None, "Their translations.", changeable=True, path=True)
+    vocabulary: int = setting(1000, "Tokens of the BPE that both languages share.", least=259)
+    hidden: int | None = setting(None, "Width of the feed-forward layers; without it four widths.")
+    source_context: int = setting(64, "Tokens of a source, and of a row that is packed with them.")
+    context: int = setting(64, "The same of a target.")
+    beams: int = setting(4, "Hypotheses that are followed at once in translating.", changeable=True)
+    alpha: float = setting(
         0.6, "Of the length penalty: 0 prefers short translations.", least=0, changeable=True
     )
 

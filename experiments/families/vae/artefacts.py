@@ -57,7 +57,7 @@ def pictures(state: State, evaluator: Evaluator, algorithm: Algorithm) -> dict[s
     if count:
         ends = between(means[:count], means[count : 2 * count])
         found["interpolations"] = rows(ends, _first(labels, count))
-    normal = not evaluator.config.pseudo_inputs  # the manifold's steps are of N(0, I)
+    normal = evaluator.config.prior == vae.StandardNormal()  # the manifold's steps are of N(0, I)
     if evaluator.config.latent_size == 2 and labels is None and normal:
         found["manifold"] = shared.grid(decode(shared.normal_quantiles(15), None), 15)
     else:

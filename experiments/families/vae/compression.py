@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from aigc_jax.data.images import GZIP, read_idx
 from aigc_jax.data.own_images import read_images
 from aigc_jax.errors import InputError
 from aigc_jax.progress import ProgressReport
+from aigc_jax.settings import settings
 from aigc_jax.vae.compression import bitsback, container
 from aigc_jax.vae.compression.coder import BOUND, PER_UNIT, Coder, make_coder
 from experiments.data.images import HELDOUT, binarised
@@ -46,7 +47,7 @@ class Model(NamedTuple):
     def origin(self, outputs: str) -> container.Origin:
         """What a file says of this model; `outputs` is a coder's `probe`."""
         options, stored = self.run.options, self.run.config["options"]
-        free = {field.name for field in fields(options) if field.metadata["changeable"]}
+        free = {name for name, leaf in settings(options).items() if leaf.setting.changeable}
         decisive = {name: value for name, value in stored.items() if name not in free}
         described = {"options": decisive, "model": self.run.metadata}
         return container.origin(self.run.state.ema, self.run.step, described, outputs)

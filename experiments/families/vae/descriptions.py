@@ -3,21 +3,25 @@
 from collections.abc import Mapping
 from typing import Any
 
+from experiments.cli.options import stored_options
 from experiments.families.vae.options import VaeOptions
+
+Chosen = Mapping[str, Any]  # options by name
 
 
 def of_vae(options: VaeOptions, metadata: Mapping[str, Any]) -> dict[str, str]:
     """By name, the texts of all metrics that a run with these options has."""
+    chosen = stored_options(options)
     return {
-        "loss_nats": f"what is descended: {_loss(options)}; nats per image",
-        "negative_elbo_nats": "reconstruction + KL, nats per image" + _baseline(options),
-        "reconstruction_nats": f"{_reconstruction(options)} under z ~ q(z|x), nats per image; "
+        "loss_nats": f"what is descended: {_loss(chosen)}; nats per image",
+        "negative_elbo_nats": "reconstruction + KL, nats per image" + _baseline(chosen),
+        "reconstruction_nats": f"{_reconstruction(chosen)} under z ~ q(z|x), nats per image; "
         "held-out: of one z",
-        "kl_nats": f"{_divergence(options)}, nats per image",
-        "nll_nats_per_image": f"−log p({_told(options)}) of {_judged(options)}, by importance "
-        f"sampling with k = {options.k}",
-        **_bits(options),
-        **_active(options),
+        "kl_nats": f"{_divergence(chosen)}, nats per image",
+        "nll_nats_per_image": f"−log p({_told(chosen)}) of {_judged(chosen)}, by importance "
+        f"sampling with k = {chosen['k']}",
+        **_bits(chosen),
+        **_active(chosen),
     }
 
 
@@ -31,68 +35,69 @@ _PIXELS = {
 }
 
 
-def _told(options: VaeOptions) -> str:
-    return "x | its class" if options.conditional else "x"
+def _told(chosen: Chosen) -> str:
+    return "x | its class" if chosen["conditional"] else "x"
 
 
-def _judged(options: VaeOptions) -> str:
+def _judged(chosen: Chosen) -> str:
     """What the likelihood of held-out images is a likelihood of."""
-    if options.likelihood == "bernoulli":
+    if chosen["likelihood"] == "bernoulli":
         return f"binary held-out images, {_BINARY}, once"
-    return _PIXELS[options.likelihood]
+    return _PIXELS[chosen["likelihood"]]
 
 
-def _reconstruction(options: VaeOptions) -> str:
-    if options.likelihood != "bernoulli":
-        return f"−log p(x|z) of {_PIXELS[options.likelihood]},"
+def _reconstruction(chosen: Chosen) -> str:
+    if chosen["likelihood"] != "bernoulli":
+        return f"−log p(x|z) of {_PIXELS[chosen['likelihood']]},"
     drawn = {"dynamic": "anew at every step, for held-out images once", "static": "once for all"}
-    if options.binarisation in drawn:
-        return f"−log p(x|z) of binary images, {_BINARY}, {drawn[options.binarisation]},"
+    if chosen["binarisation"] in drawn:
+        return f"−log p(x|z) of binary images, {_BINARY}, {drawn[chosen['binarisation']]},"
     return "cross-entropy of grey values, taken as if they were binary,"
 
 
-def _baseline(options: VaeOptions) -> str:
-    if options.likelihood != "bernoulli":
+def _baseline(chosen: Chosen) -> str:
+    if chosen["likelihood"] != "bernoulli":
         return ""
-    bound = ", which bounds no likelihood" if options.binarisation == "none" else ""
+    bound = ", which bounds no likelihood" if chosen["binarisation"] == "none" else ""
     return f"{bound}. Beside it: every pixel on its own, at its training mean"
 
 
-def _divergence(options: VaeOptions) -> str:
-    if options.preset == "ladder":
+def _divergence(chosen: Chosen) -> str:
+    if "layers" in chosen:
         return (
-            f"KL divergences of the posteriors of {options.layers} layers of latents from their "
+            f"KL divergences of the posteriors of {chosen['layers']} layers of latents from their "
             "priors, each given the layers above, summed"
         )
-    if options.prior == "vamp":
+    if chosen["prior"] == "vamp":
         return (
             "log q(z|x) − log p(z) under z ~ q(z|x), an estimate of the KL divergence from the "
-            f"VampPrior, which is the mean of q(z|u) over {options.pseudo_inputs} learned images u"
+            "VampPrior, which is the mean of q(z|u) over "
+            f"{chosen['pseudo_inputs']} learned images u"
         )
     return "KL(q(z|x) ‖ N(0, I))"
 
 
-def _loss(options: VaeOptions) -> str:
-    beta = f"β = {options.beta:g}"
-    if options.warmup_steps:
-        beta += f" from step {options.warmup_steps} on, rising from 0 before"
-    if options.objective == "elbo":
+def _loss(chosen: Chosen) -> str:
+    beta = f"β = {chosen['beta']:g}"
+    if chosen["warmup_steps"]:
+        beta += f" from step {chosen['warmup_steps']} on, rising from 0 before"
+    if chosen["objective"] == "elbo":
         text = f"reconstruction + β KL, {beta}"
-        if options.samples > 1:
-            text += f", means over {options.samples} samples of z"
-        if options.sampled_kl:
+        if chosen["samples"] > 1:
+            text += f", means over {chosen['samples']} samples of z"
+        if chosen["sampled_kl"]:
             text += ", the KL being log q(z|x) − log p(z) of each z"
-        if options.free_nats:
-            text += f", the KL of each layer of latents being at least {options.free_nats:g} nats"
+        if chosen["free_nats"]:
+            text += f", the KL of each layer of latents being at least {chosen['free_nats']:g} nats"
         return text
-    gradient = ", by the doubly reparameterised gradient" if options.objective == "dreg" else ""
+    gradient = ", by the doubly reparameterised gradient" if chosen["objective"] == "dreg" else ""
     return (
-        f"−log 1/S Σ w over S = {options.samples} samples of z, "
+        f"−log 1/S Σ w over S = {chosen['samples']} samples of z, "
         f"log w = log p(x|z) + β (log p(z) − log q(z|x)), {beta}{gradient}"
     )
 
 
-def _bits(options: VaeOptions) -> dict[str, str]:
+def _bits(chosen: Chosen) -> dict[str, str]:
     """None of a density of values that are no intervals."""
     texts = {
         "bernoulli": "the same, in bits for each binary value of an image",
@@ -100,13 +105,13 @@ def _bits(options: VaeOptions) -> dict[str, str]:
         "at least the bits of the grey values themselves",
         "logistic_mixture": "the same, in bits for each grey value of an image",
     }
-    found = texts.get(options.likelihood)
+    found = texts.get(chosen["likelihood"])
     return {"bits_per_dim": found} if found else {}
 
 
-def _active(options: VaeOptions) -> dict[str, str]:
+def _active(chosen: Chosen) -> dict[str, str]:
     """None of several layers of latents, whose posteriors' means are not known."""
-    if options.preset == "ladder":
+    if "layers" in chosen:
         return {}
     text = "latents whose posterior mean varies over held-out images, by a variance above 0.01; of "
-    return {"active_units": f"{text}{options.latent_size}"}
+    return {"active_units": f"{text}{chosen['latent_size']}"}

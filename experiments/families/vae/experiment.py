@@ -29,7 +29,7 @@ def task(options: VaeOptions, images: Images, metadata: dict, algorithm: Algorit
     if options.binarisation == "static":
         train = binarised(train, TRAINING)
     config = to_config(options, metadata)
-    grey = options.likelihood == "bernoulli" and options.binarisation == "none"
+    grey = config.likelihood is vae.BERNOULLI and options.binarisation == "none"
     evaluator = Evaluator(images, config, options.k, grey)
     labels = images.train_labels if config.classes else None
     return Task(

@@ -3,18 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
+from experiments.cli.options import stored_options
 from experiments.families.vq.options import VqOptions
 
 
 def of_codes(options: VqOptions, metadata: Mapping[str, Any]) -> dict[str, str]:
     """By name, the texts of all metrics that a run with these options has."""
-    weight = f"{options.commitment:g} × commitment"
+    chosen = stored_options(options)
+    weight = f"{chosen['commitment']:g} × commitment"
     loss = f"reconstruction + {weight}" if options.preset == "vq" else "the reconstruction alone"
     beside = "beside it: the mean of the training images, for all"
     pixels = "grey values as they are, whose density may be above 1"
-    if options.likelihood == "logistic_mixture":
+    if chosen["likelihood"] == "logistic_mixture":
         pixels = "grey values, of 256 each"
-    elif options.likelihood == "bernoulli":
+    elif chosen["likelihood"] == "bernoulli":
         pixels = (
             "grey values, taken as if they were binary, a cross-entropy"
             if options.binarisation == "none"

@@ -23,7 +23,7 @@ class Evaluator:
         self._algorithm, self._key = algorithm, jax.random.key(seed)
         self._coder: dict[str, Any] = {
             "networks": vq.networks_of(config),
-            "quantiser": config.quantiser,
+            "quantiser": vq.quantiser_of(config),
         }
         self._model = {**self._coder, "likelihood": config.likelihood}
 
