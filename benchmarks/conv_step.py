@@ -57,7 +57,7 @@ def off_the_kink(init: Callable[[Key], gan.State], key: Key) -> gan.State:
 def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     """What every row must compute, and a factory of each, which imports the row's framework."""
     if PRESET.value == "dcgan":
-        gan_config = dataclasses.replace(gan.DCGAN, ema_half_life=0.0)
+        gan_config = dataclasses.replace(gan.DCGAN.config, ema_half_life=0.0)
         algorithm = gan.make(gan_config)
         algorithm = algorithm._replace(init=partial(off_the_kink, algorithm.init))
         noise, noise_size = textbook_gan.latents, gan_config.latent_size
@@ -66,7 +66,7 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
         weights = {"g": state.params_g, "d": state.params_d}
         rates = gan_config.learning_rate_g, (gan_config.adam_b1, gan_config.adam_b2)
     else:
-        vae_config = dataclasses.replace(vae.CONV, pixels=None, ema_decay=0.0)
+        vae_config = dataclasses.replace(vae.CONV.config, pixels=None, ema_decay=0.0)
         algorithm, losses = vae.make(vae_config), textbook_vae.LOSSES
         noise_size = vae_config.latent_size
         noise = partial(textbook_vae.noise, latent_size=noise_size)

@@ -50,7 +50,7 @@ ROWS = (
 def latents(state: gan.State) -> jax.Array:
     """The z `[B, Z]` that `gan.step` draws from this state."""
     key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), 0)
-    return gan.draw(key, BATCH_SIZE, gan.TEXTBOOK.latent_size).z
+    return gan.draw(key, BATCH_SIZE, gan.TEXTBOOK.config.latent_size).z
 
 
 def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
@@ -62,7 +62,7 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     task = ours.Task(
         examples=images.reshape(len(images), -1),
         batch_size=BATCH_SIZE,
-        noise_size=gan.TEXTBOOK.latent_size,
+        noise_size=gan.TEXTBOOK.config.latent_size,
         weights={"g": ours.layers(state.params_g), "d": ours.layers(state.params_d)},
         threads=machine.threads(),
     )

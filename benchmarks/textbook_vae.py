@@ -47,7 +47,7 @@ ROWS = (
 )
 
 
-def noise(state: vae.State, latent_size: int = vae.TEXTBOOK.latent_size) -> jax.Array:
+def noise(state: vae.State, latent_size: int = vae.TEXTBOOK.config.latent_size) -> jax.Array:
     """The ε `[B, Z]` that `vae.step` draws from this state."""
     _, key_z = jax.random.split(jax.random.fold_in(state.key, state.step))
     zeros = jnp.zeros((BATCH_SIZE, latent_size))
@@ -63,7 +63,7 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     task = ours.Task(
         examples=images.reshape(len(images), -1),
         batch_size=BATCH_SIZE,
-        noise_size=vae.TEXTBOOK.latent_size,
+        noise_size=vae.TEXTBOOK.config.latent_size,
         weights={name: ours.layers(params[name]) for name in ("encoder", "decoder")},
         threads=machine.threads(),
     )

@@ -129,7 +129,7 @@ BATCH_SIZE, LOSSES = 64, ("loss_d", "loss_g")
 
 def latents(state):
     key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), 0)
-    return gan.draw(key, BATCH_SIZE, gan.TEXTBOOK.latent_size).z
+    return gan.draw(key, BATCH_SIZE, gan.TEXTBOOK.config.latent_size).z
 
 
 @pytest.mark.parametrize("make", [ours.scan_row, ours.step_row])

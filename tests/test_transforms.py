@@ -16,6 +16,7 @@ import pytest
 
 from aigc_jax import classifier, gan, layers, parallel, transformer, vae, vq
 from aigc_jax.algorithm import Algorithm
+from aigc_jax.settings import configuration
 
 SGD = optax.sgd(0.1)
 BATCH, DEVICES = 8, 4
@@ -73,10 +74,11 @@ def digit_batches(steps):
 
 def gan_preset(config, side=8, **architecture):
     """A preset on small images, with SGD in place of Adam, and two updates of D for five."""
+    config = configuration(config)
     changes = {"image_shape": (side, side, 1), "latent_size": 3}
     if config.steps_d > 1:
         changes["steps_d"] = 2
-    network = partial(config.architecture, **architecture)
+    network = dataclasses.replace(config.architecture, **architecture)
     config = dataclasses.replace(config, architecture=network, **changes)
     return gan.make(config, tx_g=optax.sgd(0.02), tx_d=optax.sgd(0.02))
 
@@ -87,14 +89,15 @@ def vae_preset(config, architecture=vae.mlp, learning_rate=0.01, **changes):
         k: changes.pop(k) for k in ("width", "depth", "activation") if k in changes
     }
     changes = {"image_shape": (6, 5, 1), "architecture": partial(architecture, **size)} | changes
-    return vae.make(dataclasses.replace(config, **changes), tx=optax.sgd(learning_rate))
+    config = dataclasses.replace(configuration(config), **changes)
+    return vae.make(config, tx=optax.sgd(learning_rate))
 
 
 def discrete_preset(config, quantiser):
     """A preset on small images, with SGD in place of Adam."""
-    architecture = partial(config.architecture, width=4)
+    architecture = vq.Convolutional(width=4)
     changes = {"image_shape": (8, 8, 1), "architecture": architecture, "quantiser": quantiser}
-    return vq.make(dataclasses.replace(config, **changes), tx=optax.sgd(1e-4))
+    return vq.make(dataclasses.replace(configuration(config), **changes), tx=optax.sgd(1e-4))
 
 
 def lm_preset(preset, **changes):
@@ -125,7 +128,7 @@ CLASSIFIER = classifier.Config((8, 8, 1), 3, width=4, features=7, mirrored=True,
 # A VampPrior, a warm-up, free nats; classes, grey values, DReG.
 FREE = {
     "latent_size": 3,
-    "pseudo_inputs": 4,
+    "prior": vae.Vamp(pseudo_inputs=4),
     "warmup_steps": 2,
     "objective": partial(vae.elbo, samples=2, free_nats=0.1),
 }

@@ -15,7 +15,7 @@ from aigc_jax.classifier.step import Info, Networks, State, init, logits, step
 from aigc_jax.settings import Preset, Run, Settings, configuration, setting
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class Config(Settings):
     """A classifier of images.
 

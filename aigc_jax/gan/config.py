@@ -50,7 +50,7 @@ class Residual(Partial):
 Architecture = Perceptrons | Convolutional | Residual
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class Config(Settings):
     """A GAN on images.
 

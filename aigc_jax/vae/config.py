@@ -104,7 +104,7 @@ Architecture = Perceptrons | Convolutional | Ladder
 Objective = Elbo | Iwae | Dreg
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class Config(Settings):
     """A VAE on images. The defaults are what works best at the textbook's size.
 

@@ -46,7 +46,7 @@ class FiniteScalar(Partial):
     levels: tuple[int, ...] = setting((8, 5, 5, 5), "Values that each feature may take.")
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class Config(Settings):
     """An autoencoder with discrete latents on images.
 

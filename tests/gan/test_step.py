@@ -388,14 +388,14 @@ def test_samples_drawn_in_blocks_are_those_drawn_at_once(monkeypatch, classes):
 
 
 def test_the_textbook_preset_is_the_articles():
-    config = gan.TEXTBOOK
+    config = gan.TEXTBOOK.config
     assert (config.image_shape, config.latent_size) == ((28, 28, 1), 100)
-    assert config.architecture is gan.mlp
+    assert config.architecture == gan.Perceptrons(width=128)
     assert config.objective is gan.MINIMAX
     assert config.penalties == ()
     assert config.augmentation is None
     assert config.packing == config.steps_d == 1
     assert config.lecam_weight == config.ema_half_life == config.weight_decay_d == 0
-    assert (config.learning_rate_g, config.learning_rate_d) == (1e-3, 1e-3)
+    assert (config.learning_rate_g, config.learning_rate_d) == (1e-3, None)
     assert (config.adam_b1, config.adam_b2) == (0.9, 0.999)
     assert config.decay_steps is None

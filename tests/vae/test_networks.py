@@ -38,9 +38,9 @@ def test_mean_and_variance_are_separate_outputs():
 
 
 def test_the_textbook_preset_is_the_articles():
-    config = vae.TEXTBOOK
+    config = vae.TEXTBOOK.config
     assert (config.image_shape, config.latent_size) == ((28, 28, 1), 2)
-    assert (config.architecture, config.objective) == (vae.mlp, vae.elbo)
+    assert (config.architecture, config.objective) == (vae.Perceptrons(width=128), vae.Elbo())
     assert config.pixels is None
     assert config.ema_decay == 0
 

@@ -3,14 +3,22 @@ import dataclasses
 import pytest
 
 from aigc_jax.errors import InputError
-from experiments.cli.options import Options, from_flags, option, refuse_changes
+from aigc_jax.settings import setting
+from experiments.cli.options import (
+    Options,
+    from_flags,
+    from_stored,
+    refuse_changes,
+    stored_options,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ToyOptions(Options):
-    loss: str = option("plain", "What to minimise.", choices=("plain", "fancy"))
-    size: int = option(4, "How large.")
-    file: str | None = option(None, "Where from.", changeable=True)
+    learning_rate: float = setting(1e-3, "Step size.")
+    loss: str = setting("plain", "What to minimise.", choices=("plain", "fancy"))
+    size: int = setting(4, "How large.")
+    file: str | None = setting(None, "Where from.", changeable=True)
 
 
 PRESETS = {
@@ -102,13 +110,54 @@ def test_a_value_of_another_type_is_named(values):
         from_flags(PRESETS, values)
 
 
+@dataclasses.dataclass(frozen=True)
+class Small:
+    width: int = setting(2, "How wide.", formerly="breadth")
+
+
+@dataclasses.dataclass(frozen=True)
+class Deep(Small):
+    depth: int = setting(3, "How deep.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NestedOptions(Options):
+    network: Small = setting(Small(), "Which.", choices={"small": Small(), "deep": Deep()})
+
+
+NESTED = {"default": NestedOptions(), "wide": NestedOptions(preset="wide", network=Small(9))}
+
+
+def test_the_settings_of_what_is_chosen_are_options_too():
+    assert from_flags(NESTED, {"width": 5}).network == Small(5)
+    assert from_flags(NESTED, {"network": "deep", "depth": 1}).network == Deep(2, 1)
+    # What both have is kept from the preset.
+    assert from_flags(NESTED, {"preset": "wide", "network": "deep"}).network == Deep(9, 3)
+
+
+def test_what_has_no_effect_is_refused_and_its_owner_named():
+    with pytest.raises(InputError, match=r"--depth=4 has no effect .*it is of --network=deep"):
+        from_flags(NESTED, {"depth": 4})
+
+
+@pytest.mark.parametrize("values", [{}, {"network": "deep", "depth": 7}, {"preset": "wide"}])
+def test_stored_options_come_back(values):
+    options = from_flags(NESTED, values)
+    stored = stored_options(options)
+    assert from_stored(NESTED, stored) == options
+    old = {"breadth" if name == "width" else name: value for name, value in stored.items()}
+    assert from_stored(NESTED, {**old, "depth": 7, "gone": 1}) == options
+    assert refusal(options, old) is None
+    assert "--width" in refusal(options, {**old, "breadth": 77})
+
+
 @pytest.mark.parametrize("seed", [-1, 2**63, 10**30])
 def test_a_seed_that_no_key_can_be_made_from_is_named(seed):
     with pytest.raises(InputError, match="seed"):
         from_flags(PRESETS, {"seed": seed})
 
 
-STORED = dataclasses.asdict(PRESETS["default"])
+STORED = stored_options(PRESETS["default"])
 
 
 def refusal(options, stored):

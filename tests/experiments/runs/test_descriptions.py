@@ -17,15 +17,16 @@ import pytest
 
 from aigc_jax import classifier, gan, transformer, vae, vq
 from aigc_jax.data.images import Images
+from aigc_jax.likelihoods import LIKELIHOODS
 from aigc_jax.report import write_page
 from aigc_jax.run_folder import RunFolder
 from experiments.catalogue import EXPERIMENTS
-from experiments.cli.options import from_flags
+from experiments.cli.options import from_flags, stored_options
 from experiments.data.texts import metrics_of
 from experiments.families.translate.evaluator import scores
 from experiments.families.vae.artefacts import latents_text, pictures
 from experiments.families.vae.evaluator import Evaluator
-from experiments.families.vae.options import LIKELIHOODS, PRESETS, to_config
+from experiments.families.vae.options import PRESETS, to_config
 from experiments.fidelity import evaluator as fidelity
 from experiments.fidelity.features import FeatureNetwork
 
@@ -77,7 +78,7 @@ def page(name, options, metadata, train, heldout, place):
     folder = RunFolder(place)
     folder.create()
     texts = EXPERIMENTS[name].descriptions(options, metadata)
-    written = {"metrics": texts, "options": dataclasses.asdict(options)}
+    written = {"metrics": texts, "options": stored_options(options)}
     folder.write_config({"experiment": name, "metadata": {}, "data": {}, **written})
     for step in (1, 2):  # a curve has two points
         folder.append_metrics(step, "train", dict.fromkeys(train, float(step)), 0.0)
@@ -108,7 +109,7 @@ def metrics(name, options):
     if name == "vq":
         return vq.Info._fields, ["mse", "mse_over_variance", "code_usage", "code_perplexity"]
     names = ("likelihood", "binarisation", "prior")
-    values = {name: getattr(options, name) for name in names}
+    values = {name: stored_options(options)[name] for name in names}
     return vae.Info._fields, vae_metrics(options.preset == "ladder", **values)
 
 

@@ -208,7 +208,7 @@ def test_a_model_that_has_diverged_is_refused(digits):
     [
         (vae.Config(likelihood=vae.GAUSSIAN), "a density"),
         (vae.Config(likelihood=vae.CONTINUOUS_BERNOULLI), "a density"),
-        (vae.Config(pseudo_inputs=3), "VampPrior"),
+        (vae.Config(prior=vae.Vamp(pseudo_inputs=3)), "VampPrior"),
         (vae.Config(classes=3), "class-conditional"),
         (vae.Config(image_shape=(4, 4, 3), likelihood=vae.LOGISTIC_MIXTURE), "3 channels"),
     ],

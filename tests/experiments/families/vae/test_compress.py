@@ -21,7 +21,7 @@ from aigc_jax.run_folder import RunFolder
 from aigc_jax.vae.compression import bitsback, container
 from experiments import compress as compress_program
 from experiments.cli import launch as program
-from experiments.cli.options import from_flags
+from experiments.cli.options import from_flags, stored_options
 from experiments.families.vae import compression, compressors
 from experiments.families.vae.compression import (
     compress,
@@ -52,7 +52,7 @@ def leave_run(workdir, **given):
     options = from_flags(EXPERIMENT.presets, {"width": 16, "latent_size": 4, **given})
     metadata = {"image_shape": [SIDE, SIDE, 1], "classes": None}
     config = {
-        "options": dataclasses.asdict(options),
+        "options": stored_options(options),
         "metadata": metadata,
         "data": {},
         "score": None,
