@@ -19,12 +19,14 @@ MARKER = re.compile(r"^<!-- presets: (\w+) -->$", re.MULTILINE)
 
 
 def presets(family: str) -> str:
-    """A Markdown table of a family's presets: a column for each, a row for each option that differs.
+    """A Markdown table of presets: a column for each, a row for each option that differs.
 
     This is the one place that knows how presets are declared.
     """
     options = importlib.import_module(f"experiments.{family}").PRESETS
-    fields = [f.name for f in dataclasses.fields(next(iter(options.values()))) if f.name != "preset"]
+    fields = [
+        f.name for f in dataclasses.fields(next(iter(options.values()))) if f.name != "preset"
+    ]
     lines = [
         ["", *(f"`{name}`" for name in options)],
         ["---", *("---" for _ in options)],

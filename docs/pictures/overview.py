@@ -1,8 +1,8 @@
 """Draws overview.png from two short runs, three minutes of one core together.
 
-    python -m experiments.gan --steps=2000 --eval_every=200 --workdir=runs/gan
-    python -m experiments.vae --steps=6000 --workdir=runs/vae
-    python docs/pictures/overview.py runs docs/pictures/overview.png
+python -m experiments.gan --steps=2000 --eval_every=200 --workdir=runs/gan
+python -m experiments.vae --steps=6000 --workdir=runs/vae
+python docs/pictures/overview.py runs docs/pictures/overview.png
 """
 
 import json

@@ -123,7 +123,9 @@ COMMANDS = {
         "--steps=2000",
         f"{CODE} {LIKELIHOOD} --data_dir=mnist --workdir=runs/conv-grey",
     ),
-    "vq": Command("experiments.vae --preset=vq --dataset=fashion_mnist", f"{CODE} --data_dir=mnist"),
+    "vq": Command(
+        "experiments.vae --preset=vq --dataset=fashion_mnist", f"{CODE} --data_dir=mnist"
+    ),
     "fsq": Command(
         "experiments.vae --preset=fsq --dataset=fashion_mnist", f"{CODE} --data_dir=mnist"
     ),
@@ -228,7 +230,9 @@ def place(tmp_path_factory):
     for part, count in (("train", 600), ("t10k", 200)):
         digits = rng.integers(256, size=(count, 28, 28), dtype=np.uint8)
         write_idx(place / f"mnist/{part}-images-idx3-ubyte.gz", digits)
-        write_idx(place / f"mnist/{part}-labels-idx1-ubyte.gz", np.arange(count, dtype=np.uint8) % 10)
+        write_idx(
+            place / f"mnist/{part}-labels-idx1-ubyte.gz", np.arange(count, dtype=np.uint8) % 10
+        )
     for name in ("cats", "dogs"):
         (place / "pictures" / name).mkdir(parents=True)
         for i, pixels in enumerate(rng.integers(256, size=(100, 28, 28), dtype=np.uint8)):
