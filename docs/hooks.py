@@ -17,6 +17,9 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "aigc_jax"
 MARKER = re.compile(r"^<!-- presets: (\w+) -->$", re.MULTILINE)
 
+LEFT_OUT = {"preset", "eval_every", "checkpoint_every", "log_every", "steps_per_dispatch"}
+"""Options that tell presets apart and do not describe them."""
+
 
 def presets(family: str) -> str:
     """A Markdown table of presets: a column for each, a row for each option that differs.
@@ -24,17 +27,15 @@ def presets(family: str) -> str:
     This is the one place that knows how presets are declared.
     """
     options = importlib.import_module(f"experiments.{family}").PRESETS
-    fields = [
-        f.name for f in dataclasses.fields(next(iter(options.values()))) if f.name != "preset"
-    ]
+    names = [field.name for field in dataclasses.fields(next(iter(options.values())))]
     lines = [
         ["", *(f"`{name}`" for name in options)],
         ["---", *("---" for _ in options)],
     ]
-    for field in fields:
-        values = [shown(getattr(preset, field)) for preset in options.values()]
+    for name in (name for name in names if name not in LEFT_OUT):
+        values = [shown(getattr(preset, name)) for preset in options.values()]
         if len(set(values)) > 1:
-            lines.append([f"`--{field}`", *values])
+            lines.append([f"`--{name}`", *values])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
