@@ -34,9 +34,8 @@ GAN = f"{STEPS} --batch_size=8 --width=4"
 IDX = f"{GAN} --classifier=runs/classifier-mnist-default"
 FILES = "--source_file=train.en --target_file=train.de --heldout_source=val.en"
 FILES += " --heldout_target=val.de"
-MT = f"{TEXT} --source_context=32 --vocabulary=300"
+MT = f"{TEXT} --context=24 --source_context=24 --vocabulary=300 --beams=1"
 LIKELIHOOD = "--k=2"
-LM_RUN, GAN_RUN = "lm", "gan"
 
 COMMANDS = {
     "quickstart": Command("experiments.quickstart", "--steps=2"),
@@ -47,6 +46,7 @@ COMMANDS = {
     "classifier fashion": Command(
         "experiments.classifier --dataset=fashion_mnist", f"{STEPS} --data_dir=mnist"
     ),
+    "classifier images": Command("experiments.classifier --images=pictures", STEPS),
     "gan": Command("experiments.gan", GAN, ("classifier",)),
     **{
         f"gan {preset}": Command(
@@ -73,6 +73,7 @@ COMMANDS = {
     "gan images": Command(
         "experiments.gan --images=pictures --conditional --augment=none --stop_at_fcd=5",
         GAN,
+        ("classifier images",),
     ),
     "vae": Command("experiments.vae", f"{VAE} {LIKELIHOOD}"),
     "vae textbook": Command("experiments.vae --preset=textbook", f"{VAE} {LIKELIHOOD}"),
@@ -173,7 +174,7 @@ COMMANDS = {
         "--length=10",
         ("lm",),
     ),
-    "verse": Command("experiments.verse --workdir=runs/poems", needs=("lm poems",)),
+    "verse": Command("experiments.verse --workdir=runs/poems", "--num=2", ("lm poems",)),
     "evaluate": Command(
         "experiments.evaluate --workdir=runs/vae-mnist5k-default --out=figures.json",
         needs=("vae",),
