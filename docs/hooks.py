@@ -1,10 +1,9 @@
 """What MkDocs derives from the code: the tables of presets, and one API page for each package.
 
-A line `<!-- presets: gan -->` in a page becomes a table of the presets of `experiments.gan`.
+A line `<!-- presets: gan -->` in a page becomes the tables of the presets of `experiments.gan`.
 """
 
 import ast
-import dataclasses
 import importlib
 import re
 import sys
@@ -14,6 +13,10 @@ from typing import Any
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT)]
+
+from experiments.cli.options import stored_options  # noqa: E402 - found by the line above
+
 PACKAGE = ROOT / "aigc_jax"
 MARKER = re.compile(r"^<!-- presets: (\w+) -->$", re.MULTILINE)
 
@@ -22,21 +25,28 @@ LEFT_OUT = {"preset", "eval_every", "checkpoint_every", "log_every", "steps_per_
 
 
 def presets(family: str) -> str:
-    """A Markdown table of presets: a column for each, a row for each option that differs.
+    """Two Markdown tables of a launcher's presets, from their declarations.
 
-    This is the one place that knows how presets are declared.
+    What each is, its command, time and metric; and a column for each with the options that differ.
     """
-    options = importlib.import_module(f"experiments.{family}").PRESETS
-    names = [field.name for field in dataclasses.fields(next(iter(options.values())))]
-    lines = [
-        ["", *(f"`{name}`" for name in options)],
-        ["---", *("---" for _ in options)],
+    room = importlib.import_module(f"experiments.families.{family}.options")
+    declared = [
+        ["preset", "what it is", "command", "time", "expect"],
+        ["---"] * 5,
+        *(
+            [f"`{p.name}`", p.about, f"`{p.command}`", p.time, p.reaches]
+            for p in (options.declared for options in room.PRESETS.values())
+        ),
     ]
+    options = {name: stored_options(preset) for name, preset in room.PRESETS.items()}
+    names = dict.fromkeys(name for found in options.values() for name in found)
+    differing = [["", *(f"`{name}`" for name in options)], ["---"] * (len(options) + 1)]
     for name in (name for name in names if name not in LEFT_OUT):
-        values = [shown(getattr(preset, name)) for preset in options.values()]
+        values = [shown(found.get(name)) for found in options.values()]
         if len(set(values)) > 1:
-            lines.append([f"`--{name}`", *values])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+            differing.append([f"`--{name}`", *values])
+    tables = ("\n".join(f"| {' | '.join(line)} |" for line in t) for t in (declared, differing))
+    return "\n\n".join(tables)
 
 
 def shown(value: Any) -> str:
@@ -73,7 +83,6 @@ def is_public(path: Path) -> bool:
 
 def on_config(config: Any) -> Any:
     """Adds the API to the navigation."""
-    sys.path[:0] = [str(ROOT)]
     config.nav.append({"API": list(api_pages())})
     return config
 

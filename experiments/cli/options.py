@@ -7,7 +7,7 @@ the model's config too, so that each is declared once.
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 from absl import flags
@@ -25,9 +25,11 @@ class Options(Run):
 
     Attributes:
       config: of the family; a subclass says which.
+      declared: the preset of the package that these began with.
     """
 
     config: Any = None
+    declared: Preset | None = None
     preset: str = setting("default", "The configuration that the other options start from.")
     dataset: str = setting("mnist5k", "What to train on.")
     data_dir: str | None = setting(
@@ -72,7 +74,9 @@ def presets_of(
       own: by name of a preset, values of options that the package does not know.
     """
     return {
-        p.name: options(preset=p.name, config=p.config, **asdict(p.run), **own.get(p.name, {}))
+        p.name: options(
+            preset=p.name, config=p.config, declared=p, **vars(p.run), **own.get(p.name, {})
+        )
         for p in presets
     }
 
