@@ -1,10 +1,11 @@
 """Configurations as data: what can be set in them by name, presets, and JSON.
 
-A config is a tree of frozen dataclasses. Its leaves are numbers, strings, booleans, None, tuples of
-integers, and constants that have a name among the `choices` of their field. So it prints, compares,
-goes to JSON and comes back. A field made by `setting` can be set by name from outside, by a command
-line, say: `settings` lists them, however deep they are, and `with_settings` changes them. The other
-fields are decided by the data, or by whoever writes a config in Python.
+A config is a tree of frozen dataclasses, each of them `Settings`. Its leaves are numbers, strings,
+booleans, None, tuples of integers, and constants that have a name among the `choices` of their
+field. So it prints, compares, goes to JSON and comes back. A field made by `setting` can be set by
+name from outside, by a command line, say: `settings` lists them, however deep they are, and
+`with_settings` changes them. The other fields are decided by the data, or by whoever writes a
+config in Python.
 
     @dataclass(frozen=True, kw_only=True, repr=False)
     class MLP(Settings):
@@ -24,7 +25,7 @@ Names are unique within a tree.
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from enum import Enum
 from functools import cache
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
@@ -77,6 +78,7 @@ def constant(choices: Mapping[str, Any], default: Any = MISSING) -> Any:
     return field(default=default, metadata={"choices": choices})
 
 
+@dataclass(frozen=True, repr=False)
 class Settings:
     """What configs and their parts inherit from: printed, a constant is its name."""
 
@@ -85,7 +87,7 @@ class Settings:
             name = name_of(value, choices) if choices and not _parts(value) else None
             return repr(value) if name is None else name
 
-        every = (f"{f.name}={shown(getattr(self, f.name), _choices(f))}" for f in fields(self))  # type: ignore[arg-type]
+        every = (f"{f.name}={shown(getattr(self, f.name), _choices(f))}" for f in fields(self))
         return f"{type(self).__name__}({', '.join(every)})"
 
 
@@ -104,7 +106,7 @@ class Partial(Settings):
 
     def __call__(self, *arguments: Any, **more: Any) -> Any:
         """What the function returns for these and the fields."""
-        own = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
         return self.function(*arguments, **more, **own)
 
 
@@ -146,9 +148,9 @@ def with_settings(config: T, values: Mapping[str, Any]) -> T:
         new = value
         if known and (given := known.name or name) in values:
             new = _from_plain(given, values[given], hint, known, value)
-        if is_dataclass(new):
+        if isinstance(new, Settings):
             new = with_settings(new, values)
-        elif isinstance(new, tuple) and new and is_dataclass(new[0]):
+        elif isinstance(new, tuple) and _parts(new):
             new = tuple(with_settings(part, values) for part in new)
         if new is not value:
             changes[name] = new
@@ -156,20 +158,18 @@ def with_settings(config: T, values: Mapping[str, Any]) -> T:
 
 
 def _fields(config: Any) -> Iterator[tuple[str, Any, Any, Setting | None]]:
-    hints = _hints(type(config))  # type: ignore[arg-type]
+    hints = _hints(type(config))
     for f in fields(config):
         yield f.name, hints[f.name], getattr(config, f.name), f.metadata.get("setting")
 
 
-@cache
-def _hints(cls: Any) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
+_hints: Callable[[Any], dict[str, Any]] = cache(typing.get_type_hints)
 
 
 def _parts(value: Any) -> tuple[Any, ...]:
-    """The dataclasses that a value is made of."""
+    """The parts of a config that a value is made of."""
     every = value if isinstance(value, tuple) else (value,)
-    return tuple(part for part in every if is_dataclass(part))
+    return tuple(part for part in every if isinstance(part, Settings))
 
 
 def _kind(hint: Any, known: Setting) -> type:
@@ -202,10 +202,12 @@ def _from_plain(name: str, plain: Any, hint: Any, known: Setting, before: Any) -
 def _chosen(value: Any, before: Any, same: bool) -> Any:
     if same:
         return before
-    if not is_dataclass(value) or not is_dataclass(before) or type(value) is type(before):
+    if not (isinstance(value, Settings) and isinstance(before, Settings)):
+        return value
+    if type(value) is type(before):
         return value
     common = {f.name for f in fields(value)} & {f.name for f in fields(before)}
-    return replace(value, **{name: getattr(before, name) for name in common})  # type: ignore
+    return replace(value, **{name: getattr(before, name) for name in common})
 
 
 def name_of(value: Any, choices: Mapping[str, Any]) -> str | None:
@@ -220,7 +222,7 @@ def _alike(a: Any, b: Any) -> bool:
     """Whether two values differ in their settings alone."""
     if isinstance(a, tuple) and isinstance(b, tuple) and (_parts(a) or _parts(b)):
         return len(a) == len(b) and all(map(_alike, a, b))
-    if not is_dataclass(a):
+    if not isinstance(a, Settings):
         return type(a) is type(b) and bool(a == b)
     return type(a) is type(b) and all(
         known or getattr(b, name) == value for name, _, value, known in _fields(a)
@@ -249,7 +251,7 @@ def from_json(cls: type[T], stored: Mapping[str, Any]) -> T:
     Raises:
       ValueError: it is no such config.
     """
-    hints = _hints(cls)  # type: ignore[arg-type]
+    hints = _hints(cls)
     choices = {f.name: _choices(f) for f in fields(cls)}  # type: ignore[arg-type]
     values = {name: value for name, value in stored.items() if name != "kind"}
     if stored.get("kind") != cls.__name__ or values.keys() - choices.keys():
@@ -263,7 +265,7 @@ def _choices(f: Any) -> Mapping[str, Any] | None:
 
 
 def _encoded(name: str, value: Any, choices: Mapping[str, Any] | None) -> Any:
-    if is_dataclass(value):
+    if isinstance(value, Settings):
         return to_json(value)
     if isinstance(value, tuple) and _parts(value):
         return [to_json(part) for part in value]
@@ -299,7 +301,7 @@ def _decoded(name: str, value: Any, hint: Any, choices: Mapping[str, Any] | None
 
 def _dataclasses(hint: Any) -> Iterator[type]:
     """Those within a type such as `A | B` or `tuple[A, ...]`."""
-    if isinstance(hint, type) and is_dataclass(hint):
+    if isinstance(hint, type) and issubclass(hint, Settings):
         yield hint
     for part in typing.get_args(hint):
         yield from _dataclasses(part)

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from aigc_jax.errors import InputError
-from aigc_jax.settings import setting
+from aigc_jax.settings import Settings, setting
 from experiments.cli.options import (
     Options,
     from_flags,
@@ -111,7 +111,7 @@ def test_a_value_of_another_type_is_named(values):
 
 
 @dataclasses.dataclass(frozen=True)
-class Small:
+class Small(Settings):
     width: int = setting(2, "How wide.", formerly="breadth")
 
 
