@@ -75,7 +75,7 @@ def export(workdir: str | None, checkpoint: str, out: str) -> None:
         "tokenizer_config.json": dumps(settings, indent=2) + "\n",
     }
     ends = stop_of(run.options, run.metadata)
-    save_folder(target, config, run.state.judged, files, end=ends[0] if ends else None)
+    save_folder(target, config, run.state.eval_params, files, end=ends[0] if ends else None)
     print(printed.line(f"the model of {workdir} at step {run.step} is in {out}"))
 
 

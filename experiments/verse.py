@@ -80,7 +80,9 @@ def continued(run: Restored, prompts: list[str], sampling: Sampling, seed: int) 
     keys, poems = parallel.example_keys(jax.random.key(seed), len(given)), []
     for start in range(0, len(given), AT_ONCE):
         part = slice(start, start + AT_ONCE)
-        rows, ends = write(run.state.judged, padded[part], jnp.asarray(lengths[part]), keys[part])
+        rows, ends = write(
+            run.state.eval_params, padded[part], jnp.asarray(lengths[part]), keys[part]
+        )
         pairs = zip(np.asarray(rows), np.asarray(ends), strict=True)
         poems += [coder.decode(row[1:end]) for row, end in pairs]
     return poems

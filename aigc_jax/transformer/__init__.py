@@ -1,5 +1,6 @@
 """Transformers. `make(Config(vocabulary_size))` is the front door; `step` is the algorithm."""
 
+from aigc_jax.optim import State
 from aigc_jax.transformer.architecture import LLAMA, TEXTBOOK, Architecture, Positions
 from aigc_jax.transformer.config import (
     Config,
@@ -15,22 +16,19 @@ from aigc_jax.transformer.config import (
 from aigc_jax.transformer.decode import extender, sample
 from aigc_jax.transformer.evaluate import documents_nll, heldout_nll, mean_nll
 from aigc_jax.transformer.losses import Losses, in_chunks, next_token_nll, regularised_nll
-from aigc_jax.transformer.networks import networks_of, sinusoidal_positions
-from aigc_jax.transformer.optimisers import adamw, block_matrices, muon, projections
-from aigc_jax.transformer.step import (
+from aigc_jax.transformer.model import (
     Batch,
     Cache,
     Info,
     Networks,
     Objective,
     Source,
-    State,
-    init,
     next_tokens,
     packed_documents,
-    step,
-    token_losses,
 )
+from aigc_jax.transformer.networks import networks_of, sinusoidal_positions
+from aigc_jax.transformer.optimisers import adamw, block_matrices, muon, projections
+from aigc_jax.transformer.step import init, step, token_losses
 
 __all__ = [
     "LLAMA",

@@ -13,9 +13,10 @@ from aigc_jax.algorithm import Algorithm
 from aigc_jax.layers import gelu_tanh
 from aigc_jax.transformer.architecture import LLAMA, TEXTBOOK, Architecture
 from aigc_jax.transformer.decode import sample
+from aigc_jax.transformer.model import PLAIN, Networks, Objective
 from aigc_jax.transformer.networks import networks_of
 from aigc_jax.transformer.optimisers import adamw, muon
-from aigc_jax.transformer.step import PLAIN, Networks, Objective, init, step
+from aigc_jax.transformer.step import init, step
 
 Schedule = Callable[[float, int, int], optax.Schedule]
 Optimiser = Callable[[optax.ScalarOrSchedule, float, float], optax.GradientTransformation]

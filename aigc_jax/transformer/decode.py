@@ -13,9 +13,10 @@ import jax.numpy as jnp
 from aigc_jax import parallel
 from aigc_jax.algorithm import Key, Keys, Params
 from aigc_jax.labels import check_choices
+from aigc_jax.optim import State
 from aigc_jax.transformer.generation import Extend, advance, begin
+from aigc_jax.transformer.model import Networks, Source
 from aigc_jax.transformer.sampling import ANCESTRAL, Sampling
-from aigc_jax.transformer.step import Networks, Source, State
 
 # A text is written in so many loops, each compiled for a cache of its own size.
 STAGES = 2
@@ -97,7 +98,9 @@ def sample(
         raise ValueError(f"source has {len(source.tokens)} rows, and there are to be {n}")
 
     def rows(keys: Keys, source: Source | None) -> jax.Array:
-        write = partial(_write, state.judged, networks, source=source, sampling=sampling, stop=stop)
+        write = partial(
+            _write, state.eval_params, networks, source=source, sampling=sampling, stop=stop
+        )
         first = write(jnp.broadcast_to(prompt, (len(keys), given)), min(length, context), keys)
         return first if length <= context else _in_windows(write, first, length, keys)
 

@@ -119,5 +119,5 @@ def sample(
       InputError: labels that are no classes of these networks.
     """
     labels = labels_to_draw(labels, n, networks.classes)
-    z = networks.prior(state.ema, parallel.example_keys(key, n))
-    return likelihood.mean(networks.decode(state.ema, z, labels))
+    z = networks.prior(state.eval_params, parallel.example_keys(key, n))
+    return likelihood.mean(networks.decode(state.eval_params, z, labels))

@@ -15,8 +15,8 @@ from aigc_jax.attention import same_segment, soft_cap, visibility
 from aigc_jax.labels import check_choices
 from aigc_jax.layers import Dense, dropout
 from aigc_jax.transformer.architecture import Architecture, Positions
+from aigc_jax.transformer.model import Batch, Cache, Networks, Source
 from aigc_jax.transformer.networks.blocks import INIT_STD, Kept, Memory, Sight, Stack, fold
-from aigc_jax.transformer.step import Batch, Cache, Networks, Source
 
 
 def sinusoidal_positions(length: int, width: int) -> np.ndarray:

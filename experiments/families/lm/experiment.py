@@ -44,7 +44,7 @@ def task(options: LmOptions, text: Text, metadata: dict, algorithm: Algorithm) -
     rows, positions = thrift(options)
 
     def evaluate(state):
-        measured = nll(state.judged, networks=networks, chunk=rows, positions=positions)
+        measured = nll(state.eval_params, networks=networks, chunk=rows, positions=positions)
         return metrics(measured)
 
     def baselines():

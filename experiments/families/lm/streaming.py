@@ -39,7 +39,7 @@ def stream(
     Raises:
       InputError: see `begun`.
     """
-    tokens, params = begun(run.options, run.metadata, prompt), run.state.judged
+    tokens, params = begun(run.options, run.metadata, prompt), run.state.eval_params
     networks = transformer.networks_of(to_config(run.options, run.metadata))
     keys, stop = parallel.example_keys(jax.random.key(seed), 1), stop_of(run.options, run.metadata)
 

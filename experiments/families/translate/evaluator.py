@@ -41,12 +41,14 @@ class Evaluator:
         rows, positions = thrift(options)
         parts = (slice(i, i + rows) for i in range(0, len(self._packed[0]), rows))
         batches = (batch_of([jnp.asarray(x[part]) for x in self._packed]) for part in parts)
-        nll = transformer.mean_nll(state.judged, batches, networks=networks, positions=positions)
+        nll = transformer.mean_nll(
+            state.eval_params, batches, networks=networks, positions=positions
+        )
         return {"nll_nats": nll, "perplexity": float(np.exp(nll))}
 
     def translations(self, state: State) -> dict[str, float]:
         """Metrics of the translations of all sources; their signatures go to the terminal."""
-        translated = self.translator.translate(state.judged, self.sources)
+        translated = self.translator.translate(state.eval_params, self.sources)
         metrics, signatures = scores(translated, self.references, self.language)
         for name, signature in signatures.items():
             say(f"{name}: {signature}")
@@ -60,7 +62,9 @@ class Evaluator:
         """The first translations beside what was to be translated, and what was expected."""
         sources, references = self.sources[:SHOWN], self.references[:SHOWN]
         return {
-            "samples": show(sources, self.translator.translate(state.judged, sources), references)
+            "samples": show(
+                sources, self.translator.translate(state.eval_params, sources), references
+            )
         }
 
 

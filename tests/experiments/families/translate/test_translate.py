@@ -83,7 +83,7 @@ def test_lines_are_translated_as_if_alone_and_in_their_order(run):
     lines = [" ".join(rng.choice(NUMBERS, rng.integers(1, 5))) for _ in range(12)]
     # Parameters that write something else for each source, as four steps do not.
     params = jax.tree.map(
-        lambda p: p + rng.normal(size=p.shape).astype(np.float32), run.state.judged
+        lambda p: p + rng.normal(size=p.shape).astype(np.float32), run.state.eval_params
     )
     together = translator.translate(params, lines)
     alone = [translator.translate(params, [line])[0] for line in lines]
@@ -104,14 +104,14 @@ def test_a_batch_has_room_for_its_sources_whatever_the_context(run, monkeypatch,
         return np.zeros((len(sources), 3), np.int32)
 
     monkeypatch.setattr(translator, "_search", search)
-    assert len(translator.translate(run.state.judged, NUMBERS)) == 10
+    assert len(translator.translate(run.state.eval_params, NUMBERS)) == 10
     assert set(searched) == {(3, 8)}
 
 
 def test_lines_stay_lines_whatever_the_model_writes(run, monkeypatch):
     translator = Translator(run.options, run.metadata)
     monkeypatch.setattr(translator.coder, "decode", lambda tokens: " a\nb \u2028c\t")
-    assert translator.translate(run.state.judged, ["one"]) == ["a b c"]
+    assert translator.translate(run.state.eval_params, ["one"]) == ["a b c"]
 
 
 def test_held_out_sources_that_are_too_long_are_not_judged(run):
