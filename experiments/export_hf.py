@@ -4,7 +4,7 @@
     >>> AutoModelForCausalLM.from_pretrained("exported"), AutoTokenizer.from_pretrained("exported")
 
 OUTPUT is a new folder with config.json, model.safetensors and tokenizer.json. The parameters are
-those the run is judged by: the averaged ones, where it keeps an average. A model with biases,
+those the run is evaluated with: the averaged ones, where it keeps an average. A model with biases,
 LayerNorm and learned positions becomes GPT-2; one of Llama's blocks becomes Llama, or Qwen 3 where
 queries and keys are normalised. What these do not have is refused by name: a window, say, or the
 post-norm of --preset=textbook.

@@ -159,7 +159,7 @@ LEVELS = vq.finite_scalar_quantiser((8, 7, 5))
 SIZES = {"context": 8, "layers": 1, "heads": 2, "width": 12}
 EXACT = {"dtype": jnp.float32, "layers": 2, "scan": True, "remat": True}
 CAREFUL = transformer.Objective(smoothing=0.1, z_weight=0.01, chunk=3)
-GROUPED = {"key_heads": 1, "hidden": 10, "window": 3, "score_cap": 3.0, "logit_cap": 5.0}
+GROUPED = {"num_kv_heads": 1, "hidden": 10, "window": 3, "score_cap": 3.0, "logit_cap": 5.0}
 PAIRS = {"encoder_layers": 1, "source_context": 6, "hidden": 10}
 
 FAMILIES = {
@@ -375,7 +375,8 @@ def samples_and_figures(name, algorithm, state, batch):
         return samples, usage.kl_nats, elbo, vae.heldout_nll(state.ema, batch, key, **model, k=2)
     nll = transformer.mean_nll(state.eval_params, [batch], **model)
     if batch.source is not None:
-        return nll
+        source = batch.source._replace(segments=jnp.minimum(batch.source.segments, 1))
+        return nll, algorithm.translate(state, source, begin=1, stop=2, length=8)
     return nll, algorithm.sample(state, key, 2, batch.inputs[0, :3], 12)
 
 

@@ -10,6 +10,9 @@ import jax
 import jax.numpy as jnp
 
 from aigc_jax.algorithm import Key, Params
+from aigc_jax.errors import InputError
+from aigc_jax.labels import check_choices
+from aigc_jax.transformer.generation import Extend
 
 
 class Source(NamedTuple):
@@ -67,6 +70,22 @@ class Networks(NamedTuple):
     context: int
 
 
+def extender(params: Params, networks: Networks, prefix: jax.Array | None = None) -> Extend:
+    """What the decoding core needs of a model: `(cache, tokens, positions) -> (logits, cache)`.
+
+    Args:
+      params: of `networks`.
+      networks: the network.
+      prefix: int `[B]`, tokens at the beginning of each row that are attended both ways.
+    """
+
+    def extend(cache, tokens, positions):
+        states, cache = networks.extend(params, cache, tokens, positions, prefix)
+        return networks.logits(params, states), cache
+
+    return extend
+
+
 class Objective(NamedTuple):
     """What is descended beyond the plain loss; see `losses.regularised_nll` and `in_chunks`."""
 
@@ -86,6 +105,12 @@ class Info(NamedTuple):
     gradient_norm: jax.Array  # the global L2 norm, before any clipping
 
 
+def padded_source(tokens: jax.Array, lengths: jax.Array) -> Source:
+    """Sources `[B, S]` that are padded on the right, of which row b has `lengths[b]` tokens."""
+    present = jnp.arange(tokens.shape[1])[None] < lengths[:, None]
+    return Source(tokens, present.astype(jnp.int32))
+
+
 def next_tokens(tokens: jax.Array, weights: jax.Array | None = None) -> Batch:
     """The batch in which each token of a text is predicted from those before it.
 
@@ -103,3 +128,55 @@ def packed_documents(rows: Sequence[jax.Array]) -> Batch:
     """The batch of rows as `pack_documents` gives them, without its count."""
     inputs, labels, weights, segments, positions = rows
     return Batch(inputs, labels, weights, segments, positions)
+
+
+def check_batch(batch: Batch, vocabulary_size: int) -> None:
+    """Refuses a batch whose arrays do not fit each other, or the vocabulary.
+
+    Raises:
+      InputError: names the array.
+    """
+    if not isinstance(batch, Batch):
+        raise InputError(
+            f"batch must be a transformer.Batch, as next_tokens makes one, got {_kind(batch)}"
+        )
+    shape = jnp.shape(batch.inputs)
+    if len(shape) != 2:
+        raise InputError(f"inputs must be of shape [B, T], got {shape}")
+    expected = dict.fromkeys(("labels", "weights", "segments", "positions"), shape)
+    for name, wanted in {**expected, "prefix": shape[:1]}.items():
+        array = getattr(batch, name)
+        if array is not None and jnp.shape(array) != wanted:
+            raise InputError(f"{name} must be of shape {wanted}, got {jnp.shape(array)}")
+    check_choices("inputs", batch.inputs, vocabulary_size)
+    check_choices("labels", batch.labels, vocabulary_size)
+    if batch.source is not None:
+        check_source(batch.source, vocabulary_size)
+        if len(batch.source.tokens) != shape[0]:
+            raise InputError(
+                f"source.tokens must be of {shape[0]} rows, got {len(batch.source.tokens)}"
+            )
+
+
+def check_source(source: Source | None, vocabulary_size: int) -> None:
+    """Refuses a source that no encoder can read.
+
+    Raises:
+      InputError: says what is wrong with which of its arrays.
+    """
+    if source is None:
+        raise InputError("source is missing: a model with an encoder needs a transformer.Source")
+    if not isinstance(source, Source):
+        raise InputError(f"source must be a transformer.Source, got {_kind(source)}")
+    shape = jnp.shape(source.tokens)
+    if len(shape) != 2 or not shape[1]:
+        raise InputError(f"source.tokens must be of shape [B, S], S at least 1, got {shape}")
+    for name in ("segments", "positions"):
+        own = getattr(source, name)
+        if own is not None and jnp.shape(own) != shape:
+            raise InputError(f"source.{name} must be of shape {shape}, got {jnp.shape(own)}")
+    check_choices("source.tokens", source.tokens, vocabulary_size)
+
+
+def _kind(value: Any) -> str:
+    return f"an array of shape {value.shape}" if hasattr(value, "shape") else type(value).__name__

@@ -9,10 +9,9 @@ import optax
 
 from aigc_jax import optim, parallel
 from aigc_jax.algorithm import Key, Keys, Params, narrow
-from aigc_jax.labels import check_choices
 from aigc_jax.optim import State
 from aigc_jax.transformer.losses import Losses, in_chunks, regularised_nll
-from aigc_jax.transformer.model import PLAIN, Batch, Info, Networks, Objective
+from aigc_jax.transformer.model import PLAIN, Batch, Info, Networks, Objective, check_batch
 
 
 def token_losses(
@@ -82,11 +81,11 @@ def step(
       The new state, and `Info`.
 
     Raises:
-      InputError: inputs or labels, padding's too, are not of the vocabulary.
+      InputError: arrays of the batch do not fit each other, or inputs or labels, padding's too,
+        are not of the vocabulary.
     """
     batch = narrow(batch)
-    check_choices("inputs", batch.inputs, networks.vocabulary_size)
-    check_choices("labels", batch.labels, networks.vocabulary_size)
+    check_batch(batch, networks.vocabulary_size)
     key = jax.random.fold_in(state.key, state.step)
     keys = parallel.example_keys(key, len(batch.inputs), axis_name)
 
