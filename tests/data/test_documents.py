@@ -40,10 +40,7 @@ def test_a_document_that_occurs_twice_is_on_one_side():
 
 
 def test_the_choice_does_not_depend_on_the_order():
-    one, other = (
-        split_documents(text("\n\n".join(POEMS))),
-        split_documents(text("\n\n".join(POEMS[::-1]))),
-    )
+    one, other = (split_documents(text("\n\n".join(p))) for p in (POEMS, POEMS[::-1]))
     assert set(documents_of(one.heldout)) == set(documents_of(other.heldout))
 
 
