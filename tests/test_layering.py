@@ -61,21 +61,6 @@ class TestPackage:
         }
 
 
-LAUNCHED = {p.parent for p in (ROOT / "experiments" / "families").glob("*/experiment.py")}
-
-
-def test_experiments_of_families_are_found():
-    assert len(LAUNCHED) >= 6
-
-
-@pytest.mark.parametrize("folder", sorted(LAUNCHED), ids=lambda p: p.name)
-def test_experiments_of_families_do_not_import_each_other(folder):
-    """What several share lies in a folder without an experiment of its own."""
-    others = {f"experiments.families.{other.name}" for other in LAUNCHED - {folder}}
-    found = {name for path in folder.rglob("*.py") for name in imports(path)}
-    assert not {n for n in found if ".".join(n.split(".")[:3]) in others}
-
-
 def test_losses_and_steps_do_not_reach_flax_even_indirectly():
     """By the files themselves: a room's __init__ opens the front door too."""
     for family in FAMILIES:

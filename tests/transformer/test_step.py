@@ -68,38 +68,6 @@ def test_what_is_no_token_is_refused(state, change, message):
         )
 
 
-ROWS = jnp.ones((1, 4), jnp.int32)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"inputs": jnp.ones(4, int)}, r"^inputs must be of shape \[B, T\], got \(4,\)$"),
-        ({"labels": ROWS[:, :3]}, r"^labels must be of shape \(1, 4\), got \(1, 3\)$"),
-        ({"weights": jnp.ones(4)}, r"^weights must be of shape \(1, 4\), got \(4,\)$"),
-        ({"segments": ROWS.T}, r"^segments must be of shape \(1, 4\), got \(4, 1\)$"),
-        ({"positions": ROWS[0]}, r"^positions must be of shape \(1, 4\), got \(4,\)$"),
-        ({"prefix": ROWS}, r"^prefix must be of shape \(1,\), got \(1, 4\)$"),
-        (
-            {"source": transformer.Source(ROWS.T, ROWS.T)},
-            r"^source.tokens must be of 1 rows, got 4$",
-        ),
-    ],
-)
-def test_arrays_that_do_not_fit_each_other_are_refused_by_name(state, change, message):
-    batch = batch_of([[1, 1, 1, 0]])._replace(**change)
-    with pytest.raises(InputError, match=message):
-        transformer.step(state, batch, networks=NETWORKS, tx=SGD)
-
-
-@pytest.mark.parametrize(
-    ("batch", "kind"), [(jnp.ones((2, 5), int), r"an array of shape \(2, 5\)"), ([[1, 2]], "list")]
-)
-def test_what_is_no_batch_is_refused(state, batch, kind):
-    with pytest.raises(InputError, match=f"^batch must be a transformer.Batch.*, got {kind}$"):
-        transformer.step(state, batch, networks=NETWORKS, tx=SGD)
-
-
 def test_the_loss_is_the_mean_over_counted_tokens(state):
     batch = batch_of([[1, 1, 0, 0], [1, 0, 0, 0]])
     _, info = step(state, batch)
