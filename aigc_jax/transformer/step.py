@@ -12,6 +12,7 @@ import optax
 
 from aigc_jax import optim, parallel
 from aigc_jax.algorithm import Key, Keys, Params, narrow
+from aigc_jax.errors import InputError
 from aigc_jax.labels import check_choices
 from aigc_jax.transformer.losses import Losses, in_chunks, regularised_nll
 
@@ -195,11 +196,11 @@ def step(
       The new state, and `Info`.
 
     Raises:
-      InputError: inputs or labels, padding's too, are not of the vocabulary.
+      InputError: an array is not of the shape that `Batch` says; or inputs or labels, padding's
+        too, are not of the vocabulary.
     """
     batch = narrow(batch)
-    check_choices("inputs", batch.inputs, networks.vocabulary_size)
-    check_choices("labels", batch.labels, networks.vocabulary_size)
+    _check(batch, networks.vocabulary_size)
     key = jax.random.fold_in(state.key, state.step)
     keys = parallel.example_keys(key, len(batch.inputs), axis_name)
 
@@ -217,3 +218,21 @@ def step(
     if ema is not None:
         ema = optim.update_ema(ema, params, state.step, ema_decay)
     return State(state.step + 1, state.key, params, opt_state, ema), info
+
+
+def _check(batch: Batch, vocabulary_size: int) -> None:
+    if not isinstance(batch, Batch):
+        raise InputError("batch must be a transformer.Batch, as next_tokens(tokens) makes one")
+    shape = jnp.shape(batch.inputs)
+    if len(shape) != 2 or not shape[1]:
+        raise InputError(f"inputs must be of shape [B, T], T at least 1, got {shape}")
+    wanted = dict.fromkeys(("labels", "weights", "segments", "positions"), shape)
+    for name, own in (wanted | {"prefix": shape[:1]}).items():
+        array = getattr(batch, name)
+        if array is not None and jnp.shape(array) != own:
+            raise InputError(f"{name} must be of shape {own}, got {jnp.shape(array)}")
+    if batch.source is not None and jnp.shape(batch.source.tokens)[:1] != shape[:1]:
+        rows = jnp.shape(batch.source.tokens)
+        raise InputError(f"source.tokens must be of shape [{shape[0]}, S], got {rows}")
+    check_choices("inputs", batch.inputs, vocabulary_size)
+    check_choices("labels", batch.labels, vocabulary_size)

@@ -13,11 +13,11 @@ from jax import lax
 
 from aigc_jax.algorithm import Key, Keys, Params
 from aigc_jax.density import gaussian_log_density
+from aigc_jax.image_batch import Shape
 from aigc_jax.vae.model import Draw, Gaussian, Networks, reparameterise
 from aigc_jax.vae.priors import STANDARD_NORMAL, Prior
 
 Path = Callable[[jax.Array], jax.Array]
-Shape = tuple[int, int, int]  # (H, W, C)
 
 
 class Context(NamedTuple):
@@ -34,6 +34,7 @@ def one_layer(
     latent_size: int,
     classes: int = 0,
     prior: Prior = STANDARD_NORMAL,
+    image_shape: Shape | None = None,
 ) -> Networks:
     """`Networks` with q(z|x) = N(μ(x), diag σ²(x)), from two pure functions.
 
@@ -47,6 +48,7 @@ def one_layer(
       latent_size: Z.
       classes: how many; 0 for networks without labels.
       prior: p(z).
+      image_shape: (H, W, C) of the one kind of image that they are made for; None for any.
 
     Raises:
       ValueError: the prior is made of posteriors, which classes would be needed for.
@@ -87,7 +89,8 @@ def one_layer(
     def sample_prior(params: Params, keys: Keys) -> jax.Array:
         return prior.sample(prepare(params), keys, latent_size)
 
-    return Networks(init_all, encode_all, draw, decode_all, sample_prior, latent_size, classes)
+    sizes = (latent_size, classes, image_shape)
+    return Networks(init_all, encode_all, draw, decode_all, sample_prior, *sizes)
 
 
 def from_linen(
@@ -114,4 +117,4 @@ def from_linen(
     def decode(params: Params, z: jax.Array) -> Any:
         return decoder.apply(params["decoder"], z)
 
-    return one_layer(init, encode, decode, latent_size, classes, prior)
+    return one_layer(init, encode, decode, latent_size, classes, prior, image_shape)
