@@ -128,9 +128,7 @@ ALGORITHMS = {
     "lm-nano": partial(_transformer, transformer.nano, tokens),
     "lm-textbook": partial(_transformer, transformer.textbook, tokens),
     "lm-char": partial(_transformer, transformer.char, tokens, {"microbatches": 2}),
-    "lm-gpt2": partial(
-        _transformer, transformer.gpt2, tokens, {**_WHOLE, "objective": _CAREFUL}
-    ),
+    "lm-gpt2": partial(_transformer, transformer.gpt2, tokens, {**_WHOLE, "objective": _CAREFUL}),
     "lm-llama": partial(_transformer, transformer.llama_small, tokens, _LLAMA),
     "translator": partial(_transformer, transformer.tiny_mt, pairs, _ENCODED),
     "classifier": _classifier,

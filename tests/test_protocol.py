@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from algorithms import ALGORITHMS, CLASSES, ROWS, TOKENS, Case, images, pairs
+from algorithms import ALGORITHMS, ROWS, Case, pairs
 
 from aigc_jax import transformer
 from aigc_jax.image_batch import Batch
@@ -156,7 +156,10 @@ def test_sample_draws_so_many_where_there_is_one(name, x64, request):
     if name.startswith("lm"):
         assert (samples.shape, samples.dtype) == ((2, 12), np.dtype("int32"))
     else:
-        assert (samples.shape, samples.dtype) == ((2, *pixels(case.batch).shape[1:]), np.dtype("float32"))
+        assert (samples.shape, samples.dtype) == (
+            (2, *pixels(case.batch).shape[1:]),
+            np.dtype("float32"),
+        )
 
 
 def pixels(batch):

@@ -17,6 +17,7 @@ from aigc_jax.transformer.evaluate import documents_nll, heldout_nll, mean_nll
 from aigc_jax.transformer.losses import Losses, in_chunks, next_token_nll, regularised_nll
 from aigc_jax.transformer.networks import networks_of, sinusoidal_positions
 from aigc_jax.transformer.optimisers import adamw, block_matrices, muon, projections
+from aigc_jax.transformer.plain import plain_networks
 from aigc_jax.transformer.step import (
     Batch,
     Cache,
@@ -65,6 +66,7 @@ __all__ = [
     "next_tokens",
     "optimizer",
     "packed_documents",
+    "plain_networks",
     "projections",
     "regularised_nll",
     "sample",

@@ -107,9 +107,10 @@ def heldout_nll(
       k: see `importance_sampled_nll`.
       chunk: images in a pass. 1,000 of them take 0.9 times as long as twice 500, on 2 CPU cores.
     """
+    batch = as_batch(images, networks.classes, networks.image_shape)
     parts = [
         _nll(params, part, key, i * chunk, networks, likelihood, k)
-        for i, part in enumerate(_chunks(as_batch(images, networks.classes, networks.image_shape), chunk))
+        for i, part in enumerate(_chunks(batch, chunk))
     ]
     return _mean(parts)
 

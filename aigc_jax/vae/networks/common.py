@@ -3,7 +3,7 @@
 Dimensions: B batch, Z latent, H W C image, F outputs for a pixel.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -41,7 +41,7 @@ def one_layer(
     Labels are given to both functions as a one-hot vector: beside the pixels of x, and beside z.
 
     Args:
-      init: `(key) -> params`, a dictionary.
+      init: `(key) -> params`, any pytree; a dictionary where the prior has parameters of its own.
       encode: `(params, x [B, H, W, C], one_hot) -> (μ, log σ²)`, `[B, Z]` each; `one_hot` is
         `[B, classes]`, and left out where there are no classes.
       decode: `(params, z [B, Z + classes]) -> outputs [B, H, W, F]`.
@@ -58,15 +58,16 @@ def one_layer(
 
     def init_all(key: Key) -> Params:
         key_n, key_p = jax.random.split(key)
-        own = prior.init(key_p)
-        return {**init(key_n), **({"prior": own} if own else {})}
+        params, own = init(key_n), prior.init(key_p)
+        return {**params, "prior": own} if own else params
 
     def posterior(params: Params, x: jax.Array, labels: jax.Array | None = None) -> Gaussian:
         given = (jax.nn.one_hot(labels, classes, dtype=jnp.float32),) if classes else ()
         return Gaussian(*encode(params, x, *given))
 
     def prepare(params: Params) -> Any:
-        return prior.prepare(params, params.get("prior", {}), posterior)
+        own = params.get("prior", {}) if isinstance(params, Mapping) else {}
+        return prior.prepare(params, own, posterior)
 
     def encode_all(params: Params, x: jax.Array, labels: jax.Array | None = None) -> Context:
         return Context(posterior(params, x, labels), prepare(params))
