@@ -1,4 +1,4 @@
-"""The Transformers: sight by gradient, counts, the cache, and two families' blocks in NumPy."""
+"""The Transformers: causality by gradient, counts, the cache, and two families' blocks in NumPy."""
 
 import dataclasses
 
@@ -456,3 +456,11 @@ def test_more_tokens_than_a_table_has_places_for_are_refused(positions):
         hidden(T, 6)
     with pytest.raises(ValueError, match=f"rows of {T + 2} tokens do not fit context={T}"):
         networks.start(params, 1, T + 2, Source(jnp.ones((1, 5), int), jnp.ones((1, 5), int)))
+
+
+def test_equal_configurations_have_the_same_networks_and_programs():
+    config = Architecture(7, context=4, layers=1, heads=1, width=4)
+    assert transformer.networks_of(config) is transformer.networks_of(dataclasses.replace(config))
+    assert transformer.networks_of(config) is not transformer.networks_of(
+        dataclasses.replace(config, heads=2)
+    )
