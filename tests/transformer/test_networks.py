@@ -425,7 +425,7 @@ def test_the_llama_network_is_its_formulas():
     ("changes", "message"),
     [
         ({"width": 10}, "width 10 is not a multiple of 4 heads"),
-        ({"num_kv_heads": 3}, "4 heads are not a multiple of num_kv_heads=3"),
+        ({"num_kv_heads": 3}, "4 heads are not a multiple of 3 key-value heads"),
         ({"positions": Positions.ROTARY, "width": 12}, "heads of an even size, got 3"),
         ({"positions": Positions.SINUSOIDAL, "width": 9, "heads": 3}, "need an even width"),
         ({"dropout": 1.0}, r"dropout must be in \[0, 1\)"),
@@ -460,7 +460,6 @@ def test_more_tokens_than_a_table_has_places_for_are_refused(positions):
 
 def test_equal_configurations_have_the_same_networks_and_programs():
     config = Architecture(7, context=4, layers=1, heads=1, width=4)
-    assert transformer.networks_of(config) is transformer.networks_of(dataclasses.replace(config))
-    assert transformer.networks_of(config) is not transformer.networks_of(
-        dataclasses.replace(config, heads=2)
-    )
+    same, other = (dataclasses.replace(config, heads=heads) for heads in (1, 2))
+    assert transformer.networks_of(config) is transformer.networks_of(same)
+    assert transformer.networks_of(config) is not transformer.networks_of(other)
