@@ -31,8 +31,7 @@ from experiments.cli.output import check_out, write_out
 from experiments.cli.paths import define_path
 from experiments.data import texts
 from experiments.data.images import grid
-from experiments.families.lm.streaming import stream
-from experiments.families.lm.writing import write
+from experiments.families.lm.writing import stream, write
 from experiments.runs.restore import CHECKPOINTS, Restored
 
 OF_TEXT = ("prompt", "length", *sampling_flags.NAMES)
@@ -51,7 +50,7 @@ def define_flags(values: flags.FlagValues) -> None:
         "out",
         None,
         "File to write, replaced when it exists: .png (a grid of images), .npz (array `images`, "
-        "float32 [num, H, W, C] in [0, 1]) or .txt (texts, parted by a line of dashes). Images "
+        "float32 [num, H, W, C] in [0, 1]) or .txt (texts, separated by dashes). Images "
         "need one.",
         values,
     )

@@ -77,7 +77,7 @@ def convolutional(
     def head_of(params: Params, h: jax.Array) -> Any:
         return head.apply(params["head"], h)
 
-    return Networks(init, features_of, head_of)
+    return Networks(init, features_of, head_of, image_shape)
 
 
 def _halvings(image_shape: tuple[int, int, int]) -> int:

@@ -9,7 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from aigc_jax.layers import LayerNorm, RMSNorm, gelu
+from aigc_jax.layers import LayerNorm, RMSNorm, gelu, gelu_tanh
+from aigc_jax.settings import Settings, constant, setting
 
 
 class Positions(Enum):
@@ -17,11 +18,16 @@ class Positions(Enum):
 
     LEARNED = "a vector of each position, added to the embedding"
     SINUSOIDAL = "sines and cosines, added to the embedding"
-    ROTARY = "queries and keys turned by an angle for each position"
+    ROTARY = "queries and keys rotated by an angle for each position"
 
 
-@dataclass(frozen=True)
-class Architecture:
+NORMS = {"layer": LayerNorm, "rms": RMSNorm}
+ACTIVATIONS = {"gelu": gelu, "gelu_tanh": gelu_tanh, "relu": jax.nn.relu, "silu": jax.nn.silu}
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+@dataclass(frozen=True, repr=False)
+class Architecture(Settings):
     """A decoder, or with `encoder_layers` an encoder and a decoder. The defaults are GPT-2's.
 
     Attributes:
@@ -32,7 +38,7 @@ class Architecture:
       width: D.
       encoder_layers: blocks of the encoder, which sees its tokens both ways; 0 for none.
       source_context: the greatest number of tokens that the encoder sees.
-      key_heads: K, of keys and values, a divisor of N; None for N.
+      num_kv_heads: K, heads of keys and values, a divisor of N; None for N.
       hidden: of the feed-forward layer; None for 4 D.
       positions: see `Positions`.
       rotary_base: of rotary positions' wavelengths.
@@ -53,32 +59,42 @@ class Architecture:
       remat: recompute each block in the backward pass: less memory, a third more work.
     """
 
-    vocabulary_size: int
-    context: int = 64
-    layers: int = 4
-    heads: int = 4
-    width: int = 128
+    vocabulary_size: int = 256
+    context: int = setting(64, "Tokens that the model sees at once; of a target, too.", least=2)
+    layers: int = setting(4, "Transformer blocks; of the encoder too, where there is one.")
+    heads: int = setting(4, "Attention heads in a block.")
+    width: int = setting(128, "Width of the model, a multiple of the heads.")
     encoder_layers: int = 0
     source_context: int = 64
-    key_heads: int | None = None
-    hidden: int | None = None
+    num_kv_heads: int | None = setting(
+        None,
+        "Heads of keys and values, a divisor of the heads; without it as many.",
+        formerly="key_heads",
+    )
+    hidden: int | None = setting(
+        None, "Width of the feed-forward layers; without it four times --width."
+    )
     positions: Positions = Positions.LEARNED
     rotary_base: float = 10_000.0
-    norm: Callable[..., Any] = LayerNorm
+    norm: Callable[..., Any] = constant(NORMS, LayerNorm)
     post_norm: bool = False
-    activation: Callable[[jax.Array], jax.Array] = gelu
+    activation: Callable[[jax.Array], jax.Array] = constant(ACTIVATIONS, gelu)
     gated: bool = False
     bias: bool = True
     query_key_norm: bool = False
-    window: int | None = None
+    window: int | None = setting(
+        None, "Tokens that a layer sees at once, its own included; without it all."
+    )
     score_cap: float | None = None
     logit_cap: float | None = None
     tied: bool = True
     scaled_embedding: bool = False
-    dropout: float = 0.0
-    dtype: Any = jnp.float32
-    scan: bool = False
-    remat: bool = False
+    dropout: float = setting(
+        0.0, "Share of activations and attention weights dropped in training.", least=0
+    )
+    dtype: Any = setting(jnp.float32, "Of the computation, not of parameters.", choices=DTYPES)
+    scan: bool = setting(False, "One program for all blocks: compiles faster.")
+    remat: bool = setting(False, "Recompute blocks in the backward pass: less memory.")
 
     def __post_init__(self):
         """Refuses sizes that do not fit each other.
@@ -88,8 +104,10 @@ class Architecture:
         """
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of {self.heads} heads")
-        if self.heads % self.groups:
-            raise ValueError(f"{self.heads} heads are not a multiple of {self.groups} key heads")
+        if self.heads % self.kv_heads:
+            raise ValueError(
+                f"{self.heads} heads are not a multiple of {self.kv_heads} key-value heads"
+            )
         if self.positions is Positions.ROTARY and self.head_size % 2:
             raise ValueError(f"rotary positions need heads of an even size, got {self.head_size}")
         if self.positions is Positions.SINUSOIDAL and self.width % 2:
@@ -105,9 +123,9 @@ class Architecture:
         return self.width // self.heads
 
     @property
-    def groups(self) -> int:
-        """K."""
-        return self.key_heads or self.heads
+    def kv_heads(self) -> int:
+        """K: `num_kv_heads`, or N where that is None."""
+        return self.num_kv_heads or self.heads
 
     @property
     def hidden_size(self) -> int:
@@ -115,7 +133,7 @@ class Architecture:
         return self.hidden or 4 * self.width
 
 
-TEXTBOOK: dict[str, Any] = {
+TEXTBOOK_BLOCKS: dict[str, Any] = {
     "positions": Positions.SINUSOIDAL,
     "post_norm": True,
     "activation": jax.nn.relu,
@@ -124,7 +142,7 @@ TEXTBOOK: dict[str, Any] = {
 }
 """The blocks of Vaswani et al. 2017, which are the source article's."""
 
-LLAMA: dict[str, Any] = {
+LLAMA_BLOCKS: dict[str, Any] = {
     "positions": Positions.ROTARY,
     "norm": RMSNorm,
     "activation": jax.nn.silu,

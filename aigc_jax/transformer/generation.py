@@ -28,7 +28,7 @@ token again changes nothing. A query sees the slots up to its own.
 
 
 class Decoding(NamedTuple):
-    """Rows on their way. Nothing else is needed to go on.
+    """Rows that are being written, and all that is needed to go on.
 
     The last token of a row is yet to be read by the network: the next one begins with that.
     """
@@ -51,7 +51,7 @@ def prefill(
 
     Args:
       extend: the network.
-      cache: with room for the tokens that are to be read before it grows, at most L.
+      cache: with slots for the tokens that are to be read before it grows, at most L.
       prompts: int `[B, P]`; what follows a row's own tokens is ignored.
       lengths: int `[B]`, how many are its own, from 1 to P.
       length: L.
@@ -89,7 +89,7 @@ def begin(
     length: int,
     keys: Keys,
 ) -> Decoding:
-    """Prompts that have been read, and room for what follows.
+    """Prompts that have been read, and slots for what follows.
 
     Args:
       extend, cache, prompts, lengths, length: see `prefill`.

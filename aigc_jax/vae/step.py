@@ -68,9 +68,12 @@ def step(
     Returns:
       The new state, and `Info`.
 
+    Raises:
+      InputError: images or labels of another shape, or labels that are no classes.
+
     Source: Kingma and Welling 2014, algorithm 1 with the estimator of equation 10, L = 1.
     """
-    images, labels = as_batch(batch, networks.classes)
+    images, labels = as_batch(batch, networks.classes, networks.image_shape)
     key_x, key_z = jax.random.split(jax.random.fold_in(state.key, state.step))
     size = images.shape[0]
     x = images
@@ -119,5 +122,5 @@ def sample(
       InputError: labels that are no classes of these networks.
     """
     labels = labels_to_draw(labels, n, networks.classes)
-    z = networks.prior(state.ema, parallel.example_keys(key, n))
-    return likelihood.mean(networks.decode(state.ema, z, labels))
+    z = networks.prior(state.eval_params, parallel.example_keys(key, n))
+    return likelihood.mean(networks.decode(state.eval_params, z, labels))

@@ -88,4 +88,4 @@ def convolutional(
     def decode(params: Params, quantised: jax.Array) -> Any:
         return decoder.apply(params["decoder"], quantised)
 
-    return DiscreteNetworks(init, encode, decode, (rows, columns))
+    return DiscreteNetworks(init, encode, decode, (rows, columns), image_shape)

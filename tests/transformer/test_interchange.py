@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from aigc_jax import transformer
 from aigc_jax.errors import InputError
 from aigc_jax.layers import LayerNorm, RMSNorm, gelu_tanh
-from aigc_jax.transformer import LLAMA, TEXTBOOK, Architecture, Batch
+from aigc_jax.transformer import LLAMA_BLOCKS, TEXTBOOK_BLOCKS, Architecture, Batch
 from aigc_jax.transformer.architecture import epsilon_norm
 from aigc_jax.transformer.interchange import load_folder, save_folder
 
@@ -293,11 +293,11 @@ REPRESENTED = {
     "gpt2": {"activation": gelu_tanh, "norm": epsilon_norm(LayerNorm, 1e-3)},
     "relu": {"activation": jax.nn.relu},
     "stacked": {"scan": True},
-    "llama": {**LLAMA, "key_heads": K, "rotary_base": 50.0, "norm": epsilon_norm(RMSNorm, 1e-3)},
-    "stacked-llama": {**LLAMA, "key_heads": K, "scan": True},
-    "tied-llama-with-biases": {**LLAMA, "tied": True, "bias": True},
-    "mistral": {**LLAMA, "window": 3},
-    "qwen3": {**LLAMA, "key_heads": K, "query_key_norm": True},
+    "llama": {**LLAMA_BLOCKS, "num_kv_heads": K, "rotary_base": 50.0, "norm": epsilon_norm(RMSNorm, 1e-3)},
+    "stacked-llama": {**LLAMA_BLOCKS, "num_kv_heads": K, "scan": True},
+    "tied-llama-with-biases": {**LLAMA_BLOCKS, "tied": True, "bias": True},
+    "mistral": {**LLAMA_BLOCKS, "window": 3},
+    "qwen3": {**LLAMA_BLOCKS, "num_kv_heads": K, "query_key_norm": True},
 }
 
 
@@ -332,7 +332,7 @@ def test_linear_layers_without_biases_become_gpt2s_with_biases_of_0(tmp_path):
     [
         (TEXTBOOK, "option positions=SINUSOIDAL"),
         ({"post_norm": True}, "option post_norm=True"),
-        ({"key_heads": K}, f"option groups={K}"),
+        ({"num_kv_heads": K}, f"option num_kv_heads={K}"),
         ({"window": 3}, "option window=3"),
         ({"encoder_layers": 1}, "option encoder_layers=1"),
         ({"query_key_norm": True}, "option query_key_norm=True"),
@@ -341,13 +341,13 @@ def test_linear_layers_without_biases_become_gpt2s_with_biases_of_0(tmp_path):
         ({"norm": RMSNorm}, "option norm=RMSNorm"),
         ({"activation": jnp.tanh}, "option activation"),
         ({"tied": False}, "parameter output/bias is not 0"),
-        ({**LLAMA, "norm": LayerNorm}, "option norm=LayerNorm"),
-        ({**LLAMA, "logit_cap": 2.0}, r"option logit_cap=2\.0"),
-        ({**LLAMA, "bias": True}, "parameter output/bias is not 0"),
-        ({**LLAMA, "window": 3, "query_key_norm": True}, "option window=3"),
-        ({**LLAMA, "window": 3, "bias": True}, "option bias=True"),
+        ({**LLAMA_BLOCKS, "norm": LayerNorm}, "option norm=LayerNorm"),
+        ({**LLAMA_BLOCKS, "logit_cap": 2.0}, r"option logit_cap=2\.0"),
+        ({**LLAMA_BLOCKS, "bias": True}, "parameter output/bias is not 0"),
+        ({**LLAMA_BLOCKS, "window": 3, "query_key_norm": True}, "option window=3"),
+        ({**LLAMA_BLOCKS, "window": 3, "bias": True}, "option bias=True"),
         (
-            {**LLAMA, "query_key_norm": True, "norm": epsilon_norm(RMSNorm, 1e-3)},
+            {**LLAMA_BLOCKS, "query_key_norm": True, "norm": epsilon_norm(RMSNorm, 1e-3)},
             r"option norm has ε 0\.001",
         ),
     ],
@@ -412,7 +412,7 @@ class TestRefusals:
         fewer = {**settings, "num_hidden_layers": L - 1}
         assert "not of this model" in self.refusal(folder, fewer, tensors)
 
-    def test_key_heads_that_are_not_the_files(self, llama):
+    def test_kv_heads_that_are_not_the_files(self, llama):
         folder, settings, tensors = llama
         message = self.refusal(folder, {**settings, "num_key_value_heads": N}, tensors)
         assert f"k_proj.weight is [{K * SIZE}, {D}], not [{D}, {D}]" in message
@@ -487,7 +487,7 @@ class TestRefusals:
                 "partial_rotary_factor",
             ),
             (LLAMA_SETTINGS, {"hidden_act": "xielu"}, "hidden_act 'xielu'"),
-            (LLAMA_SETTINGS, {"num_key_value_heads": 3}, "3 key heads"),
+            (LLAMA_SETTINGS, {"num_key_value_heads": 3}, "3 key-value heads"),
             (MISTRAL, {"sliding_window": 0}, "sliding_window must be a positive integer"),
             (MISTRAL, {"num_key_value_heads": None}, "num_key_value_heads is missing"),
             (QWEN3, {"rms_norm_eps": 1e-6}, "rms_norm_eps 1e-06"),

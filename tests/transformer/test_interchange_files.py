@@ -15,14 +15,14 @@ from safetensors.numpy import load_file, save_file
 
 from aigc_jax import transformer
 from aigc_jax.errors import InputError
-from aigc_jax.transformer import LLAMA, Architecture, Batch, interchange
+from aigc_jax.transformer import LLAMA_BLOCKS, Architecture, Batch, interchange
 from aigc_jax.transformer.interchange import files, load_folder, save_folder
 
 V, T = 11, 12
 SIZES = {"context": T, "layers": 2, "heads": 4, "width": 16, "hidden": 24}
 ARCHITECTURES = {
     "gpt2": Architecture(V, **SIZES),
-    "llama": Architecture(V, **{**SIZES, **LLAMA, "tied": True}),
+    "llama": Architecture(V, **{**SIZES, **LLAMA_BLOCKS, "tied": True}),
 }
 EMBEDDING = {"gpt2": "transformer.wte.weight", "llama": "model.embed_tokens.weight"}
 TOKENS = np.array([[3, 1, 4, 1, 5, 9, 2, 6]])

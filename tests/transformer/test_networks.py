@@ -1,4 +1,4 @@
-"""The Transformers: sight by gradient, counts, the cache, and two families' blocks in NumPy."""
+"""The Transformers: causality by gradient, counts, the cache, and two families' blocks in NumPy."""
 
 import dataclasses
 
@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from aigc_jax import transformer
-from aigc_jax.transformer import LLAMA, TEXTBOOK, Architecture, Batch, Positions, Source
+from aigc_jax.transformer import LLAMA_BLOCKS, TEXTBOOK_BLOCKS, Architecture, Batch, Positions, Source
 
 V, T, L, N, D = 11, 8, 2, 4, 16
 SIZES = {"context": T, "layers": L, "heads": N, "width": D}
 VARIANTS = {
     "gpt2": {},
     "textbook": TEXTBOOK,
-    "llama": {**LLAMA, "key_heads": 2, "hidden": 24},
+    "llama": {**LLAMA_BLOCKS, "num_kv_heads": 2, "hidden": 24},
     "query-key-norm": {"query_key_norm": True, "positions": Positions.ROTARY},
     "window": {"window": 3},
     "caps": {"score_cap": 0.5, "logit_cap": 2.0},
@@ -318,7 +318,7 @@ def test_parameter_counts():
     nano = V * D + T * D + L * block + 2 * D
     textbook = V * D + L * block + (D * V + V)
     assert count(Architecture(V, **SIZES)) == nano
-    assert count(Architecture(V, **SIZES, **TEXTBOOK)) == textbook
+    assert count(Architecture(V, **SIZES, **TEXTBOOK_BLOCKS)) == textbook
 
 
 def test_gpt2_has_the_published_number_of_parameters():
@@ -328,7 +328,7 @@ def test_gpt2_has_the_published_number_of_parameters():
 def test_a_llama_of_the_published_sizes_has_the_published_number_of_parameters():
     """Llama 2 7B: 6,738,415,616, https://huggingface.co/meta-llama/Llama-2-7b."""
     sizes = {"layers": 32, "heads": 32, "width": 4096, "hidden": 11008, "scan": True}
-    assert count(Architecture(32_000, **sizes, **LLAMA)) == 6_738_415_616
+    assert count(Architecture(32_000, **sizes, **LLAMA_BLOCKS)) == 6_738_415_616
 
 
 def test_sinusoidal_positions():
@@ -346,7 +346,7 @@ def softmax(scores):
 
 def test_the_textbook_network_is_its_formulas():
     """Vaswani et al.'s blocks written out in NumPy, float64."""
-    networks, params = made(**TEXTBOOK)
+    networks, params = made(**TEXTBOOK_BLOCKS)
     p = jax.tree.map(np.float64, params)["params"]
     tokens = np.array([3, 1, 4, 1, 5])
 
@@ -425,7 +425,7 @@ def test_the_llama_network_is_its_formulas():
     ("changes", "message"),
     [
         ({"width": 10}, "width 10 is not a multiple of 4 heads"),
-        ({"key_heads": 3}, "4 heads are not a multiple of 3 key heads"),
+        ({"num_kv_heads": 3}, "4 heads are not a multiple of 3 key-value heads"),
         ({"positions": Positions.ROTARY, "width": 12}, "heads of an even size, got 3"),
         ({"positions": Positions.SINUSOIDAL, "width": 9, "heads": 3}, "need an even width"),
         ({"dropout": 1.0}, r"dropout must be in \[0, 1\)"),
@@ -456,3 +456,10 @@ def test_more_tokens_than_a_table_has_places_for_are_refused(positions):
         hidden(T, 6)
     with pytest.raises(ValueError, match=f"rows of {T + 2} tokens do not fit context={T}"):
         networks.start(params, 1, T + 2, Source(jnp.ones((1, 5), int), jnp.ones((1, 5), int)))
+
+
+def test_equal_configurations_have_the_same_networks_and_programs():
+    config = Architecture(7, context=4, layers=1, heads=1, width=4)
+    same, other = (dataclasses.replace(config, heads=heads) for heads in (1, 2))
+    assert transformer.networks_of(config) is transformer.networks_of(same)
+    assert transformer.networks_of(config) is not transformer.networks_of(other)

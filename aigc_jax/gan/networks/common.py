@@ -94,7 +94,16 @@ def from_linen(
             return variables.stats
         return _apply(memoryless, variables, True, told(z, labels), True, None)[1]
 
-    return Networks(init, generate, discriminate, latent_size, classes, mixes_examples, standing)
+    return Networks(
+        init,
+        generate,
+        discriminate,
+        latent_size,
+        classes,
+        mixes_examples,
+        standing,
+        image_shape,
+    )
 
 
 def _variables(tree: Mapping[str, Any]) -> Variables:

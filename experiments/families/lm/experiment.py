@@ -9,8 +9,9 @@ from aigc_jax.data.text import Text
 from experiments.data import texts
 from experiments.families.lm.batching import rows_of, windows_of
 from experiments.families.lm.descriptions import of_lm
-from experiments.families.lm.options import PRESETS, LmOptions, thrift, to_config
+from experiments.families.lm.options import PRESETS, LmOptions, to_config
 from experiments.families.lm.writing import write
+from experiments.families.transformer.options import extendable, thrift
 from experiments.runs.experiment import Experiment, Task
 
 
@@ -24,7 +25,7 @@ def algorithm(options: LmOptions, metadata: dict) -> Algorithm:
 
 
 def task(options: LmOptions, text: Text, metadata: dict, algorithm: Algorithm) -> Task:
-    """Trains on random windows, or on rows of documents; judges by the loss of every held-out token
+    """Trains on random windows, or on rows of documents; evaluates the loss of every held-out token
     but the first, of whole documents where there are some.
     """
     coder, networks = (
@@ -35,16 +36,16 @@ def task(options: LmOptions, text: Text, metadata: dict, algorithm: Algorithm) -
     metrics = texts.metrics_of(heldout, text.heldout)
     if options.documents:
         end = int(coder.encode(END)[0])
-        reading = rows_of(train, end, options.context)
+        batching = rows_of(train, end, options.context)
         nll = partial(transformer.documents_nll, documents=cut(heldout, end))
     else:
-        reading = windows_of(train, options.context)
+        batching = windows_of(train, options.context)
         nll = partial(transformer.heldout_nll, tokens=heldout)
 
     rows, positions = thrift(options)
 
     def evaluate(state):
-        measured = nll(state.judged, networks=networks, chunk=rows, positions=positions)
+        measured = nll(state.eval_params, networks=networks, chunk=rows, positions=positions)
         return metrics(measured)
 
     def baselines():
@@ -55,7 +56,7 @@ def task(options: LmOptions, text: Text, metadata: dict, algorithm: Algorithm) -
         drawn = sample(options, metadata, algorithm, state, 3, options.seed + 1)
         return {"samples": texts.SEPARATOR.join(drawn)}
 
-    data, examples, gather, fetch = reading
+    data, examples, gather, fetch = batching
     return Task(data, gather, examples, evaluate, baselines, pictures, fetch=fetch)
 
 
@@ -74,6 +75,5 @@ EXPERIMENT = Experiment(
     task=task,
     descriptions=of_lm,
     sample=sample,
-    # A schedule ends where --steps says.
-    extendable=lambda options: options.schedule == "constant",
+    extendable=extendable,
 )

@@ -1,19 +1,19 @@
-"""The translator's options and presets: each is a `transformer.Config`, under its flags."""
+"""The translator's options and presets: those of the package, and what an experiment adds."""
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 from aigc_jax import transformer
-from aigc_jax.errors import InputError
 from aigc_jax.settings import setting
-from experiments.families.lm.options import TransformerOptions, shared_changes
+from experiments.cli.options import presets_of
+from experiments.families.transformer.options import TransformerOptions, configured
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class TranslateOptions(TransformerOptions):
     """The options of every Transformer, and the translator's own."""
 
+    config: transformer.Config = transformer.DATES.config
     dataset: str = setting("cldr", "Dates and names, where there are no files.", choices=("cldr",))
     source: str = setting("en", "Language to translate from; of cldr, any locale such as pt_BR.")
     target: str = setting("zh", "Language to translate to; it also decides how BLEU cuts words.")
@@ -37,9 +37,7 @@ class TranslateOptions(TransformerOptions):
     )
     heldout_target: str | None = setting(None, "Their translations.", changeable=True, path=True)
     vocabulary: int = setting(1000, "Tokens of the BPE that both languages share.", least=259)
-    hidden: int | None = setting(None, "Width of the feed-forward layers; without it four widths.")
     source_context: int = setting(64, "Tokens of a source, and of a row that is packed with them.")
-    context: int = setting(64, "The same of a target.")
     beams: int = setting(4, "Hypotheses that are followed at once in translating.", changeable=True)
     alpha: float = setting(
         0.6, "Of the length penalty: 0 prefers short translations.", least=0, changeable=True
@@ -52,38 +50,11 @@ class TranslateOptions(TransformerOptions):
         return Path(own).stem if own else f"{self.dataset}-{self.source}-{self.target}"
 
 
-_DEFAULT = TranslateOptions(
-    steps=3000,
-    batch_size=32,
-    optimiser="muon",
-    learning_rate=2e-3,
-    layers=2,
-    smoothing=0.1,
-    ema_decay=0.99,
-    warmup_steps=200,
-    eval_every=500,
-    checkpoint_every=500,
-    log_every=100,
-    steps_per_dispatch=10,
+PRESETS = presets_of(
+    TranslateOptions,
+    transformer.TRANSLATORS,
+    tiny_mt={"source_context": 128, "vocabulary": 10_000, "beams": 5},
 )
-PRESETS = {
-    "default": _DEFAULT,
-    "tiny_mt": dataclasses.replace(
-        _DEFAULT,
-        preset="tiny_mt",
-        steps=4000,
-        learning_rate=3e-3,
-        layers=4,
-        hidden=256,
-        dropout=0.3,
-        source_context=128,
-        context=128,
-        vocabulary=10_000,
-        ema_decay=0.998,
-        warmup_steps=400,
-        beams=5,
-    ),
-}
 
 
 def to_config(options: TranslateOptions, vocabulary_size: int) -> transformer.Config:
@@ -92,9 +63,9 @@ def to_config(options: TranslateOptions, vocabulary_size: int) -> transformer.Co
     Raises:
       InputError: options do not fit each other.
     """
-    changes: dict[str, Any] = shared_changes(options)
-    changes |= {name: getattr(options, name) for name in ("hidden", "source_context", "context")}
-    try:
-        return transformer.tiny_mt(vocabulary_size, encoder_layers=options.layers, **changes)
-    except ValueError as error:
-        raise InputError(str(error)) from error
+    return configured(
+        options,
+        vocabulary_size=vocabulary_size,
+        encoder_layers=options.config.layers,
+        source_context=options.source_context,
+    )
