@@ -231,8 +231,8 @@ def _check(batch: Batch, vocabulary_size: int) -> None:
         array = getattr(batch, name)
         if array is not None and jnp.shape(array) != own:
             raise InputError(f"{name} must be of shape {own}, got {jnp.shape(array)}")
-    if batch.source is not None and jnp.shape(batch.source.tokens)[:1] != shape[:1]:
-        rows = jnp.shape(batch.source.tokens)
-        raise InputError(f"source.tokens must be of shape [{shape[0]}, S], got {rows}")
+    tokens = () if batch.source is None else jnp.shape(batch.source.tokens)
+    if len(tokens) == 2 and tokens[0] != shape[0]:
+        raise InputError(f"source.tokens must be of {shape[0]} rows, got {tokens[0]}")
     check_choices("inputs", batch.inputs, vocabulary_size)
     check_choices("labels", batch.labels, vocabulary_size)
