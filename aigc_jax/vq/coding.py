@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from aigc_jax import parallel
 from aigc_jax.algorithm import Key
+from aigc_jax.blockwise import in_blocks
 from aigc_jax.labels import check_choices
 from aigc_jax.likelihoods import GAUSSIAN, Likelihood
 from aigc_jax.vq.model import DiscreteNetworks, Quantiser
@@ -78,6 +79,10 @@ def sample(
       `[n, H, W, C]` in [0, 1].
     """
     logits = jnp.log(state.frequencies)
-    draw = jax.vmap(lambda key: jax.random.categorical(key, logits))
-    codes = draw(parallel.example_keys(key, n))
-    return decode_codes(state, codes, networks=networks, quantiser=quantiser, likelihood=likelihood)
+    model = {"networks": networks, "quantiser": quantiser, "likelihood": likelihood}
+
+    def draw(keys):
+        codes = jax.vmap(lambda key: jax.random.categorical(key, logits))(keys)
+        return decode_codes(state, codes, **model)
+
+    return in_blocks(draw, parallel.example_keys(key, n))
