@@ -42,6 +42,27 @@ def adam(
     return optax.adamw(learning_rate, b1=b1, b2=b2, weight_decay=weight_decay, mask=mask)
 
 
+def cosine(
+    peak: float,
+    decay_steps: int | None,
+    final_fraction: float = 0.1,
+    warmup_steps: int = 0,
+) -> optax.ScalarOrSchedule:
+    """`warmup_cosine`, the half cosine alone without a warm-up, or where there are no steps `peak`.
+
+    Args:
+      peak: the rate at the beginning, or after the warm-up.
+      decay_steps: where the rate has come down; None keeps it at `peak`, without a warm-up.
+      final_fraction: of `peak`, what it comes down to.
+      warmup_steps: of the linear rise.
+    """
+    if decay_steps is None:
+        return peak
+    if not warmup_steps:
+        return optax.cosine_decay_schedule(peak, decay_steps, final_fraction)
+    return warmup_cosine(peak, warmup_steps, decay_steps, final_fraction)
+
+
 def warmup_cosine(
     peak: float, warmup_steps: int, decay_steps: int, final_fraction: float = 0.1
 ) -> optax.Schedule:
