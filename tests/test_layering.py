@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FAMILIES = ("gan", "vae", "transformer", "classifier")
+FAMILIES = ("gan", "vae", "vq", "transformer", "classifier")
 ABOVE = {f"aigc_jax.{m}" for m in ("loop", "report", "run_folder", "progress", "checkpoint")}
 FILES = sorted((ROOT / "aigc_jax").rglob("*.py"))
 
@@ -53,7 +53,10 @@ class TestPackage:
 
     def test_linen_stays_in_networks_and_layers(self, path):
         if any(name.split(".")[0] == "flax" for name in imports(path)):
-            assert path.name in ("networks.py", "layers.py") or path.parent.name == "networks"
+            assert path.name in ("networks.py", "layers.py") or path.parent.name in (
+                "networks",
+                "nn",
+            )
 
     def test_nothing_is_unpickled(self, path):
         assert not {

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from aigc_jax.algorithm import Key, Params
-from aigc_jax.convolution import conv, halvings
+from aigc_jax.convolution import conv, grid_after, halvings_to_small_grid
 from aigc_jax.layers import Convolution
 from aigc_jax.nn.outputs import Shared
 from aigc_jax.nn.trunk import Down, Up
@@ -28,8 +28,8 @@ class Encoder(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         grid = Down(self.width, self.halvings, self.blocks)(2.0 * x - 1.0)
-        # Small at first: FSQ's bounds are flat where features are large, and a feature that begins
-        # there stays there.
+        # Small at first: FSQ's bounding function saturates where features are large, and a feature
+        # that starts there stays there.
         small = nn.initializers.variance_scaling(0.1, "fan_in", "truncated_normal")
         return Convolution(conv, self.features, 1, kernel_init=small)(grid)
 
@@ -71,9 +71,10 @@ def convolutional(
     Raises:
       InputError: images of this size cannot be halved so.
     """
-    count, rows, columns = halvings(image_shape)
-    encoder = Encoder(features, width, count, blocks)
-    decoder = Decoder(outputs, shared, width, count, blocks)
+    halvings = halvings_to_small_grid(image_shape)
+    rows, columns = grid_after(image_shape, halvings)
+    encoder = Encoder(features, width, halvings, blocks)
+    decoder = Decoder(outputs, shared, width, halvings, blocks)
 
     def init(key: Key) -> Params:
         key_e, key_d = jax.random.split(key)

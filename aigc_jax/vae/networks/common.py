@@ -1,4 +1,4 @@
-"""What the architectures share: the way from an encoder and a decoder to a VAE's networks.
+"""What the architectures share: a VAE's networks from an encoder and a decoder.
 
 Dimensions: B batch, Z latent, H W C image, F outputs for a pixel.
 """
@@ -13,6 +13,7 @@ from jax import lax
 
 from aigc_jax.algorithm import Key, Keys, Params
 from aigc_jax.density import gaussian_log_density
+from aigc_jax.nn.classes import append_class
 from aigc_jax.vae.model import Draw, Gaussian, Networks, reparameterise
 from aigc_jax.vae.priors import STANDARD_NORMAL, Prior
 
@@ -80,9 +81,7 @@ def one_layer(
         return Draw(z, log_q, log_p, (kl,), (sampled,))
 
     def decode_all(params: Params, z: jax.Array, labels: jax.Array | None = None) -> jax.Array:
-        if classes:
-            z = jnp.concatenate([z, jax.nn.one_hot(labels, classes, dtype=jnp.float32)], axis=-1)
-        return decode(params, z)
+        return decode(params, append_class(z, labels, classes))
 
     def sample_prior(params: Params, keys: Keys) -> jax.Array:
         return prior.sample(prepare(params), keys, latent_size)
