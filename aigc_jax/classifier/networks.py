@@ -3,16 +3,15 @@
 Dimensions: B batch, D features, C classes, H W image.
 """
 
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from aigc_jax.algorithm import Key, Params, narrow
+from aigc_jax.algorithm import narrow
 from aigc_jax.classifier.step import Networks
 from aigc_jax.convolution import conv, conv_down, max_pool
 from aigc_jax.layers import Convolution, Dense
+from aigc_jax.nn.functions import pure_functions
 
 
 class Features(nn.Module):
@@ -58,20 +57,10 @@ def convolutional(
     """
     trunk, head = Features(_halvings(image_shape), width, features), Dense(classes)
 
-    def init(key: Key) -> Params:
-        key_trunk, key_head = jax.random.split(key)
-        return {
-            "features": trunk.init(key_trunk, jnp.zeros((1, *image_shape), jnp.float32)),
-            "head": head.init(key_head, jnp.zeros((1, features), jnp.float32)),
-        }
-
-    def features_of(params: Params, images: jax.Array) -> Any:
-        return trunk.apply(params["features"], narrow(images))
-
-    def head_of(params: Params, h: jax.Array) -> Any:
-        return head.apply(params["head"], h)
-
-    return Networks(init, features_of, head_of)
+    init, features_of, head_of = pure_functions(
+        features=(trunk, image_shape), head=(head, (features,))
+    )
+    return Networks(init, lambda params, x: features_of(params, narrow(x)), head_of)
 
 
 def _halvings(image_shape: tuple[int, int, int]) -> int:

@@ -14,6 +14,7 @@ from jax import lax
 from aigc_jax.algorithm import Key, Keys, Params
 from aigc_jax.density import gaussian_log_density
 from aigc_jax.nn.classes import append_class
+from aigc_jax.nn.functions import pure_functions
 from aigc_jax.vae.model import Draw, Gaussian, Networks, reparameterise
 from aigc_jax.vae.priors import STANDARD_NORMAL, Prior
 
@@ -99,18 +100,8 @@ def from_linen(
 ) -> Networks:
     """Pure functions from an encoder and a decoder with the signatures of `one_layer`."""
 
-    def init(key: Key) -> Params:
-        key_e, key_d = jax.random.split(key)
-        given = (jnp.zeros((1, classes), jnp.float32),) if classes else ()
-        return {
-            "encoder": encoder.init(key_e, jnp.zeros((1, *image_shape), jnp.float32), *given),
-            "decoder": decoder.init(key_d, jnp.zeros((1, latent_size + classes), jnp.float32)),
-        }
-
-    def encode(params: Params, x: jax.Array, *given: jax.Array) -> Any:
-        return encoder.apply(params["encoder"], x, *given)
-
-    def decode(params: Params, z: jax.Array) -> Any:
-        return decoder.apply(params["decoder"], z)
-
+    given = [(classes,)] if classes else []
+    init, encode, decode = pure_functions(
+        encoder=(encoder, image_shape, *given), decoder=(decoder, (latent_size + classes,))
+    )
     return one_layer(init, encode, decode, latent_size, classes, prior)
