@@ -22,7 +22,7 @@ def test_short_runs_warm_up_over_half_of_their_steps():
 
 
 def test_the_cosine_is_wired_in_one_place():
-    assert optim.cosine(1e-3, None, warmup_steps=10) == 1e-3
+    assert optim.cosine(1e-3, None, 0.1, warmup_steps=10) == 1e-3
     plain, rising = optim.cosine(1.0, 100, 0.01), optim.cosine(1.0, 100, 0.0, warmup_steps=20)
     for step, rate in {0: 1.0, 50: 0.505, 100: 0.01, 200: 0.01}.items():
         assert float(plain(step)) == pytest.approx(rate, rel=1e-5)

@@ -99,7 +99,7 @@ def make(
       >>> state = made.init(jax.random.key(0))
       >>> batch = classifier.Batch(jnp.zeros((128, 28, 28, 1)), jnp.zeros(128, int))
       >>> state, info = jax.jit(made.step)(state, batch)
-      >>> made.features(state.ema, batch.images).shape
+      >>> made.features(state.eval_params, batch.images).shape
       (128, 64)
     """
     nets = nets or networks_of(config)

@@ -167,11 +167,11 @@ def make(
             "normalisation, as in the presets r3gan, sngan and wgan_gp"
         )
     betas = config.adam_b1, config.adam_b2
-    tx_g = tx_g or optim.adam(optim.cosine(config.learning_rate_g, config.decay_steps), *betas)
+    tx_g = tx_g or optim.adam(_schedule(config.learning_rate_g, config.decay_steps), *betas)
     # D's optimiser counts its own updates, of which there are more.
     steps_d = None if config.decay_steps is None else config.decay_steps * config.steps_d
     tx_d = tx_d or optim.adam(
-        optim.cosine(config.learning_rate_d, steps_d), *betas, config.weight_decay_d
+        _schedule(config.learning_rate_d, steps_d), *betas, config.weight_decay_d
     )
     return Algorithm(
         init=partial(init, networks=nets, tx_g=tx_g, tx_d=tx_d, augmentation=config.augmentation),
@@ -190,3 +190,7 @@ def make(
         ),
         sample=partial(sample, networks=nets),
     )
+
+
+def _schedule(rate: float, decay_steps: int | None) -> optax.ScalarOrSchedule:
+    return rate if decay_steps is None else optax.cosine_decay_schedule(rate, decay_steps, 0.1)

@@ -17,7 +17,7 @@ class Positions(Enum):
 
     LEARNED = "a vector of each position, added to the embedding"
     SINUSOIDAL = "sines and cosines, added to the embedding"
-    ROTARY = "queries and keys turned by an angle for each position"
+    ROTARY = "queries and keys rotated by an angle for each position"
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Architecture:
       width: D.
       encoder_layers: blocks of the encoder, which sees its tokens both ways; 0 for none.
       source_context: the greatest number of tokens that the encoder sees.
-      key_heads: K, of keys and values, a divisor of N; None for N.
+      num_kv_heads: K, heads of keys and values, a divisor of N; None for N.
       hidden: of the feed-forward layer; None for 4 D.
       positions: see `Positions`.
       rotary_base: of rotary positions' wavelengths.
@@ -60,7 +60,7 @@ class Architecture:
     width: int = 128
     encoder_layers: int = 0
     source_context: int = 64
-    key_heads: int | None = None
+    num_kv_heads: int | None = None
     hidden: int | None = None
     positions: Positions = Positions.LEARNED
     rotary_base: float = 10_000.0
@@ -88,8 +88,10 @@ class Architecture:
         """
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of {self.heads} heads")
-        if self.heads % self.groups:
-            raise ValueError(f"{self.heads} heads are not a multiple of {self.groups} key heads")
+        if self.heads % self.kv_heads:
+            raise ValueError(
+                f"{self.heads} heads are not a multiple of num_kv_heads={self.kv_heads}"
+            )
         if self.positions is Positions.ROTARY and self.head_size % 2:
             raise ValueError(f"rotary positions need heads of an even size, got {self.head_size}")
         if self.positions is Positions.SINUSOIDAL and self.width % 2:
@@ -105,9 +107,9 @@ class Architecture:
         return self.width // self.heads
 
     @property
-    def groups(self) -> int:
-        """K."""
-        return self.key_heads or self.heads
+    def kv_heads(self) -> int:
+        """K: `num_kv_heads`, or N where that is None."""
+        return self.num_kv_heads or self.heads
 
     @property
     def hidden_size(self) -> int:

@@ -128,10 +128,13 @@ def make(
       (16, 28, 28, 1)
     """
     nets = nets or networks_of(config)
+    rate: optax.ScalarOrSchedule = config.learning_rate
+    if config.decay_steps is not None:
+        rate = optax.cosine_decay_schedule(config.learning_rate, config.decay_steps, 0.01)
     beta: optax.ScalarOrSchedule = config.beta
     if config.warmup_steps:
         beta = optax.linear_schedule(0.0, config.beta, config.warmup_steps)
-    tx = tx or config.optimiser(optim.cosine(config.learning_rate, config.decay_steps, 0.01))
+    tx = tx or config.optimiser(rate)
     return Algorithm(
         init=partial(init, networks=nets, tx=tx),
         step=partial(

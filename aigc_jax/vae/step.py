@@ -122,7 +122,7 @@ def sample(
     labels = labels_to_draw(labels, n, networks.classes)
 
     def draw(keys, labels):
-        z = networks.prior(state.ema, keys)
-        return likelihood.mean(networks.decode(state.ema, z, labels))
+        z = networks.prior(state.eval_params, keys)
+        return likelihood.mean(networks.decode(state.eval_params, z, labels))
 
     return in_blocks(draw, parallel.example_keys(key, n), labels)

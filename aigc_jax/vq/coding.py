@@ -19,7 +19,7 @@ def encode_images(
     state: State, images: jax.Array, *, networks: DiscreteNetworks, quantiser: Quantiser
 ) -> jax.Array:
     """Images `[B, H, W, C]` in [0, 1] → codes int32 `[B, h, w]`, by the averaged encoder."""
-    features = networks.encode(state.ema, images)
+    features = networks.encode(state.eval_params, images)
     return quantiser.quantise(state.quantiser, features).codes
 
 
@@ -38,7 +38,7 @@ def decode_codes(
     """
     codes = check_choices("codes", codes, quantiser.codes)
     vectors = quantiser.look_up(state.quantiser, codes)
-    return likelihood.mean(networks.decode(state.ema, vectors))
+    return likelihood.mean(networks.decode(state.eval_params, vectors))
 
 
 def reconstruct(
@@ -67,7 +67,7 @@ def sample(
 
     Each position is drawn for itself, so the images show what is common at a place and hardly a
     shape: what the codes of one image have to do with each other is left out. Images worth looking
-    at take a prior learnt over the codes, by a model of sequences or grids.
+    at take a learned prior over the codes, by a model of sequences or grids.
 
     Args:
       state: see `State`.

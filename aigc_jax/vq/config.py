@@ -91,7 +91,10 @@ def make(
       (16, 28, 28, 1)
     """
     nets = nets or networks_of(config)
-    tx = tx or optim.adam(optim.cosine(config.learning_rate, config.decay_steps, 0.01))
+    rate: optax.ScalarOrSchedule = config.learning_rate
+    if config.decay_steps is not None:
+        rate = optax.cosine_decay_schedule(config.learning_rate, config.decay_steps, 0.01)
+    tx = tx or optim.adam(rate)
     model: dict[str, Any] = {"networks": nets, "quantiser": config.quantiser}
     return Algorithm(
         init=partial(init, **model, tx=tx),
