@@ -293,7 +293,7 @@ class TestDropout:
             data, nothing = jax.random.key_data(keys), jax.ShapeDtypeStruct((), np.float32)
             return x + jax.pure_callback(note, nothing, data)
 
-        monkeypatch.setattr("aigc_jax.transformer.networks.blocks.dropout", noted)
+        monkeypatch.setattr("aigc_jax.nn.block.dropout", noted)
         monkeypatch.setattr("aigc_jax.transformer.networks.transformer.dropout", noted)
         self.states([3], scan=stacked, encoder_layers=0)
         # The embedding, and in each layer the weights, what attention adds, what the rest adds.
