@@ -1,7 +1,7 @@
 """Scaled dot-product attention, its masks, and rotary positions, as pure functions.
 
-Dimensions: B batch, T query positions, S key positions, N query heads, K key heads, H size of a
-head.
+Dimensions: B batch, T query positions, S key positions, N query heads, K key-value heads, H size
+of a head.
 """
 
 import math
@@ -39,16 +39,16 @@ def scaled_dot_product_attention(
       `[B, T, N, H]` in the query's dtype; scores and softmax are float32. A query that may look
       nowhere gets the mean of all values.
 
-    Source: Vaswani et al. 2017, equation 1, https://arxiv.org/abs/1706.03762; shared key heads:
-    Ainslie et al. 2023, https://arxiv.org/abs/2305.13245; the cap: Gemma Team 2024,
+    Source: Vaswani et al. 2017, equation 1, https://arxiv.org/abs/1706.03762; shared key-value
+    heads: Ainslie et al. 2023, https://arxiv.org/abs/2305.13245; the cap: Gemma Team 2024,
     https://arxiv.org/abs/2408.00118.
     """
-    return attention_to_kept(
+    return cached_attention(
         query, key.swapaxes(1, 2), value.swapaxes(1, 2), mask, softcap=softcap, drop=drop
     )
 
 
-def attention_to_kept(
+def cached_attention(
     query: jax.Array,
     key: jax.Array,
     value: jax.Array,
@@ -57,7 +57,7 @@ def attention_to_kept(
     softcap: float | None = None,
     drop: Callable[[jax.Array], jax.Array] | None = None,
 ) -> jax.Array:
-    """The same function of keys and values that are kept by head, as a cache for decoding does.
+    """The same function of keys and values that lie by head, as in a cache for decoding.
 
     What one query needs of a head then lies in one piece. By slot, XLA:CPU moves the whole cache
     into this order for each token: 64 rows of 264 slots, 4 heads of 32, took 6.3 ms for one layer
@@ -67,9 +67,9 @@ def attention_to_kept(
     are `[B, K, S, H]`.
     """
     batch, length, heads, size = query.shape
-    groups, keys = key.shape[1:3]
+    kv_heads, keys = key.shape[1:3]
     # The queries that share a head of keys are rows of one product.
-    query_by_head = query.swapaxes(1, 2).reshape(batch, groups, -1, size)
+    query_by_head = query.swapaxes(1, 2).reshape(batch, kv_heads, -1, size)
     scores = jnp.einsum("bkqh,bksh->bkqs", query_by_head, key, preferred_element_type=jnp.float32)
     scores = scores.reshape(batch, heads, length, keys) / math.sqrt(size)
     if softcap is not None:
@@ -79,7 +79,7 @@ def attention_to_kept(
     weights = jax.nn.softmax(scores, axis=-1)
     if drop is not None:
         weights = drop(weights)
-    weights = weights.astype(value.dtype).reshape(batch, groups, -1, keys)
+    weights = weights.astype(value.dtype).reshape(batch, kv_heads, -1, keys)
     mixed = jnp.einsum("bkqs,bksh->bkqh", weights, value)
     return mixed.reshape(batch, heads, length, size).swapaxes(1, 2).astype(query.dtype)
 
@@ -274,9 +274,9 @@ def padding_mask(lengths: jax.Array, keys: int) -> jax.Array:
 
 
 def rotate(x: jax.Array, positions: jax.Array, base: float = 10_000.0) -> jax.Array:
-    """Rotary positions: each pair (x_i, x_{i + H/2}) is turned by the angle t · base^(−2i / H).
+    """Rotary positions: each pair (x_i, x_{i + H/2}) is rotated by the angle t · base^(−2i / H).
 
-    The product of a query and a key so turned depends on the difference of their positions alone.
+    The product of a query and a key so rotated depends on the difference of their positions alone.
 
     Args:
       x: `[B, T, N, H]`, H even.
@@ -296,5 +296,5 @@ def rotate(x: jax.Array, positions: jax.Array, base: float = 10_000.0) -> jax.Ar
         jnp.broadcast_to(f(angles)[:, :, None], (*x.shape[:-1], half)) for f in (jnp.cos, jnp.sin)
     )
     first, second = jnp.split(x, 2, axis=-1)
-    turned = [first * cos - second * sin, second * cos + first * sin]
-    return jnp.concatenate(turned, axis=-1).astype(x.dtype)
+    rotated = [first * cos - second * sin, second * cos + first * sin]
+    return jnp.concatenate(rotated, axis=-1).astype(x.dtype)

@@ -1,4 +1,4 @@
-"""Optimisers and schedules, as compositions of optax, and the state of one averaged network."""
+"""Optimisers and schedules, as compositions of optax, and the state of one network in training."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -40,6 +40,24 @@ def adam(
     if weight_decay == 0.0:
         return optax.adam(learning_rate, b1=b1, b2=b2)
     return optax.adamw(learning_rate, b1=b1, b2=b2, weight_decay=weight_decay, mask=mask)
+
+
+def cosine(
+    peak: float, steps: int | None, final_fraction: float, warmup_steps: int = 0
+) -> optax.ScalarOrSchedule:
+    """`warmup_cosine`, or half a cosine alone where nothing warms up; without steps, `peak`.
+
+    Args:
+      peak: the rate at the beginning, or after the warm-up.
+      steps: where the rate has come down; None keeps it at `peak`, without a warm-up.
+      final_fraction: of `peak`, what it comes down to.
+      warmup_steps: of the linear rise from 0.
+    """
+    if steps is None:
+        return peak
+    if not warmup_steps:
+        return optax.cosine_decay_schedule(peak, steps, final_fraction)
+    return warmup_cosine(peak, warmup_steps, steps, final_fraction)
 
 
 def warmup_cosine(
@@ -130,20 +148,38 @@ def ema_decay_by_images(
 
 
 class State(NamedTuple):
-    """One network under training with an average: all that changes, and the key it began with."""
+    """One network in training: all that changes, and the key it began with."""
 
     step: jax.Array  # int32 [], the number of updates done
     key: Key
     params: Params
     opt_state: optax.OptState
-    ema: Params  # exponential moving average of params: what is judged and sampled from
+    ema: Params | None = None  # exponential moving average of params, where one is kept
+
+    @property
+    def eval_params(self) -> Params:
+        """The parameters to evaluate and sample with: the average, or the newest without one."""
+        return self.params if self.ema is None else self.ema
 
 
-def init(key: Key, init_params: Callable[[Key], Params], tx: optax.GradientTransformation) -> State:
-    """The state before the first update; the average starts at the initial parameters."""
+def init(
+    key: Key,
+    init_params: Callable[[Key], Params],
+    tx: optax.GradientTransformation,
+    averaged: bool = True,
+) -> State:
+    """The state before the first update; an average starts at the initial parameters.
+
+    Args:
+      key: decides parameters and training.
+      init_params: `(key) -> params`.
+      tx: the optimiser.
+      averaged: whether an average is kept.
+    """
     key_init, key_steps = jax.random.split(key)
     params = init_params(key_init)
-    ema = jax.tree.map(jnp.copy, params)  # a copy, since donated buffers must be distinct
+    # A copy, since donated buffers must be distinct.
+    ema = jax.tree.map(jnp.copy, params) if averaged else None
     return State(jnp.int32(0), key_steps, params, tx.init(params), ema)
 
 
@@ -156,9 +192,12 @@ def update(
       state: see `State`.
       grads: ∇, of the whole batch on all devices.
       tx: the optimiser.
-      ema_decay: of the averaged parameters, per step; 0 keeps none.
+      ema_decay: of the averaged parameters, per step, where the state has them; with 0 they are
+        the newest.
     """
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    ema = update_ema(state.ema, params, state.step, ema_decay)
+    ema = state.ema
+    if ema is not None:
+        ema = update_ema(ema, params, state.step, ema_decay)
     return State(state.step + 1, state.key, params, opt_state, ema)

@@ -4,7 +4,7 @@
     >>> AutoModelForCausalLM.from_pretrained("exported"), AutoTokenizer.from_pretrained("exported")
 
 OUTPUT is a new folder with config.json, model.safetensors and tokenizer.json. The parameters are
-those the run is judged by: the averaged ones, where it keeps an average. A model with biases,
+those the run is evaluated with: the averaged ones, where it keeps an average. A model with biases,
 LayerNorm and learned positions becomes GPT-2; one of Llama's blocks becomes Llama, or Qwen 3 where
 queries and keys are normalised. What these do not have is refused by name: a window, say, or the
 post-norm of --preset=textbook.
@@ -75,7 +75,7 @@ def export(workdir: str | None, checkpoint: str, out: str) -> None:
         "tokenizer_config.json": dumps(settings, indent=2) + "\n",
     }
     ends = stop_of(run.options, run.metadata)
-    save_folder(target, config, run.state.judged, files, end=ends[0] if ends else None)
+    save_folder(target, config, run.state.eval_params, files, end=ends[0] if ends else None)
     print(printed.line(f"the model of {workdir} at step {run.step} is in {out}"))
 
 

@@ -10,31 +10,28 @@ nothing is downloaded and nothing is unpickled. From Python the same is
 `transformer.interchange.load_folder(path)`.
 """
 
+import itertools
 import sys
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from aigc_jax import parallel, printed, transformer
+from aigc_jax import printed, transformer
 from aigc_jax.data.foreign_tokenizer import ForeignTokenizer
 from aigc_jax.data.text import check_prompt, read_text
 from aigc_jax.errors import InputError
-from aigc_jax.transformer.generation import advance, begin
 from aigc_jax.transformer.interchange import Model, load_folder
 from aigc_jax.transformer.sampling import Sampling
 from experiments.cli import launch, sampling_flags
 from experiments.cli.options import check_seed
 from experiments.cli.paths import define_path, local
 from experiments.data import texts
-from experiments.families.lm.options import DTYPES
+from experiments.families.transformer.options import DTYPES
 
-AT_ONCE = 8  # tokens between two looks at the device
 SHOWN = 5  # characters without a token that a line names
 
 
@@ -89,7 +86,7 @@ def stream(
       sampling: how a token is chosen.
 
     Raises:
-      InputError: there is no prompt and no first token, no room for more, or no token for a
+      InputError: there is no prompt and no first token, no space for more, or no token for a
         character of the prompt that is not blank.
     """
     check_prompt(prompt)
@@ -103,31 +100,23 @@ def stream(
         tokens = np.array([first], np.int32)
     if len(tokens) >= context:
         raise InputError(f"the prompt has {len(tokens)} tokens of the {context} that fit; cut it")
-    networks = transformer.networks_of(model.architecture)
-    keys, room = parallel.example_keys(jax.random.key(seed), 1), min(len(tokens) + length, context)
-
-    # Parameters are arguments: as constants of the program they would be there twice.
-    @jax.jit
-    def start(params, tokens):
-        extend, lengths = transformer.extender(params, networks), jnp.array([tokens.shape[1]])
-        return begin(extend, networks.start(params, 1, room), tokens, lengths, room, keys)
-
-    @partial(jax.jit, donate_argnums=1)
-    def go_on(params, decoding):
-        extend = transformer.extender(params, networks)
-        return advance(extend, decoding, AT_ONCE, sampling=sampling, stop=model.special.ends)
-
-    decoding, shown = start(model.params, jnp.asarray(tokens)[None]), ""
-    while True:
-        done, written = bool(decoding.done[0]), int(decoding.lengths[0])
-        text = coder.decode(np.asarray(decoding.tokens[0, :written]).tolist())
-        # The last token may be a part of a character.
-        if done or not text.endswith("�"):
+    pieces = transformer.stream(
+        model.params,
+        tokens,
+        min(len(tokens) + length, context),
+        jax.random.key(seed),
+        networks=transformer.networks_of(model.architecture),
+        sampling=sampling,
+        stop=model.special.ends,
+    )
+    written, shown = tokens.tolist(), ""
+    for piece in itertools.chain([np.zeros(0, np.int32)], pieces):
+        written += piece.tolist()
+        text = coder.decode(written)
+        if not text.endswith("�"):  # else the last token may be a part of a character
             yield text[len(shown) :]
             shown = text
-        if done:
-            return
-        decoding = go_on(model.params, decoding)
+    yield coder.decode(written)[len(shown) :]
 
 
 def evaluate(model: Model, coder: ForeignTokenizer, path: str, context: int) -> dict[str, float]:

@@ -31,8 +31,7 @@ from experiments.cli.output import check_out, write_out
 from experiments.cli.paths import define_path
 from experiments.data import texts
 from experiments.data.images import grid
-from experiments.families.lm.streaming import stream
-from experiments.families.lm.writing import write
+from experiments.families.lm.writing import stream, write
 from experiments.runs.restore import CHECKPOINTS, Restored
 
 OF_TEXT = ("prompt", "length", *sampling_flags.NAMES)

@@ -45,7 +45,8 @@ def translate_lines(workdir: str, name: str) -> None:
     lines = text.split("\n")
     if not lines[-1]:
         del lines[-1]  # what follows the last line break is no line
-    for line in Translator(run.options, run.metadata).translate(run.state.judged, lines):
+    translator = Translator(run.options, run.metadata, run.algorithm)
+    for line in translator.translate(run.state, lines):
         print(printed.lines(line))
 
 

@@ -1,4 +1,4 @@
-"""Judges the form of the Chinese verse that a language model writes.
+"""Evaluates the form of the Chinese verse that a language model writes.
 
     python -m experiments.lm --text=poems.txt --documents --context=128 --workdir=runs/poems
     python -m experiments.verse --workdir=runs/poems --text=poems.txt
@@ -7,10 +7,11 @@ The poems of the file are parted by blank lines, and each is its title, its auth
 lines of their own. Of the held-out ones that are regulated verse the model is given title, author
 and first line, and goes on. What is counted are the poems of which every line is as long as the
 first, and among them those of four or eight lines. A poem that is longer than the model's context
-is judged without the line that this cuts. A few poems are shown.
+is evaluated without the line that this cuts. A few poems are shown.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NoReturn
 
 import jax
@@ -22,7 +23,6 @@ from aigc_jax import parallel, printed, transformer
 from aigc_jax.data.documents import END, documents_of
 from aigc_jax.errors import InputError
 from aigc_jax.metrics.verse import first_line, is_regulated, shares, up_to_last_line
-from aigc_jax.transformer.generation import generate
 from aigc_jax.transformer.sampling import Sampling
 from experiments.catalogue import open_any
 from experiments.cli import launch, sampling_flags
@@ -71,16 +71,21 @@ def continued(run: Restored, prompts: list[str], sampling: Sampling, seed: int) 
     for row, tokens in zip(padded, given, strict=True):
         row[: len(tokens)] = tokens
 
-    @jax.jit
-    def write(params, prompts, lengths, keys):
-        extend, room = transformer.extender(params, networks), networks.context
-        cache = networks.start(params, len(prompts), room)
-        return generate(extend, cache, prompts, lengths, room, keys, sampling=sampling, stop=stop)
-
+    write = jax.jit(
+        partial(
+            transformer.complete,
+            length=networks.context,
+            networks=networks,
+            sampling=sampling,
+            stop=stop,
+        )
+    )
     keys, poems = parallel.example_keys(jax.random.key(seed), len(given)), []
     for start in range(0, len(given), AT_ONCE):
         part = slice(start, start + AT_ONCE)
-        rows, ends = write(run.state.judged, padded[part], jnp.asarray(lengths[part]), keys[part])
+        rows, ends = write(
+            run.state.eval_params, padded[part], jnp.asarray(lengths[part]), keys[part]
+        )
         pairs = zip(np.asarray(rows), np.asarray(ends), strict=True)
         poems += [coder.decode(row[1:end]) for row, end in pairs]
     return poems
@@ -103,9 +108,9 @@ def verse(arguments: launch.Arguments) -> None:
     if run.experiment.name != "lm" or not run.options.documents:
         raise InputError(f"the run in {workdir} is not of documents: train lm --documents")
     heldout = heads_and_verses(documents_of(texts.load(run.options).heldout))
-    room = run.options.context // 2  # for the rest of the poem
+    longest = run.options.context // 2  # of a prompt, so that the rest of the poem fits
     heads = [(head, head + first_line(verse)) for head, verse in heldout]
-    heads = [(head, prompt) for head, prompt in heads if len(prompt) < room][: arguments.num]
+    heads = [(head, prompt) for head, prompt in heads if len(prompt) < longest][: arguments.num]
     if not heads:
         raise InputError("no held-out document is title, author and a regulated verse")
     poems = continued(run, [prompt for _, prompt in heads], sampling, seed)

@@ -104,7 +104,7 @@ _GREY = {
 _REAL = {"likelihood": vae.GAUSSIAN, "pixels": vae.dequantise}
 _WHOLE = {"dtype": jnp.float32, "layers": 2, "scan": True, "remat": True}
 _CAREFUL = transformer.Objective(smoothing=0.1, z_weight=0.01, chunk=3)
-_LLAMA = {"key_heads": 1, "window": 3, "score_cap": 3.0, "logit_cap": 5.0}
+_LLAMA = {"num_kv_heads": 1, "window": 3, "score_cap": 3.0, "logit_cap": 5.0}
 _ENCODED = {"encoder_layers": 1, "source_context": 6}
 
 ALGORITHMS = {

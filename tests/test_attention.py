@@ -8,7 +8,7 @@ import pytest
 from aigc_jax.attention import (
     _by_xla,
     attention,
-    attention_to_kept,
+    cached_attention,
     causal_mask,
     padding_mask,
     same_segment,
@@ -86,7 +86,7 @@ def test_keys_kept_by_head_give_what_keys_by_slot_give(groups, softcap, rng):
     key, value = rng.normal(size=(2, B, S, groups, H)).astype(np.float32)
     kept = (np.swapaxes(a, 1, 2) for a in (key, value))
     np.testing.assert_allclose(
-        attention_to_kept(query, *kept, MASKS["both"], softcap=softcap),
+        cached_attention(query, *kept, MASKS["both"], softcap=softcap),
         scaled_dot_product_attention(query, key, value, MASKS["both"], softcap=softcap),
         rtol=1e-6,
         atol=1e-7,

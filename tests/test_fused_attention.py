@@ -166,7 +166,7 @@ def test_names_that_say_nothing_are_refused():
         {},
         {"scan": True, "remat": True},
         {"window": 5},
-        {"positions": transformer.Positions.ROTARY, "key_heads": 1, "tied": False},
+        {"positions": transformer.Positions.ROTARY, "num_kv_heads": 1, "tied": False},
     ],
 )
 def test_a_step_of_half_precision_trains_by_the_kernel_on_cuda(changes):

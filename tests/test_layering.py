@@ -21,8 +21,6 @@ STRATA = ("cli", "data", "runs", "fidelity", "families")
 # The network in whose features images are judged is a run of the classifier's.
 EVALUATOR = ("experiments.fidelity.features", "experiments.families.classifier.experiment")
 
-MOVING = {f"experiments.families.translate.{n}" for n in ("evaluator", "descriptions", "options")}
-
 
 def module_of(path):
     parts = path.relative_to(ROOT).with_suffix("").parts
@@ -131,12 +129,9 @@ class TestExperiments:
                 assert there in STRATA, other
                 assert STRATA.index(there) <= STRATA.index(here), other
 
-    def test_no_family_imports_another(self, name, request):
+    def test_no_family_imports_another(self, name):
         if place(name) != "families":
             return
-        if name in MOVING:
-            reason = "what both Transformers share stands in the language model's folder"
-            request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
         others = {place(n, 2) for n in own(name) if place(n) == "families"}
         assert others <= {place(name, 2), SHARED}
 

@@ -118,10 +118,12 @@ def test_the_state_is_that_of_optax_so_that_old_checkpoints_go_on():
     assert jax.tree.leaves(states[0]) == jax.tree.leaves(states[1])
 
 
-@pytest.mark.parametrize("changes", [{}, {"scan": True}, {"encoder_layers": 1}, {"key_heads": 1}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"scan": True}, {"encoder_layers": 1}, {"num_kv_heads": 1}]
+)
 def test_queries_keys_and_values_of_a_transformer_are_moved_each_as_if_alone(changes):
     sizes = {"context": 4, "layers": 2, "heads": 4, "width": 8, "hidden": 12}
-    config = transformer.llama_small(7, **{**sizes, "key_heads": 2, **changes})
+    config = transformer.llama_small(7, **{**sizes, "num_kv_heads": 2, **changes})
     networks = transformer.networks_of(config)
     shapes = jax.eval_shape(networks.init, jax.random.key(0))
     rng = np.random.default_rng(0)
@@ -144,7 +146,7 @@ def test_queries_keys_and_values_of_a_transformer_are_moved_each_as_if_alone(cha
 
     (found, _) = run(with_rate(optim.muon), params, grads)
     d, h = 8, 2
-    keys = config.groups * h
+    keys = config.kv_heads * h
     cuts = {"qkv": [d, d + keys], "memory": [keys]}
     seen = set()
     leaves = zip(

@@ -142,11 +142,8 @@ def drawn(name, algorithm, state):
 
 
 @pytest.mark.parametrize("x64", [False, True])
-def test_sample_draws_so_many_where_there_is_one(name, x64, request):
+def test_sample_draws_so_many_where_there_is_one(name, x64):
     case, state = traced(name).case, traced(name).state
-    if name == "translator":
-        reason = "transformer.make gives an encoder a `sample` that takes no source"
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
     if name in INSTEAD:
         assert not hasattr(case.algorithm, "sample")
         assert callable(getattr(case.algorithm, INSTEAD[name]))

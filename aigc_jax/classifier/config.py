@@ -75,9 +75,7 @@ def networks_of(config: Config) -> Networks:
 
 def optimizer(config: Config) -> optax.GradientTransformation:
     """The optimiser that `config` describes."""
-    rate: optax.ScalarOrSchedule = config.learning_rate
-    if config.decay_steps is not None:
-        rate = optim.warmup_cosine(rate, config.warmup_steps, config.decay_steps, 0.0)
+    rate = optim.cosine(config.learning_rate, config.decay_steps, 0.0, config.warmup_steps)
     return optim.adam(rate, b2=config.adam_b2, weight_decay=config.weight_decay)
 
 
@@ -101,7 +99,7 @@ def make(
       >>> state = made.init(jax.random.key(0))
       >>> batch = classifier.Batch(jnp.zeros((128, 28, 28, 1)), jnp.zeros(128, int))
       >>> state, info = jax.jit(made.step)(state, batch)
-      >>> made.features(state.ema, batch.images).shape
+      >>> made.features(state.eval_params, batch.images).shape
       (128, 64)
     """
     nets = nets or networks_of(config)

@@ -1,8 +1,10 @@
-"""Transformers. `make(Config(vocabulary_size))` is the front door; `step` is the algorithm."""
+"""Transformers: `make(Config(vocabulary_size))` gives the algorithm, and `step` is its update."""
 
+from aigc_jax.optim import State
 from aigc_jax.transformer.architecture import LLAMA, TEXTBOOK, Architecture, Positions
 from aigc_jax.transformer.config import (
     Config,
+    Translator,
     char,
     gpt2,
     llama_small,
@@ -12,26 +14,25 @@ from aigc_jax.transformer.config import (
     textbook,
     tiny_mt,
 )
-from aigc_jax.transformer.decode import extender, sample
 from aigc_jax.transformer.evaluate import documents_nll, heldout_nll, mean_nll
 from aigc_jax.transformer.losses import Losses, in_chunks, next_token_nll, regularised_nll
-from aigc_jax.transformer.networks import networks_of, sinusoidal_positions
-from aigc_jax.transformer.optimisers import adamw, block_matrices, muon, projections
-from aigc_jax.transformer.plain import plain_networks
-from aigc_jax.transformer.step import (
+from aigc_jax.transformer.model import (
     Batch,
     Cache,
     Info,
     Networks,
     Objective,
     Source,
-    State,
-    init,
+    extender,
     next_tokens,
     packed_documents,
-    step,
-    token_losses,
+    padded_source,
 )
+from aigc_jax.transformer.networks import networks_of, sinusoidal_positions
+from aigc_jax.transformer.optimisers import adamw, block_matrices, muon, projections
+from aigc_jax.transformer.plain import plain_networks
+from aigc_jax.transformer.step import init, step, token_losses
+from aigc_jax.transformer.stream import complete, sample, stream, translate
 
 __all__ = [
     "LLAMA",
@@ -47,9 +48,11 @@ __all__ = [
     "Positions",
     "Source",
     "State",
+    "Translator",
     "adamw",
     "block_matrices",
     "char",
+    "complete",
     "documents_nll",
     "extender",
     "gpt2",
@@ -66,13 +69,16 @@ __all__ = [
     "next_tokens",
     "optimizer",
     "packed_documents",
+    "padded_source",
     "plain_networks",
     "projections",
     "regularised_nll",
     "sample",
     "sinusoidal_positions",
     "step",
+    "stream",
     "textbook",
     "tiny_mt",
     "token_losses",
+    "translate",
 ]

@@ -59,7 +59,7 @@ def beam_search(
     A step takes the 2K best tokens that could follow the K beams. Of the K best among them, those
     that are the end token end hypotheses; the K best that are not are the next beams. So at α = 0 a
     single beam is greedy decoding. A prompt is done when its beams can no longer enter the K best
-    hypotheses that have ended, or have no room.
+    hypotheses that have ended, or are L long.
 
     Args:
       extend, cache, prompts, lengths, length: see `generation.prefill`.
@@ -116,7 +116,7 @@ def _start(tokens: jax.Array, length: jax.Array, *, beams: int) -> Search:
 
 
 def _can_improve(search: Search, *, alpha: float) -> jax.Array:
-    """Whether a beam has room, and could end better than the worst of the K that have ended.
+    """Whether a beam can grow, and could end better than the worst of the K that have ended.
 
     log P ≤ 0 only falls as tokens are added, and lp only grows: what the best beam can reach is its
     log P of now, divided by the lp of the greatest length.

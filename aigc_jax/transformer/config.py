@@ -1,21 +1,23 @@
-"""The front door of the room: a configuration, its presets, and the algorithm it makes."""
+"""The configuration of a Transformer, its presets, and the algorithm that it makes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import optax
 
 from aigc_jax import optim
-from aigc_jax.algorithm import Algorithm
+from aigc_jax.algorithm import Algorithm, Info, Key, State
 from aigc_jax.layers import gelu_tanh
 from aigc_jax.transformer.architecture import LLAMA, TEXTBOOK, Architecture
-from aigc_jax.transformer.decode import sample
+from aigc_jax.transformer.beam import Beams
+from aigc_jax.transformer.model import PLAIN, Networks, Objective
 from aigc_jax.transformer.networks import networks_of
 from aigc_jax.transformer.optimisers import adamw, muon
-from aigc_jax.transformer.step import PLAIN, Networks, Objective, init, step
+from aigc_jax.transformer.step import init, step
+from aigc_jax.transformer.stream import sample, translate
 
 Schedule = Callable[[float, int, int], optax.Schedule]
 Optimiser = Callable[[optax.ScalarOrSchedule, float, float], optax.GradientTransformation]
@@ -36,7 +38,7 @@ class Config(Architecture):
       clip_norm: what the gradient's global norm is brought down to; None for no bound.
       objective: what is descended beyond the plain loss.
       microbatches: parts that a batch's gradient is summed up of.
-      ema_decay: of the averaged parameters that are judged, per step; 0 keeps none.
+      ema_decay: of the averaged parameters, which are evaluated, per step; 0 keeps none.
     """
 
     optimiser: Optimiser = muon
@@ -91,7 +93,14 @@ def gpt2(vocabulary_size: int = 50_257, **changes: Any) -> Config:
 
 def llama_small(vocabulary_size: int, **changes: Any) -> Config:
     """Llama's blocks at eight layers of width 512: rotary, RMSNorm, SwiGLU, grouped queries."""
-    sizes = {"context": 512, "layers": 8, "heads": 8, "key_heads": 2, "width": 512, "hidden": 1408}
+    sizes = {
+        "context": 512,
+        "layers": 8,
+        "heads": 8,
+        "num_kv_heads": 2,
+        "width": 512,
+        "hidden": 1408,
+    }
     rate = {"optimiser": adamw, "learning_rate": 1e-3, "decay_steps": 20_000, "b2": 0.95}
     own = {"query_key_norm": True}
     return Config(vocabulary_size, **{**LLAMA, **sizes, **rate, **own, **changes})
@@ -119,18 +128,34 @@ def optimizer(config: Config) -> optax.GradientTransformation:
     return tx if config.clip_norm is None else optim.clipped(tx, config.clip_norm)
 
 
+class Translator(NamedTuple):
+    """The pure functions of an encoder and a decoder, which write nothing without a source.
+
+    Attributes:
+      init, step: those of an `Algorithm`.
+      translate: `(state, source, begin=, stop=, ...) -> Beams`, see `stream.translate`.
+    """
+
+    init: Callable[[Key], State]
+    step: Callable[..., tuple[State, Info]]
+    translate: Callable[..., Beams]
+
+
 def make(
     config: Config,
     *,
     nets: Networks | None = None,
     tx: optax.GradientTransformation | None = None,
-) -> Algorithm:
-    """Closes `init`, `step` and `sample` over the network and optimiser of `config`.
+) -> Any:
+    """Closes `init`, `step`, and `sample` or `translate`, over network and optimiser of `config`.
 
     Args:
       config: see `Config`.
       nets: a network to use in place of the one that `config` describes.
       tx: an optimiser to use in place of the one that `config` describes.
+
+    Returns:
+      An `Algorithm`; where `config` has an encoder, a `Translator`.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -141,12 +166,17 @@ def make(
       >>> state, info = jax.jit(algorithm.step)(state, batch)
       >>> algorithm.sample(state, jax.random.key(1), 2, jnp.array([0]), 10).shape
       (2, 10)
+      >>> translator = transformer.make(transformer.tiny_mt(vocabulary_size=1000))
+      >>> state, tokens = translator.init(jax.random.key(0)), jnp.array([[4, 5, 2]])
+      >>> source = transformer.Source(tokens, jnp.ones_like(tokens))
+      >>> translator.translate(state, source, begin=1, stop=2).tokens.shape  # best of 4 beams first
+      (1, 4, 22)
     """
     nets = nets or networks_of(config)
     tx = tx or optimizer(config)
-    return Algorithm(
-        init=partial(init, networks=nets, tx=tx, ema_decay=config.ema_decay),
-        step=partial(
+    training = (
+        partial(init, networks=nets, tx=tx, ema_decay=config.ema_decay),
+        partial(
             step,
             networks=nets,
             tx=tx,
@@ -154,5 +184,7 @@ def make(
             microbatches=config.microbatches,
             ema_decay=config.ema_decay,
         ),
-        sample=partial(sample, networks=nets),
     )
+    if config.encoder_layers:
+        return Translator(*training, partial(translate, networks=nets))
+    return Algorithm(*training, partial(sample, networks=nets))

@@ -10,14 +10,8 @@ import numpy as np
 from aigc_jax.algorithm import Params
 from aigc_jax.data.batches import windows
 from aigc_jax.data.packing import pack_documents
-from aigc_jax.transformer.step import (
-    Batch,
-    Networks,
-    Objective,
-    next_tokens,
-    packed_documents,
-    token_losses,
-)
+from aigc_jax.transformer.model import Batch, Networks, Objective, next_tokens, packed_documents
+from aigc_jax.transformer.step import token_losses
 
 TOKENS = 2**14  # that a pass reads at most, whatever number of rows it is asked for
 LOGITS = 2**24  # that exist at once at most: 64 MiB

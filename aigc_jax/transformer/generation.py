@@ -51,7 +51,7 @@ def prefill(
 
     Args:
       extend: the network.
-      cache: with room for the tokens that are to be read before it grows, at most L.
+      cache: with slots for the tokens that are to be read before it grows, at most L.
       prompts: int `[B, P]`; what follows a row's own tokens is ignored.
       lengths: int `[B]`, how many are its own, from 1 to P.
       length: L.
@@ -89,7 +89,7 @@ def begin(
     length: int,
     keys: Keys,
 ) -> Decoding:
-    """Prompts that have been read, and room for what follows.
+    """Prompts that have been read, and slots for what follows.
 
     Args:
       extend, cache, prompts, lengths, length: see `prefill`.

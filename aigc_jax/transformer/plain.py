@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from aigc_jax.algorithm import Key, Keys, Params
 from aigc_jax.errors import InputError
-from aigc_jax.transformer.step import Batch, Cache, Networks, Source
+from aigc_jax.transformer.model import Batch, Cache, Networks, Source
 
 
 def plain_networks(

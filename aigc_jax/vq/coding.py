@@ -3,11 +3,14 @@
 Dimensions: B batch, H W C image, h w the grid, K codes.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from aigc_jax import parallel
 from aigc_jax.algorithm import Key
+from aigc_jax.blockwise import in_blocks
 from aigc_jax.labels import check_choices
 from aigc_jax.likelihoods import GAUSSIAN, Likelihood
 from aigc_jax.vq.model import DiscreteNetworks, Quantiser
@@ -18,7 +21,7 @@ def encode_images(
     state: State, images: jax.Array, *, networks: DiscreteNetworks, quantiser: Quantiser
 ) -> jax.Array:
     """Images `[B, H, W, C]` in [0, 1] → codes int32 `[B, h, w]`, by the averaged encoder."""
-    features = networks.encode(state.ema, images)
+    features = networks.encode(state.eval_params, images)
     return quantiser.quantise(state.quantiser, features).codes
 
 
@@ -37,7 +40,7 @@ def decode_codes(
     """
     codes = check_choices("codes", codes, quantiser.codes)
     vectors = quantiser.look_up(state.quantiser, codes)
-    return likelihood.mean(networks.decode(state.ema, vectors))
+    return likelihood.mean(networks.decode(state.eval_params, vectors))
 
 
 def reconstruct(
@@ -66,7 +69,7 @@ def sample(
 
     Each position is drawn for itself, so the images show what is common at a place and hardly a
     shape: what the codes of one image have to do with each other is left out. Images worth looking
-    at take a prior learnt over the codes, by a model of sequences or grids.
+    at take a learned prior over the codes, by a model of sequences or grids.
 
     Args:
       state: see `State`.
@@ -78,6 +81,14 @@ def sample(
       `[n, H, W, C]` in [0, 1].
     """
     logits = jnp.log(state.frequencies)
-    draw = jax.vmap(lambda key: jax.random.categorical(key, logits))
-    codes = draw(parallel.example_keys(key, n))
-    return decode_codes(state, codes, networks=networks, quantiser=quantiser, likelihood=likelihood)
+    model: dict[str, Any] = {
+        "networks": networks,
+        "quantiser": quantiser,
+        "likelihood": likelihood,
+    }
+
+    def draw(keys):
+        codes = jax.vmap(lambda key: jax.random.categorical(key, logits))(keys)
+        return decode_codes(state, codes, **model)
+
+    return in_blocks(draw, parallel.example_keys(key, n))

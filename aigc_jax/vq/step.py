@@ -19,15 +19,26 @@ from aigc_jax.vq.model import DiscreteNetworks, Quantiser
 
 
 class State(NamedTuple):
-    """All that changes, and the key it began with."""
+    """The networks in training, and what gradients do not train."""
 
-    step: jax.Array  # int32 [], the number of updates done
-    key: Key
-    params: Params
-    opt_state: optax.OptState
-    ema: Params  # exponential moving average of params: what is judged and sampled from
+    trained: optim.State
     quantiser: Any  # see `Quantiser`
     frequencies: jax.Array  # [h, w, K]: how often each code stood at each position, an average
+
+    @property
+    def step(self) -> jax.Array:
+        """int32 [], the number of updates done."""
+        return self.trained.step
+
+    @property
+    def params(self) -> Params:
+        """The newest."""
+        return self.trained.params
+
+    @property
+    def eval_params(self) -> Params:
+        """The average."""
+        return self.trained.eval_params
 
 
 class Info(NamedTuple):
@@ -46,7 +57,7 @@ def init(
     """The state before the first update: all codes equally frequent."""
     key_n, key_q = jax.random.split(key)
     frequencies = jnp.ones((*networks.grid, quantiser.codes), jnp.float32) / quantiser.codes
-    return State(*optim.init(key_n, networks.init, tx), quantiser.init(key_q), frequencies)
+    return State(optim.init(key_n, networks.init, tx), quantiser.init(key_q), frequencies)
 
 
 def step(
@@ -91,7 +102,7 @@ def step(
     second term, which appendix A.1 replaces by averages.
     """
     images, _ = as_batch(batch, image_shape=networks.image_shape)
-    key_x, key_q = jax.random.split(jax.random.fold_in(state.key, state.step))
+    key_x, key_q = jax.random.split(jax.random.fold_in(state.trained.key, state.step))
     size = images.shape[0]
     x = images
     if pixels is not None:
@@ -108,12 +119,12 @@ def step(
     mean, (nll, strayed), grads, features, codes = parallel.mean_and_grad(loss, axis_name)(
         state.params
     )
-    after = optim.update(optim.State(*state[:5]), grads, tx, ema_decay)
+    trained = optim.update(state.trained, grads, tx, ema_decay)
     book, revived = quantiser.update(state.quantiser, features, codes, key_q, axis_name)
     batch_frequencies = _frequencies(codes, quantiser.codes, axis_name)
     frequencies = optim.update_ema(state.frequencies, batch_frequencies, state.step, ema_decay)
     info = Info(mean, nll, strayed, perplexity(batch_frequencies.mean((0, 1))), revived)
-    return State(*after, book, frequencies), info
+    return State(trained, book, frequencies), info
 
 
 def _frequencies(codes: jax.Array, size: int, axis_name: str | None) -> jax.Array:

@@ -61,5 +61,5 @@ def bytes_per_step(
       mean_length: of a row over all its steps, in tokens.
       bytes_each: of a number that is kept.
     """
-    kept = 2 * config.layers * config.groups * config.head_size * bytes_each  # of a token
+    kept = 2 * config.layers * config.kv_heads * config.head_size * bytes_each  # of a token
     return parameter_bytes + rows * mean_length * kept

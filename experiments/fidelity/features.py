@@ -132,13 +132,13 @@ def _open(workdir: str, image_shape: tuple[int, ...]) -> FeatureNetwork:
     accuracies = [record["accuracy"] for record in run.folder.heldout() if "accuracy" in record]
 
     def describe(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        said = room.describe(run.state.ema, images, networks=networks)
+        said = room.describe(run.state.eval_params, images, networks=networks)
         return said.features, said.labels
 
     return FeatureNetwork(
         name=run.config["data"]["name"],
         classes=run.metadata["classes"],
-        sha256=weights_sha256(run.state.ema),
+        sha256=weights_sha256(run.state.eval_params),
         accuracy=accuracies[-1] if accuracies else math.nan,
         describe=describe,
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 
+from aigc_jax import optim
 from aigc_jax.algorithm import State
 from aigc_jax.errors import InputError
 from aigc_jax.run_folder import RunFolder
@@ -137,7 +138,9 @@ def describe(
     task: Task,
 ) -> dict[str, Any]:
     """What config.json says of a run: enough to sample from it and to repeat it."""
-    networks = {k: v for k, v in state._asdict().items() if k.startswith("params")}
+    parts = [state, *(part for part in state if isinstance(part, optim.State))]
+    fields = {k: v for part in parts for k, v in part._asdict().items()}
+    networks = {k: v for k, v in fields.items() if k.startswith("params")}
     device = jax.devices()[0]
     cores = f"{os.cpu_count()} CPU cores ({platform.machine()})"
     return {

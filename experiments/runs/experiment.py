@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from aigc_jax.algorithm import Algorithm, State
+from aigc_jax.algorithm import State
 from aigc_jax.loop import Fetch
 from experiments.cli.options import Options
 
@@ -42,7 +42,9 @@ class Experiment(NamedTuple):
     load: Callable[[Any], Any]  # (options) -> data set, with a name and a fingerprint()
     metadata: Callable[[Any, Any], dict[str, Any]]  # (options, data set) -> JSON
     algorithm: Callable[[Any, dict[str, Any]], Any]  # (options, metadata) -> init, step, …
-    task: Callable[[Any, Any, dict[str, Any], Algorithm], Task]  # (options, data set, metadata, …)
+    task: Callable[
+        [Any, Any, dict[str, Any], Any], Task
+    ]  # (options, data set, metadata, algorithm)
     descriptions: Callable[
         [Any, Mapping[str, Any]], dict[str, str]
     ]  # (options, metadata): metrics'

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 
 from aigc_jax import storage
-from aigc_jax.algorithm import Algorithm, State
+from aigc_jax.algorithm import State
 from aigc_jax.checkpoint import Checkpoints
 from aigc_jax.errors import InputError
 from aigc_jax.run_folder import RunFolder
@@ -23,7 +23,7 @@ class Restored(NamedTuple):
     experiment: Experiment
     options: Any
     metadata: dict[str, Any]
-    algorithm: Algorithm
+    algorithm: Any  # as the experiment makes it
     step: int
     state: State
     folder: RunFolder

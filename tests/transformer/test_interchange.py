@@ -293,11 +293,11 @@ REPRESENTED = {
     "gpt2": {"activation": gelu_tanh, "norm": epsilon_norm(LayerNorm, 1e-3)},
     "relu": {"activation": jax.nn.relu},
     "stacked": {"scan": True},
-    "llama": {**LLAMA, "key_heads": K, "rotary_base": 50.0, "norm": epsilon_norm(RMSNorm, 1e-3)},
-    "stacked-llama": {**LLAMA, "key_heads": K, "scan": True},
+    "llama": {**LLAMA, "num_kv_heads": K, "rotary_base": 50.0, "norm": epsilon_norm(RMSNorm, 1e-3)},
+    "stacked-llama": {**LLAMA, "num_kv_heads": K, "scan": True},
     "tied-llama-with-biases": {**LLAMA, "tied": True, "bias": True},
     "mistral": {**LLAMA, "window": 3},
-    "qwen3": {**LLAMA, "key_heads": K, "query_key_norm": True},
+    "qwen3": {**LLAMA, "num_kv_heads": K, "query_key_norm": True},
 }
 
 
@@ -332,7 +332,7 @@ def test_linear_layers_without_biases_become_gpt2s_with_biases_of_0(tmp_path):
     [
         (TEXTBOOK, "option positions=SINUSOIDAL"),
         ({"post_norm": True}, "option post_norm=True"),
-        ({"key_heads": K}, f"option groups={K}"),
+        ({"num_kv_heads": K}, f"option num_kv_heads={K}"),
         ({"window": 3}, "option window=3"),
         ({"encoder_layers": 1}, "option encoder_layers=1"),
         ({"query_key_norm": True}, "option query_key_norm=True"),
@@ -412,7 +412,7 @@ class TestRefusals:
         fewer = {**settings, "num_hidden_layers": L - 1}
         assert "not of this model" in self.refusal(folder, fewer, tensors)
 
-    def test_key_heads_that_are_not_the_files(self, llama):
+    def test_kv_heads_that_are_not_the_files(self, llama):
         folder, settings, tensors = llama
         message = self.refusal(folder, {**settings, "num_key_value_heads": N}, tensors)
         assert f"k_proj.weight is [{K * SIZE}, {D}], not [{D}, {D}]" in message

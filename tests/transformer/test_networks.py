@@ -15,7 +15,7 @@ SIZES = {"context": T, "layers": L, "heads": N, "width": D}
 VARIANTS = {
     "gpt2": {},
     "textbook": TEXTBOOK,
-    "llama": {**LLAMA, "key_heads": 2, "hidden": 24},
+    "llama": {**LLAMA, "num_kv_heads": 2, "hidden": 24},
     "query-key-norm": {"query_key_norm": True, "positions": Positions.ROTARY},
     "window": {"window": 3},
     "caps": {"score_cap": 0.5, "logit_cap": 2.0},
@@ -293,7 +293,7 @@ class TestDropout:
             data, nothing = jax.random.key_data(keys), jax.ShapeDtypeStruct((), np.float32)
             return x + jax.pure_callback(note, nothing, data)
 
-        monkeypatch.setattr("aigc_jax.transformer.networks.blocks.dropout", noted)
+        monkeypatch.setattr("aigc_jax.nn.block.dropout", noted)
         monkeypatch.setattr("aigc_jax.transformer.networks.transformer.dropout", noted)
         self.states([3], scan=stacked, encoder_layers=0)
         # The embedding, and in each layer the weights, what attention adds, what the rest adds.
@@ -425,7 +425,7 @@ def test_the_llama_network_is_its_formulas():
     ("changes", "message"),
     [
         ({"width": 10}, "width 10 is not a multiple of 4 heads"),
-        ({"key_heads": 3}, "4 heads are not a multiple of 3 key heads"),
+        ({"num_kv_heads": 3}, "4 heads are not a multiple of num_kv_heads=3"),
         ({"positions": Positions.ROTARY, "width": 12}, "heads of an even size, got 3"),
         ({"positions": Positions.SINUSOIDAL, "width": 9, "heads": 3}, "need an even width"),
         ({"dropout": 1.0}, r"dropout must be in \[0, 1\)"),

@@ -61,7 +61,7 @@ def test_stacked_matrices_are_each_orthogonalised():
 @pytest.mark.parametrize("scan", [False, True])
 def test_embeddings_norms_and_biases_do_not_decay(optimiser, scan):
     config = transformer.llama_small(
-        7, **SIZES | {"key_heads": 1, "hidden": 8, "scan": scan, "bias": True}
+        7, **SIZES | {"num_kv_heads": 1, "hidden": 8, "scan": scan, "bias": True}
     )
     params = jax.jit(transformer.networks_of(config).init)(jax.random.key(0))
     params = jax.tree.map(jnp.ones_like, params)

@@ -139,7 +139,7 @@ def test_dropout_is_new_at_every_step_and_for_every_example(state):
 def test_the_average_is_judged_where_one_is_kept():
     init = jax.jit(transformer.init, static_argnums=(1, 2, 3))
     state = init(jax.random.key(0), NETWORKS, SGD, 0.5)
-    assert state.judged is state.ema
+    assert state.eval_params is state.ema
     after, _ = step(state, batch_of(np.ones((2, 4))), ema_decay=0.5)
     ramp = 1 / 10  # of the first step
     expected = jax.tree.map(lambda a, b: ramp * a + (1 - ramp) * b, state.ema, after.params)
@@ -148,7 +148,7 @@ def test_the_average_is_judged_where_one_is_kept():
     )
     without = init(jax.random.key(0), NETWORKS, SGD, 0.0)
     assert without.ema is None
-    assert without.judged is without.params
+    assert without.eval_params is without.params
 
 
 def test_gradients_are_clipped_after_the_sum_over_devices(replica):

@@ -5,6 +5,7 @@ Its matrices lie as ours do, [inputs, outputs], with queries, keys and values in
 Source: modeling_gpt2.py and configuration_gpt2.py of transformers 5.24.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from aigc_jax.errors import InputError
@@ -75,7 +76,8 @@ def _settings(architecture: Architecture) -> dict[str, Any]:
     c, norm = architecture, architecture.norm()
     if not isinstance(norm, LayerNorm):
         raise InputError(f"option norm={type(norm).__name__} has no counterpart in gpt2")
-    insist_on_options(c, {**_FIXED, "groups": c.heads}, "gpt2")
+    plain = replace(c, num_kv_heads=c.kv_heads)
+    insist_on_options(plain, {**_FIXED, "num_kv_heads": c.heads}, "gpt2")
     return {
         "model_type": "gpt2",
         "architectures": ["GPT2LMHeadModel"],
@@ -107,7 +109,7 @@ def _matches(architecture: Architecture, _: Settings) -> list[Match]:
         found += _linear(f"{ours}/feed_forward/out", f"{theirs}.mlp.c_proj")
     found += _norm("decoder/norm", "ln_f")
     if not architecture.tied:
-        found.append(Match("output/kernel", ("lm_head.weight",), turned=True))
+        found.append(Match("output/kernel", ("lm_head.weight",), transposed=True))
         found.append(Match("output/bias", ()))
     return found
 

@@ -76,7 +76,7 @@ def _architecture(settings: Settings, kind: str) -> Architecture:
         context=number(settings, "max_position_embeddings"),
         layers=number(settings, "num_hidden_layers"),
         heads=heads,
-        key_heads=number(settings, "num_key_value_heads", heads if old else None),
+        num_kv_heads=number(settings, "num_key_value_heads", heads if old else None),
         width=width,
         hidden=number(settings, "intermediate_size"),
         **{**LLAMA_BLOCKS, **changes},
@@ -149,7 +149,7 @@ def _settings(architecture: Architecture) -> dict[str, Any]:
         "head_dim": c.head_size,
         "num_hidden_layers": c.layers,
         "num_attention_heads": c.heads,
-        "num_key_value_heads": c.groups,
+        "num_key_value_heads": c.kv_heads,
         "intermediate_size": c.hidden_size,
         "hidden_act": name_of(c.activation),
         "rms_norm_eps": norm.epsilon,
@@ -165,7 +165,7 @@ def _matches(architecture: Architecture, settings: Settings) -> list[Match]:
     """Which array is which. Biases that are there in some layers only are 0 in our others."""
     c = architecture
     of_attention, of_feed_forward = _biases(settings)
-    widths = (c.width, c.groups * c.head_size, c.groups * c.head_size)
+    widths = (c.width, c.kv_heads * c.head_size, c.kv_heads * c.head_size)
     found = [Match("embedding/embedding", ("embed_tokens.weight",))]
     for i in range(c.layers):
         ours, theirs = f"decoder/block_{i}", f"layers.{i}"
@@ -195,7 +195,7 @@ def _linear(
     widths: tuple[int, ...] = (),
 ) -> list[Match]:
     kernels = tuple(f"{name}.weight" for name in theirs)
-    found = [Match(f"{ours}/kernel", kernels, turned=True, widths=widths)]
+    found = [Match(f"{ours}/kernel", kernels, transposed=True, widths=widths)]
     if biased:
         biases = tuple(f"{name}.bias" for name in theirs) if biased_there else ()
         found.append(Match(f"{ours}/bias", biases, widths=widths))

@@ -1,7 +1,7 @@
 """Our parameters and another program's tensors, array by array, in both directions.
 
-A family of models is a list of `Match`es, which says everything: what is called how, what is turned
-and what is joined. Reading, writing and the checks of names and shapes follow from it.
+A family of models is a list of `Match`es, which says everything: what is called how, what is
+transposed and what is joined. Reading, writing and the checks of names and shapes follow from it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ class Match(NamedTuple):
 
     ours: str  # the path in our parameters, such as "decoder/block_0/attention/qkv/kernel"
     theirs: tuple[str, ...]  # joined along our last axis; none: elsewhere it does not exist, so 0
-    turned: bool = False  # a matrix is [outputs, inputs] elsewhere, and [inputs, outputs] here
+    transposed: bool = False  # a matrix is [outputs, inputs] elsewhere, and [inputs, outputs] here
     widths: tuple[int, ...] = ()  # of the joined parts; not needed for a single one
 
 
@@ -62,7 +62,7 @@ def from_tensors(
         if not match.theirs:
             return jnp.zeros(leaf.shape, leaf.dtype)
         parts = [_finite(f"tensor {printable(name)}", tensors[name]) for name in match.theirs]
-        whole = np.concatenate([part.T if match.turned else part for part in parts], axis=-1)
+        whole = np.concatenate([part.T if match.transposed else part for part in parts], axis=-1)
         return jnp.asarray(whole)
 
     params = jax.tree_util.tree_map_with_path(read, shapes)
@@ -97,7 +97,7 @@ def to_tensors(
             raise InputError(f"parameter {match.ours} is not 0, and the format has no place for it")
         for name, part in zip(match.theirs, _parts(match, array), strict=bool(match.theirs)):
             # Files are written from memory as it lies, whatever the strides say.
-            tensors[name] = np.ascontiguousarray(part.T if match.turned else part)
+            tensors[name] = np.ascontiguousarray(part.T if match.transposed else part)
     return tensors
 
 
@@ -132,7 +132,7 @@ def _their_shapes(match: Match, shape: tuple[int, ...]) -> dict[str, tuple[int, 
     widths = match.widths or (shape[-1],)
     parts = [(*shape[:-1], width) for width in widths][: len(match.theirs)]
     return {
-        name: part[::-1] if match.turned else part
+        name: part[::-1] if match.transposed else part
         for name, part in zip(match.theirs, parts, strict=True)
     }
 

@@ -12,11 +12,11 @@ import numpy as np
 
 from aigc_jax.algorithm import Key, Keys, Params
 from aigc_jax.attention import same_segment, soft_cap, visibility
-from aigc_jax.labels import check_choices
+from aigc_jax.errors import InputError
 from aigc_jax.layers import Dense, dropout
+from aigc_jax.nn.block import INIT_STD, KVCache, Memory, PositionsAndMask, Stack, fold
 from aigc_jax.transformer.architecture import Architecture, Positions
-from aigc_jax.transformer.networks.blocks import INIT_STD, Kept, Memory, Sight, Stack, fold
-from aigc_jax.transformer.step import Batch, Cache, Networks, Source
+from aigc_jax.transformer.model import Batch, Cache, Networks, Source, check_source
 
 
 def sinusoidal_positions(length: int, width: int) -> np.ndarray:
@@ -80,18 +80,18 @@ class Transformer(nn.Module):
                 own = jnp.ones(batch.inputs.shape, jnp.int32)
             memory = Memory(states, same_segment(own, batch.source.segments))
         length = batch.inputs.shape[1]
-        sight = _sight(length, batch.positions, batch.segments, c.window, batch.prefix)
+        where = _causal(length, batch.positions, batch.segments, c.window, batch.prefix)
         x = self._embed(batch.inputs, batch.positions, "positions", fold(keys, 1))
-        return self.decoder(x, sight, memory, None, fold(keys, 2))[0]
+        return self.decoder(x, where, memory, None, fold(keys, 2))[0]
 
     def encode(self, source: Source, keys: Keys | None = None) -> jax.Array:
         """The encoder's states `[B, S, D]`, attended both ways within a segment."""
         positions = source.positions
         if positions is None:
             positions = jnp.arange(source.tokens.shape[1])[None]
-        sight = Sight(positions, same_segment(source.segments, source.segments))
+        where = PositionsAndMask(positions, same_segment(source.segments, source.segments))
         x = self._embed(source.tokens, source.positions, "source_positions", fold(keys, 0))
-        return self.encoder(x, sight, None, None, fold(keys, 1))[0]
+        return self.encoder(x, where, None, None, fold(keys, 1))[0]
 
     def extend(
         self,
@@ -101,14 +101,14 @@ class Transformer(nn.Module):
         prefix: jax.Array | None = None,
         states: jax.Array | None = None,
     ) -> tuple[jax.Array, Cache]:
-        """States of further tokens `[B, T, D]`, seeing those kept, which they join."""
-        c, kept = self.config, cache.layers
-        slots = (kept if c.scan else kept[0]).key.shape[-2]
+        """States of further tokens `[B, T, D]`, which see those in the cache and join them."""
+        c, layers = self.config, cache.layers
+        slots = (layers if c.scan else layers[0]).key.shape[-2]
         seen = visibility(positions, jnp.arange(slots)[None], window=c.window, prefix=prefix)
         memory = None if cache.source is None else Memory(states, cache.source)
         x = self._embed(tokens, positions, "positions", None)
-        h, kept = self.decoder(x, Sight(positions, seen), memory, kept)
-        return h, cache._replace(layers=kept)
+        h, layers = self.decoder(x, PositionsAndMask(positions, seen), memory, layers)
+        return h, cache._replace(layers=layers)
 
     def unembed(self, h: jax.Array) -> jax.Array:
         """Logits, float32 `[..., V]`."""
@@ -150,14 +150,14 @@ class Transformer(nn.Module):
         return table[None, :length] if positions is None else table[positions]
 
 
-def _sight(
+def _causal(
     length: int,
     positions: jax.Array | None,
     segments: jax.Array | None,
     window: int | None,
     prefix: jax.Array | None,
-) -> Sight:
-    """Causal sight within the segments of a batch, without a cache."""
+) -> PositionsAndMask:
+    """Causal attention within the segments of a batch, without a cache."""
     order = jnp.arange(length)[None]
     causal = prefix is None  # which attention knows by name
     mask = None if causal else visibility(order, order, window=window, prefix=prefix)
@@ -166,29 +166,19 @@ def _sight(
         own = same_segment(segments, segments)
         mask = own if mask is None else mask & own
     seen_back = window if causal else None
-    return Sight(order if positions is None else positions, mask, causal, seen_back)
+    return PositionsAndMask(order if positions is None else positions, mask, causal, seen_back)
 
 
 def _check_source(config: Architecture, source: Source | None) -> None:
     """Refuses a source that is missing, or one too many, or of what the encoder cannot read.
 
     Raises:
-      ValueError: says which.
+      InputError: says which.
     """
-    if config.encoder_layers and source is None:
-        raise ValueError("source is missing: a model with an encoder needs a transformer.Source")
     if source is not None and not config.encoder_layers:
-        raise ValueError("source is of models with an encoder, and this one has encoder_layers=0")
-    if source is None:
-        return
-    shape = jnp.shape(source.tokens)
-    if len(shape) != 2 or not shape[1]:
-        raise ValueError(f"source.tokens must be of shape [B, S], S at least 1, got {shape}")
-    for name in ("segments", "positions"):
-        own = getattr(source, name)
-        if own is not None and jnp.shape(own) != shape:
-            raise ValueError(f"source.{name} must be of shape {shape}, got {jnp.shape(own)}")
-    check_choices("source.tokens", source.tokens, config.vocabulary_size)
+        raise InputError("source is of models with an encoder, and this one has encoder_layers=0")
+    if config.encoder_layers:
+        check_source(source, config.vocabulary_size)
 
 
 def networks_of(config: Architecture) -> Networks:
@@ -241,14 +231,14 @@ def _empty(config: Architecture, rows: int, length: int, source: int) -> Cache:
 
     def slots(count: int) -> Any:
         layers = (config.layers,) if config.scan else ()
-        shape = (rows, *layers, config.groups, count, config.head_size)
+        shape = (rows, *layers, config.kv_heads, count, config.head_size)
         return jnp.zeros(shape, config.dtype)
 
-    def layer() -> Kept:
-        kept = Kept(slots(length), slots(length))
+    def layer() -> KVCache:
+        empty = KVCache(slots(length), slots(length))
         if source:
-            kept = kept._replace(memory_key=slots(source), memory_value=slots(source))
-        return kept
+            empty = empty._replace(memory_key=slots(source), memory_value=slots(source))
+        return empty
 
     return Cache(layer() if config.scan else tuple(layer() for _ in range(config.layers)))
 
@@ -261,8 +251,8 @@ def _grow(cache: Cache, length: int) -> Cache:
         more[-2] = (0, length - slots.shape[-2])
         return jnp.pad(slots, more)
 
-    def grown(kept: Kept) -> Kept:
-        return kept._replace(key=longer(kept.key), value=longer(kept.value))
+    def grown(layer: KVCache) -> KVCache:
+        return layer._replace(key=longer(layer.key), value=longer(layer.value))
 
-    layers = jax.tree.map(grown, cache.layers, is_leaf=lambda x: isinstance(x, Kept))
+    layers = jax.tree.map(grown, cache.layers, is_leaf=lambda x: isinstance(x, KVCache))
     return cache._replace(layers=layers)

@@ -71,7 +71,7 @@ def task(
     heldout, labels = images.heldout, np.asarray(images.heldout_labels, np.int32)
 
     def evaluate(state):
-        said = classifier.describe(state.ema, heldout, networks=networks)
+        said = classifier.describe(state.eval_params, heldout, networks=networks)
         nll = said.nll(labels).mean(dtype=np.float64)
         return {"accuracy": float(np.mean(said.labels == labels)), "label_nll_nats": float(nll)}
 
@@ -82,7 +82,7 @@ def task(
         return {name: {"accuracy": accuracy} for name, accuracy in found.items()}
 
     def pictures(state):
-        nll = classifier.describe(state.ema, heldout, networks=networks).nll(labels)
+        nll = classifier.describe(state.eval_params, heldout, networks=networks).nll(labels)
         order = np.argsort(-nll, kind="stable")[:50]
         return {"hardest": shared.grid(shared.unit_interval(heldout[order]), 10)}
 

@@ -9,8 +9,9 @@ from aigc_jax.data.text import Text
 from experiments.data import texts
 from experiments.families.lm.batching import rows_of, windows_of
 from experiments.families.lm.descriptions import of_lm
-from experiments.families.lm.options import PRESETS, LmOptions, thrift, to_config
+from experiments.families.lm.options import PRESETS, LmOptions, to_config
 from experiments.families.lm.writing import write
+from experiments.families.transformer.options import thrift
 from experiments.runs.experiment import Experiment, Task
 
 
@@ -24,7 +25,7 @@ def algorithm(options: LmOptions, metadata: dict) -> Algorithm:
 
 
 def task(options: LmOptions, text: Text, metadata: dict, algorithm: Algorithm) -> Task:
-    """Trains on random windows, or on rows of documents; judges by the loss of every held-out token
+    """Trains on random windows, or on rows of documents; evaluates the loss of every held-out token
     but the first, of whole documents where there are some.
     """
     coder, networks = (
@@ -44,7 +45,7 @@ def task(options: LmOptions, text: Text, metadata: dict, algorithm: Algorithm) -
     rows, positions = thrift(options)
 
     def evaluate(state):
-        measured = nll(state.judged, networks=networks, chunk=rows, positions=positions)
+        measured = nll(state.eval_params, networks=networks, chunk=rows, positions=positions)
         return metrics(measured)
 
     def baselines():

@@ -1,6 +1,6 @@
-"""Texts from a language model, many at a time; `streaming` gives one as it is written."""
+"""Texts from a language model: many at a time, or one as it is written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from typing import Any
 
@@ -8,13 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aigc_jax import transformer
 from aigc_jax.algorithm import Algorithm, State
 from aigc_jax.data.documents import END, until_end
 from aigc_jax.data.text import check_prompt
+from aigc_jax.data.tokenizers import StreamDecoder
 from aigc_jax.errors import InputError
 from aigc_jax.transformer.sampling import ANCESTRAL, Sampling
 from experiments.data import texts
-from experiments.families.lm.options import LmOptions
+from experiments.families.lm.options import LmOptions, to_config
+from experiments.runs.restore import Restored
 
 ROWS_AT_ONCE = 8  # on a CPU; see `transformer.sample`
 
@@ -65,7 +68,7 @@ def write(
     seed: int,
     sampling: Sampling = ANCESTRAL,
 ) -> list[str]:
-    """`num` continuations of a prompt; the first is that of `streaming.stream`.
+    """`num` continuations of a prompt; the first is that of `stream`.
 
     Args:
       options, metadata, algorithm, state: of a run.
@@ -83,3 +86,37 @@ def write(
     key, total = jax.random.key(seed), len(tokens) + length
     rows = np.asarray(draw(state, key, num, jnp.asarray(tokens), total))
     return ["".join(until_end([prompt, coder.decode(row[len(tokens) :])])) for row in rows]
+
+
+def stream(
+    run: Restored, prompt: str, length: int, seed: int, sampling: Sampling = ANCESTRAL
+) -> Iterator[str]:
+    """A continuation of a prompt, in pieces as they come; joined, they begin with the prompt.
+
+    Args:
+      run: of a language model.
+      prompt, length, seed, sampling: see `write`.
+
+    Raises:
+      InputError: see `begun`.
+    """
+    tokens = begun(run.options, run.metadata, prompt)
+    pieces = transformer.stream(
+        run.state.eval_params,
+        tokens,
+        len(tokens) + length,
+        jax.random.key(seed),
+        networks=transformer.networks_of(to_config(run.options, run.metadata)),
+        sampling=sampling,
+        stop=stop_of(run.options, run.metadata),
+    )
+    decoder = StreamDecoder(texts.tokenizer(run.metadata))
+
+    def decoded() -> Iterator[str]:
+        if prompt:
+            yield prompt
+        for piece in pieces:
+            yield "".join(decoder.push(int(token)) for token in piece)
+        yield decoder.finish()
+
+    return until_end(decoded())

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.families.lm.descriptions import of_tokens
+from experiments.families.transformer.descriptions import of_tokens
 
 _TRANSLATIONS = {
     "exact_match": "share of held-out translations that are the reference, character by character; "

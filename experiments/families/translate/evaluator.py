@@ -1,4 +1,4 @@
-"""How a translator is judged on held-out pairs: its loss, and its translations themselves."""
+"""How a translator is evaluated on held-out pairs: by its loss, and by its translations."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,8 @@ from aigc_jax.algorithm import State
 from aigc_jax.data.pairs import Pair
 from aigc_jax.log_stream import say
 from aigc_jax.metrics.translation import bleu, chrf, exact_match
-from experiments.families.lm.options import thrift
+from experiments.families.transformer.options import thrift
+from experiments.families.translate.options import to_config
 from experiments.families.translate.translation import Translator, batch_of, pack
 
 SHOWN = 20  # pairs on the page
@@ -30,23 +31,26 @@ class Evaluator:
     """
 
     def __init__(self, translator: Translator, heldout: Sequence[Pair]):
-        self.translator, self.language = translator, translator.options.target
-        self._packed = pack(translator.coder, heldout, translator.options)[:-1]
+        options, coder = translator.options, translator.coder
+        self.translator, self.language = translator, options.target
+        self._networks = transformer.networks_of(to_config(options, coder.vocabulary_size))
+        self._packed = pack(coder, heldout, options)[:-1]
         read = [pair for pair in heldout if translator.reads(pair[0])]
         self.sources, self.references = zip(*read, strict=True)
 
     def loss(self, state: State) -> dict[str, float]:
         """Nats and perplexity of a target's token, given the source."""
-        options, networks = self.translator.options, self.translator.networks
-        rows, positions = thrift(options)
+        rows, positions = thrift(self.translator.options)
         parts = (slice(i, i + rows) for i in range(0, len(self._packed[0]), rows))
         batches = (batch_of([jnp.asarray(x[part]) for x in self._packed]) for part in parts)
-        nll = transformer.mean_nll(state.judged, batches, networks=networks, positions=positions)
+        nll = transformer.mean_nll(
+            state.eval_params, batches, networks=self._networks, positions=positions
+        )
         return {"nll_nats": nll, "perplexity": float(np.exp(nll))}
 
     def translations(self, state: State) -> dict[str, float]:
         """Metrics of the translations of all sources; their signatures go to the terminal."""
-        translated = self.translator.translate(state.judged, self.sources)
+        translated = self.translator.translate(state, self.sources)
         metrics, signatures = scores(translated, self.references, self.language)
         for name, signature in signatures.items():
             say(f"{name}: {signature}")
@@ -59,9 +63,7 @@ class Evaluator:
     def pictures(self, state: State) -> dict[str, str]:
         """The first translations beside what was to be translated, and what was expected."""
         sources, references = self.sources[:SHOWN], self.references[:SHOWN]
-        return {
-            "samples": show(sources, self.translator.translate(state.judged, sources), references)
-        }
+        return {"samples": show(sources, self.translator.translate(state, sources), references)}
 
 
 def scores(

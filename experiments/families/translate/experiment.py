@@ -1,7 +1,6 @@
 """The translator, as an experiment."""
 
 from aigc_jax import transformer
-from aigc_jax.algorithm import Algorithm
 from aigc_jax.data.cldr import load_cldr
 from aigc_jax.data.pairs import Pairs, load_pairs
 from experiments.families.translate.descriptions import of_translation
@@ -36,14 +35,16 @@ def metadata(options: TranslateOptions, pairs: Pairs) -> dict:
     return metadata_of(train_tokenizer(pairs, options.vocabulary))
 
 
-def algorithm(options: TranslateOptions, metadata: dict) -> Algorithm:
+def algorithm(options: TranslateOptions, metadata: dict) -> transformer.Translator:
     """The translator that the options describe."""
     return transformer.make(to_config(options, tokenizer_of(metadata).vocabulary_size))
 
 
-def task(options: TranslateOptions, pairs: Pairs, metadata: dict, algorithm: Algorithm) -> Task:
-    """Trains on packed rows; judges by the loss, and at the end by the translations themselves."""
-    translator = Translator(options, metadata)
+def task(
+    options: TranslateOptions, pairs: Pairs, metadata: dict, algorithm: transformer.Translator
+) -> Task:
+    """Trains on packed rows; evaluates the loss, and at the end the translations themselves."""
+    translator = Translator(options, metadata, algorithm)
     train = pack(translator.coder, pairs.train, options)[:-1]
     evaluator = Evaluator(translator, pairs.heldout)
     return Task(

@@ -7,7 +7,7 @@ from typing import Any
 from aigc_jax import transformer
 from aigc_jax.errors import InputError
 from experiments.cli.options import option
-from experiments.families.lm.options import TransformerOptions, shared_changes
+from experiments.families.transformer.options import TransformerOptions, shared_changes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

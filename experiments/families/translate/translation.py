@@ -5,20 +5,18 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from aigc_jax import transformer
-from aigc_jax.algorithm import Params
+from aigc_jax.algorithm import State
 from aigc_jax.data.bpe import BpeTokenizer
 from aigc_jax.data.packing import PackedPairs, bucket_by_length, pack_pairs, padded_length
 from aigc_jax.data.pairs import Pair, Pairs
 from aigc_jax.errors import InputError
 from aigc_jax.log_stream import say
 from aigc_jax.strict_json import dumps, loads
-from aigc_jax.transformer.beam import beam_search
 from aigc_jax.transformer.evaluate import LOGITS
-from experiments.families.translate.options import TranslateOptions, to_config
+from experiments.families.translate.options import TranslateOptions
 
 PAD, BEGIN, END = range(3)
 SPECIALS = ("<pad>", "<s>", "</s>")
@@ -68,32 +66,27 @@ class Translator:
     """Sentences in one language to sentences in another, by beam search.
 
     Args:
-      options: of the run.
-      metadata: of the run.
+      options, metadata, algorithm: of the run.
     """
 
-    def __init__(self, options: TranslateOptions, metadata: dict[str, Any]):
-        self.options = options
+    def __init__(
+        self,
+        options: TranslateOptions,
+        metadata: dict[str, Any],
+        algorithm: transformer.Translator,
+    ):
+        self.options, self.algorithm = options, algorithm
         self.coder = tokenizer_of(metadata)
-        self.networks = transformer.networks_of(to_config(options, self.coder.vocabulary_size))
 
     @partial(jax.jit, static_argnums=0)
-    def _search(self, params: Params, sources: jax.Array, lengths: jax.Array) -> jax.Array:
+    def _search(self, state: State, sources: jax.Array, lengths: jax.Array) -> jax.Array:
         """The best translation of each source: int `[B, S]`, int `[B]` → int `[B, L]`."""
-        rows, length = sources.shape
-        present = jnp.arange(length)[None] < lengths[:, None]
-        room = min(self.options.context + 1, 2 * length + 16)
-        source = transformer.Source(sources, present.astype(jnp.int32))
-        cache = self.networks.start(params, rows, room, source)
-        begin = jnp.full((rows, 1), BEGIN)
-        found = beam_search(
-            transformer.extender(params, self.networks),
-            cache,
-            begin,
-            jnp.ones(rows, jnp.int32),
-            room,
-            self.options.beams,
+        found = self.algorithm.translate(
+            state,
+            transformer.padded_source(sources, lengths),
+            begin=BEGIN,
             stop=END,
+            beams=self.options.beams,
             alpha=self.options.alpha,
         )
         return found.tokens[:, 0]
@@ -102,11 +95,11 @@ class Translator:
         """Whether a sentence is short enough for the model."""
         return len(encode(self.coder, [sentence.strip()])[0]) <= self.options.source_context
 
-    def translate(self, params: Params, sentences: Sequence[str]) -> list[str]:
+    def translate(self, state: State, sentences: Sequence[str]) -> list[str]:
         """The translations, in the order of the sentences; of a blank one, a blank one.
 
         Args:
-          params: of the run's networks.
+          state: of the run.
           sentences: one line each.
 
         Raises:
@@ -124,14 +117,14 @@ class Translator:
         translations = [""] * len(sentences)
         written = np.flatnonzero(lengths > 1)  # the end token alone is a blank line
         for batch in self._batches(tokens, lengths, written):
-            for i, text in zip(batch, self._some(params, tokens, batch), strict=True):
+            for i, text in zip(batch, self._some(state, tokens, batch), strict=True):
                 translations[i] = text
         return translations
 
     @property
     def _at_once(self) -> int:
         """Source tokens in a batch: few where a vocabulary is large, as many as one source has."""
-        logits = self.options.beams * self.networks.vocabulary_size
+        logits = self.options.beams * self.coder.vocabulary_size
         affordable = min(AT_ONCE, MULTIPLE * (LOGITS // logits))
         return max(affordable, int(padded_length(self.options.source_context, MULTIPLE)))
 
@@ -141,7 +134,7 @@ class Translator:
         for batch in bucket_by_length(lengths[written], self._at_once, MULTIPLE):
             yield written[batch]
 
-    def _some(self, params: Params, tokens: list[np.ndarray], batch: np.ndarray) -> list[str]:
+    def _some(self, state: State, tokens: list[np.ndarray], batch: np.ndarray) -> list[str]:
         """Translations of sources of one bucket, in one program for all batches of it."""
         length = int(padded_length(max(len(tokens[i]) for i in batch), MULTIPLE))
         rows = self._at_once // length
@@ -150,7 +143,7 @@ class Translator:
         for row, i in enumerate(batch):
             lengths[row] = len(tokens[i])
             sources[row, : lengths[row]] = tokens[i]
-        found = np.asarray(self._search(params, sources, lengths))[: len(batch), 1:]
+        found = np.asarray(self._search(state, sources, lengths))[: len(batch), 1:]
         # A line is to stay one line, whatever the model has written.
         return [" ".join(self.coder.decode(row).split()) for row in found]
 

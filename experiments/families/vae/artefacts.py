@@ -24,7 +24,11 @@ def pictures(state: State, evaluator: Evaluator, algorithm: Algorithm) -> dict[s
       evaluator: of the run: the networks, and the images that are shown.
       algorithm: for samples.
     """
-    params, networks, likelihood = state.ema, evaluator.networks, evaluator.config.likelihood
+    params, networks, likelihood = (
+        state.eval_params,
+        evaluator.networks,
+        evaluator.config.likelihood,
+    )
     shown = evaluator.batch(evaluator.bounded[: 5 * _COLUMNS], 5 * _COLUMNS)
     context = jax.jit(networks.encode)(params, *shown)
 

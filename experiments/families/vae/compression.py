@@ -36,7 +36,7 @@ class Model(NamedTuple):
     def coder(self, lanes: int) -> Coder:
         """See `make_coder`."""
         return make_coder(
-            self.run.state.ema,
+            self.run.state.eval_params,
             networks=self.networks,
             likelihood=self.config.likelihood,
             image_shape=self.config.image_shape,
@@ -49,7 +49,7 @@ class Model(NamedTuple):
         free = {field.name for field in fields(options) if field.metadata["changeable"]}
         decisive = {name: value for name, value in stored.items() if name not in free}
         described = {"options": decisive, "model": self.run.metadata}
-        return container.origin(self.run.state.ema, self.run.step, described, outputs)
+        return container.origin(self.run.state.eval_params, self.run.step, described, outputs)
 
 
 class Compressed(NamedTuple):
@@ -132,7 +132,7 @@ def negative_elbo_bytes(model: Model, values: np.ndarray) -> float:
     for start in range(0, count, chunk):
         these = np.arange(start, min(start + chunk, count)) % len(values)
         found = vae.heldout_elbo(
-            model.run.state.ema,
+            model.run.state.eval_params,
             jnp.asarray(values[these], jnp.float32) / (likelihood.levels - 1),
             jax.random.key(start),
             networks=networks,
@@ -160,7 +160,7 @@ def compress(model: Model, images: np.ndarray) -> Compressed:
     )
     content = container.pack(header, coded.words)
     decompress(model, content, "the file")
-    sizes = [leaf.nbytes for leaf in jax.tree.leaves(model.run.state.ema)]
+    sizes = [leaf.nbytes for leaf in jax.tree.leaves(model.run.state.eval_params)]
     return Compressed(
         content,
         images,

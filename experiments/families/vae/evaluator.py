@@ -47,13 +47,13 @@ class Evaluator:
 
     def bound(self, state: State) -> dict[str, float]:
         """The negative ELBO and its terms."""
-        return vae.heldout_elbo(state.ema, self.batch(self.bounded), self.key, **self.model)
+        return vae.heldout_elbo(state.eval_params, self.batch(self.bounded), self.key, **self.model)
 
     def likelihood(self, state: State) -> dict[str, float]:
         """−log p by importance sampling, in bits too where it is of values, and active latents."""
         batch = self.batch(self.x)
-        nll = vae.heldout_nll(state.ema, batch, self.key, **self.model, k=self.k)
-        usage = vae.latent_usage(state.ema, batch, self.key, networks=self.networks)
+        nll = vae.heldout_nll(state.eval_params, batch, self.key, **self.model, k=self.k)
+        usage = vae.latent_usage(state.eval_params, batch, self.key, networks=self.networks)
         active = vae.active_units(usage)
         metrics = {"nll_nats_per_image": nll, **self._bits(nll)}
         return metrics if active is None else {**metrics, "active_units": float(active)}
@@ -64,7 +64,7 @@ class Evaluator:
         None where the prior has no closed form, so that the latents' shares are not known.
         """
         batch = self.batch(self.x)
-        usage = vae.latent_usage(state.ema, batch, self.key, networks=self.networks)
+        usage = vae.latent_usage(state.eval_params, batch, self.key, networks=self.networks)
         known = len(usage.kl_nats) == self.networks.latent_size
         return {"kl_nats_by_latent": usage.kl_nats} if known else {}
 

@@ -16,7 +16,7 @@ from experiments import export_hf, import_hf
 from experiments.catalogue import open_any
 from experiments.cli.options import from_flags
 from experiments.families.lm import experiment as lm
-from experiments.families.lm import streaming
+from experiments.families.lm import writing
 from experiments.families.lm.options import PRESETS
 from experiments.runs import training
 
@@ -42,7 +42,7 @@ def poet(tmp_path_factory):
 def test_an_exported_document_ends_where_the_run_s_does(poet, prompt):
     run, model, coder = poet
     written = "".join(import_hf.stream(model, coder, prompt, 35, 0, ANCESTRAL))
-    assert written == "".join(streaming.stream(run, prompt, 35, 0))
+    assert written == "".join(writing.stream(run, prompt, 35, 0))
     assert END not in written
     assert len(written) < 35
 
@@ -133,7 +133,7 @@ def test_prompts_that_cannot_be_read_are_refused(plain, prompt, message):
         next(import_hf.stream(model, coder, prompt, 3, 0, ANCESTRAL))
     if "é" not in prompt:
         with pytest.raises(InputError, match=message):
-            streaming.stream(open_any(str(place / "run")), prompt, 3, 0)
+            writing.stream(open_any(str(place / "run")), prompt, 3, 0)
 
 
 def test_generation_config_s_stops_are_obeyed(plain, tmp_path):

@@ -14,8 +14,7 @@ from experiments.cli.options import from_flags
 from experiments.data import texts
 from experiments.families.lm import experiment as lm
 from experiments.families.lm.options import PRESETS
-from experiments.families.lm.streaming import stream
-from experiments.families.lm.writing import begun, stop_of, write
+from experiments.families.lm.writing import begun, stop_of, stream, write
 from experiments.runs import training
 
 pytestmark = pytest.mark.xdist_group("streaming")

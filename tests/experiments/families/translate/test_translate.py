@@ -16,6 +16,7 @@ from experiments.families.translate import translation
 from experiments.families.translate.evaluator import Evaluator, scores
 from experiments.families.translate.translation import END, Translator, encode
 from experiments.runs import training
+from experiments.translate import translate_lines
 
 pytestmark = pytest.mark.xdist_group("translate")
 
@@ -51,7 +52,7 @@ def run(tmp_path_factory):
 
 def translated(run, content, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
-    translation.translate_lines(str(run.folder.path), "-")
+    translate_lines(str(run.folder.path), "-")
     return capsys.readouterr().out
 
 
@@ -78,15 +79,14 @@ def test_one_line_comes_out_for_each_that_goes_in_and_blank_ones_stay(run, monke
 
 
 def test_lines_are_translated_as_if_alone_and_in_their_order(run):
-    translator = Translator(run.options, run.metadata)
+    translator = Translator(run.options, run.metadata, run.algorithm)
     rng = np.random.default_rng(0)
     lines = [" ".join(rng.choice(NUMBERS, rng.integers(1, 5))) for _ in range(12)]
     # Parameters that write something else for each source, as four steps do not.
-    params = jax.tree.map(
-        lambda p: p + rng.normal(size=p.shape).astype(np.float32), run.state.judged
-    )
-    together = translator.translate(params, lines)
-    alone = [translator.translate(params, [line])[0] for line in lines]
+    ema = jax.tree.map(lambda p: p + rng.normal(size=p.shape).astype(np.float32), run.state.ema)
+    state = run.state._replace(ema=ema)
+    together = translator.translate(state, lines)
+    alone = [translator.translate(state, [line])[0] for line in lines]
     assert together == alone
     assert len(set(together)) > 1
 
@@ -97,26 +97,26 @@ def test_a_batch_has_room_for_its_sources_whatever_the_context(run, monkeypatch,
     monkeypatch.setattr(translation, "AT_ONCE", at_once)
     monkeypatch.setattr(translation, "LOGITS", logits)
     searched = []
-    translator = Translator(run.options, run.metadata)
+    translator = Translator(run.options, run.metadata, run.algorithm)
 
-    def search(params, sources, lengths):
+    def search(state, sources, lengths):
         searched.append(sources.shape)
         return np.zeros((len(sources), 3), np.int32)
 
     monkeypatch.setattr(translator, "_search", search)
-    assert len(translator.translate(run.state.judged, NUMBERS)) == 10
+    assert len(translator.translate(run.state, NUMBERS)) == 10
     assert set(searched) == {(3, 8)}
 
 
 def test_lines_stay_lines_whatever_the_model_writes(run, monkeypatch):
-    translator = Translator(run.options, run.metadata)
+    translator = Translator(run.options, run.metadata, run.algorithm)
     monkeypatch.setattr(translator.coder, "decode", lambda tokens: " a\nb \u2028c\t")
-    assert translator.translate(run.state.judged, ["one"]) == ["a b c"]
+    assert translator.translate(run.state, ["one"]) == ["a b c"]
 
 
 def test_held_out_sources_that_are_too_long_are_not_judged(run):
     """They would end a training at its last step, where the translations are scored."""
-    translator = Translator(run.options, run.metadata)
+    translator = Translator(run.options, run.metadata, run.algorithm)
     evaluator = Evaluator(translator, [("one", "eno"), ("two " * 40, "owt"), ("ten", "net")])
     assert evaluator.sources == ("one", "ten")
     assert evaluator.references == ("eno", "net")
@@ -125,7 +125,7 @@ def test_held_out_sources_that_are_too_long_are_not_judged(run):
 
 
 def test_a_source_ends_with_the_end_token(run):
-    coder = Translator(run.options, run.metadata).coder
+    coder = Translator(run.options, run.metadata, run.algorithm).coder
     (tokens,) = encode(coder, ["one"])
     assert tokens[-1] == END
     assert coder.decode(tokens) == "one"
@@ -159,7 +159,7 @@ def test_what_cannot_be_translated_is_refused_before_a_line_is_written(
 
 def test_a_missing_file_is_named(run):
     with pytest.raises(InputError, match=r"nothing\.txt"):
-        translation.translate_lines(str(run.folder.path), "nothing.txt")
+        translate_lines(str(run.folder.path), "nothing.txt")
 
 
 def test_pairs_that_all_exceed_the_context_are_refused(run, tmp_path):
@@ -172,8 +172,8 @@ def test_pairs_that_all_exceed_the_context_are_refused(run, tmp_path):
 
 
 def test_a_translator_has_nothing_to_sample(run):
-    with pytest.raises(InputError, match="needs something to translate"):
-        run.experiment.sample(run.options, run.metadata, run.algorithm, run.state, 1, 0)
+    assert run.experiment.sample is None
+    assert run.algorithm._fields == ("init", "step", "translate")
 
 
 def test_the_command_translates_and_needs_a_run_to_do_so(run, launch, tmp_path):

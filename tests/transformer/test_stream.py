@@ -1,4 +1,4 @@
-"""Texts from a Transformer: the decoding core, bound to networks with a cache."""
+"""What is written with a Transformer: rows, pieces of one, and translations."""
 
 from functools import partial
 
@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from aigc_jax import parallel, transformer
-from aigc_jax.transformer import Architecture, Batch, decode
+from aigc_jax.transformer import Architecture, Batch
 from aigc_jax.transformer.generation import generate
 from aigc_jax.transformer.sampling import GREEDY, Sampling
+from aigc_jax.transformer.stream import _cache_sizes
 
 CONTEXT, V = 8, 11
 
@@ -113,7 +114,7 @@ def test_a_text_whose_cache_grows_is_that_of_a_cache_of_full_size(given):
 
 
 @pytest.mark.parametrize(
-    ("given", "length", "rooms"),
+    ("given", "length", "sizes"),
     [
         (8, 264, [136, 264]),
         (5, 9, [9]),
@@ -123,8 +124,90 @@ def test_a_text_whose_cache_grows_is_that_of_a_cache_of_full_size(given):
         (1, 1024, [512, 1024]),
     ],
 )
-def test_the_cache_grows_in_stages_none_of_which_is_short(given, length, rooms):
-    assert decode._rooms(given, length) == rooms
+def test_the_cache_grows_in_stages_none_of_which_is_short(given, length, sizes):
+    assert _cache_sizes(given, length) == sizes
+
+
+def pieces_of(model, prompt, length, seed=0, **options):
+    networks, state = model
+    key, prompt = jax.random.key(seed), np.array(prompt)
+    pieces = transformer.stream(state.params, prompt, length, key, networks=networks, **options)
+    return list(pieces)
+
+
+@pytest.mark.parametrize("prompt", [[0], [5, 1, 2, 3, 4, 0, 7, 7]])
+@pytest.mark.parametrize("length", [8, 9, 30])
+def test_pieces_are_the_first_row_of_what_is_sampled(model, prompt, length):
+    flat = Sampling(temperature=50.0, top_k=9)
+    pieces = pieces_of(model, prompt, length, seed=3, sampling=flat)
+    expected = draw(model, 2, prompt, length, seed=3, sampling=flat)[0]
+    np.testing.assert_array_equal([*prompt, *(t for piece in pieces for t in piece)], expected)
+    assert all(len(piece) for piece in pieces)
+
+
+def test_pieces_end_with_the_first_stop_in_whichever_window(model):
+    flat, ends = Sampling(temperature=50.0), []
+    for seed in range(4):
+        free = np.concatenate(pieces_of(model, [0], 60, seed, sampling=flat))
+        stopped = np.concatenate(pieces_of(model, [0], 60, seed, sampling=flat, stop=3))
+        ends.append([*free, 3].index(3) + 1)
+        np.testing.assert_array_equal(stopped, free[: ends[-1]])
+    assert min(ends) < CONTEXT < max(ends)
+
+
+def test_a_second_text_is_written_by_the_programs_of_the_first(model):
+    networks, state = model
+    traces = []
+
+    def extend(*arguments):
+        traces.append(None)
+        return networks.extend(*arguments)
+
+    counting = networks._replace(extend=extend)
+    pieces_of((counting, state), [0, 1], 20)
+    first = len(traces)
+    pieces_of((counting, state), [4, 2], 20, seed=1)
+    assert len(traces) == first > 0
+
+
+def test_prompts_of_different_lengths_are_completed_as_if_alone(model):
+    networks, state = model
+    complete = jax.jit(
+        transformer.complete, static_argnames=("length", "networks", "sampling", "stop")
+    )
+    keys = parallel.example_keys(jax.random.key(0), 3)
+    prompts, lengths = jnp.array([[1, 2, 3], [4, 9, 9], [0, 5, 9]]), jnp.array([3, 1, 2])
+
+    def completed(rows, columns):
+        how = {"sampling": Sampling(temperature=5.0), "stop": (6,), "length": CONTEXT}
+        own = prompts[rows, :columns], lengths[rows], keys[rows]
+        return complete(state.params, *own, networks=networks, **how)
+
+    tokens, ends = completed(slice(None), 3)
+    for i, length in enumerate([3, 1, 2]):
+        (row,), (end,) = completed(slice(i, i + 1), length)
+        np.testing.assert_array_equal(row, tokens[i])
+        np.testing.assert_array_equal(row[:length], prompts[i, :length])
+        assert end == ends[i] == np.max(np.flatnonzero(row)) + 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"prompts": jnp.array([1, 2])}, r"prompts must be of shape \[B, P\], got \(2,\)"),
+        ({"prompts": jnp.full((2, 3), V)}, f"prompts must be from 0 to {V - 1}, got {V}"),
+        ({"lengths": jnp.array([1])}, r"lengths must be of shape \(2,\), got \(1,\)"),
+        ({"keys": jax.random.key(0)}, r"keys must be of shape \(2,\), got \(\)"),
+        ({"length": 2}, "prompts of 3 tokens do not fit a length of 2"),
+        ({"length": CONTEXT + 2}, f"rows of {CONTEXT + 2} tokens do not fit context={CONTEXT}"),
+    ],
+)
+def test_what_cannot_be_completed_is_refused(model, change, message):
+    networks, state = model
+    given = {"prompts": jnp.ones((2, 3), int), "lengths": jnp.ones(2, int), "length": CONTEXT}
+    given |= {"keys": jax.random.split(jax.random.key(0), 2), **change}
+    with pytest.raises(ValueError, match=message):
+        transformer.complete(state.params, **given, networks=networks)
 
 
 def test_windows_have_randomness_of_their_own(model):
@@ -218,41 +301,89 @@ def translator():
     return algorithm, state._replace(ema=ema)
 
 
+SOURCE = transformer.Source(
+    jnp.array([[1, 2, 3], [4, 5, 0], [6, 7, 8]]), jnp.array([[1, 1, 1], [1, 1, 0], [1, 1, 1]])
+)
+TOKENS = {"begin": 1, "stop": 2}
+
+
+class TestTranslate:
+    def test_each_row_is_translated_from_its_own_source(self, translator):
+        algorithm, state = translator
+        translate = jax.jit(partial(algorithm.translate, **TOKENS, beams=3))
+        together = translate(state, SOURCE)
+        assert together.tokens.shape == (3, 3, CONTEXT + 1)
+        for i in range(3):
+            own = jax.tree.map(lambda x, i=i: x[i : i + 1], SOURCE)
+            alone = translate(state, own)
+            np.testing.assert_array_equal(alone.tokens[0], together.tokens[i])
+            np.testing.assert_allclose(alone.scores[0], together.scores[i], rtol=1e-5)
+        assert len({tuple(row) for row in np.asarray(together.tokens[:, 0])}) > 1
+        assert (np.asarray(together.tokens[:, :, 0]) == 1).all()
+        assert (np.diff(together.scores) <= 0).all()
+
+    def test_one_beam_is_greedy_decoding_by_the_average(self, translator):
+        algorithm, state = translator
+        networks = algorithm.translate.keywords["networks"]
+        found = algorithm.translate(state, SOURCE, **TOKENS, beams=1, alpha=0.0, length=CONTEXT)
+        cache = networks.start(state.ema, 3, CONTEXT, SOURCE)
+        extend, ones = transformer.extender(state.ema, networks), jnp.ones(3, int)
+        keys = jax.random.split(jax.random.key(0), 3)
+        begun = cache, ones[:, None], ones
+        tokens, lengths = generate(extend, *begun, CONTEXT, keys, sampling=GREEDY, stop=2)
+        np.testing.assert_array_equal(found.tokens[:, 0], tokens)
+        np.testing.assert_array_equal(found.lengths[:, 0], lengths)
+
+    def test_padding_of_a_source_changes_nothing(self, translator):
+        algorithm, state = translator
+        tokens = jnp.array([[4, 5, 9]])
+        padded = transformer.padded_source(tokens, jnp.array([2]))
+        bare = transformer.padded_source(tokens[:, :2], jnp.array([2]))
+        found = [algorithm.translate(state, s, **TOKENS, length=6) for s in (padded, bare)]
+        np.testing.assert_array_equal(found[0].tokens, found[1].tokens)
+
+    @pytest.mark.parametrize(
+        ("source", "told", "message"),
+        [
+            (None, {}, r"^source is missing: .*transformer\.Source$"),
+            (jnp.ones((2, 3), int), {}, r"source must be .*Source, got an array of shape \(2, 3\)"),
+            ([[1, 2]], {}, r"source must be a transformer\.Source, got list"),
+            (SOURCE, {"begin": V}, f"begin must be from 0 to {V - 1}, got {V}"),
+            (SOURCE, {"stop": -1}, f"stop must be from 0 to {V - 1}, got -1"),
+            (SOURCE, {"length": 1}, f"length must be from 2 to {CONTEXT + 1}, got 1"),
+            (SOURCE, {"length": CONTEXT + 2}, f"length must be from 2 to {CONTEXT + 1}"),
+            (SOURCE, {"beams": 0}, "beams must be at least 1, got 0"),
+            (SOURCE, {"alpha": -1.0}, "alpha must not be negative"),
+        ],
+    )
+    def test_what_cannot_be_translated_is_refused(self, translator, source, told, message):
+        algorithm, state = translator
+        with pytest.raises(ValueError, match=message):
+            algorithm.translate(state, source, **{**TOKENS, **told})
+
+    def test_a_source_must_be_given(self, translator):
+        algorithm, state = translator
+        with pytest.raises(TypeError, match="source"):
+            algorithm.translate(state, **TOKENS)
+
+    def test_neither_algorithm_has_what_it_cannot_do(self, translator, model):
+        algorithm, state = translator
+        assert algorithm._fields == ("init", "step", "translate")
+        assert transformer.make(transformer.nano(V))._fields == ("init", "step", "sample")
+        networks, key = algorithm.translate.keywords["networks"], jax.random.key(0)
+        with pytest.raises(ValueError, match=r"^source is missing"):
+            transformer.sample(state, key, 2, jnp.array([1]), 5, networks=networks)
+        networks, state = model
+        with pytest.raises(ValueError, match=r"^source is of models with an encoder"):
+            transformer.translate(state, SOURCE, networks=networks, **TOKENS)
+
+
 class TestSource:
     """What an encoder reads: asked for where there is one, and refused where there is none."""
 
-    SOURCE = transformer.Source(
-        jnp.array([[1, 2, 3], [4, 5, 0], [6, 7, 8]]), jnp.array([[1, 1, 1], [1, 1, 0], [1, 1, 1]])
-    )
-
-    @pytest.mark.parametrize(("length", "at_once"), [(6, None), (6, 2), (11, 2)])
-    def test_each_row_is_written_from_its_own_source(self, translator, length, at_once):
-        algorithm, state = translator
-
-        def write(state, source, n, at_once):
-            return algorithm.sample(
-                state,
-                jax.random.key(3),
-                n,
-                jnp.array([1]),
-                length,
-                sampling=GREEDY,
-                source=source,
-                rows_at_once=at_once,
-            )
-
-        write = jax.jit(write, static_argnums=(2, 3))
-        together = np.asarray(write(state, self.SOURCE, 3, at_once))
-        for i, row in enumerate(together):
-            own = jax.tree.map(lambda x, i=i: x[i : i + 1], self.SOURCE)
-            np.testing.assert_array_equal(write(state, own, 1, None)[0], row)
-        assert len({tuple(row) for row in together}) > 1
-
     def test_a_translator_without_a_source_is_refused(self, translator):
         algorithm, state = translator
-        key, prompt, tokens = jax.random.key(0), jnp.array([1]), jnp.zeros((2, CONTEXT + 1), int)
-        with pytest.raises(ValueError, match=r"^source is missing: .*transformer\.Source$"):
-            algorithm.sample(state, key, 2, prompt, 5)
+        tokens = jnp.zeros((2, CONTEXT + 1), int)
         with pytest.raises(ValueError, match=r"^source is missing"):
             algorithm.step(state, transformer.next_tokens(tokens))
         networks = transformer.networks_of(transformer.tiny_mt(V, context=CONTEXT, width=8))
@@ -260,8 +391,6 @@ class TestSource:
             transformer.heldout_nll({}, np.arange(9), networks=networks)
         with pytest.raises(ValueError, match=r"^source is missing"):
             networks.start({}, 1, 4)
-        with pytest.raises(ValueError, match="source has 3 rows, and there are to be 2"):
-            algorithm.sample(state, key, 2, prompt, 5, source=self.SOURCE)
 
     @pytest.mark.parametrize(
         ("changes", "message"),
@@ -278,14 +407,10 @@ class TestSource:
         algorithm, state = translator
         source = transformer.Source(jnp.zeros((2, 3), int), jnp.ones((2, 3), int))
         with pytest.raises(ValueError, match=message):
-            algorithm.sample(
-                state, jax.random.key(0), 2, jnp.array([1]), 5, source=source._replace(**changes)
-            )
+            algorithm.translate(state, source._replace(**changes), **TOKENS)
 
     def test_a_source_that_nothing_reads_is_refused(self, model):
         networks, state = model
         rows = jnp.zeros((3, 4), int)
         with pytest.raises(ValueError, match=r"^source is of models with an encoder"):
-            draw(model, 3, [1], 5, source=self.SOURCE)
-        with pytest.raises(ValueError, match=r"^source is of models with an encoder"):
-            networks.hidden(state.params, Batch(rows, rows, rows, source=self.SOURCE))
+            networks.hidden(state.params, Batch(rows, rows, rows, source=SOURCE))

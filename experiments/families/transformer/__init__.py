@@ -1,0 +1,1 @@
+"""What the families with a Transformer, the language model and the translator, have in common."""
