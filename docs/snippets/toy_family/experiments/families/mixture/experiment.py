@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from aigc_jax import mixture
@@ -33,12 +34,12 @@ def algorithm(options: MixtureOptions, metadata: dict) -> Algorithm:
 
 def task(options: MixtureOptions, images: Images, metadata: dict, algorithm: Algorithm) -> Task:
     """Trains on the images; judges by the likelihood of held-out ones."""
-    heldout = shared.binarised(images.heldout, shared.HELDOUT) / np.float32(255)
+    heldout = jnp.asarray(shared.unit_interval(shared.binarised(images.heldout, shared.HELDOUT)))
     measure = jax.jit(lambda params: mixture.nll(params, heldout).mean())
 
     def baselines():
-        means = np.clip(pixel_means(shared.unit_interval(images.train)), 1e-3, 1 - 1e-3)
-        one = mixture.Params(np.zeros(1, np.float32), np.log(means / (1 - means))[None])
+        means = jnp.clip(pixel_means(shared.unit_interval(images.train)), 1e-3, 1 - 1e-3)
+        one = mixture.Params(jnp.zeros(1), jnp.log(means / (1 - means))[None])
         return {"independent pixels": {"nll_nats": float(measure(one))}}
 
     def pictures(state):
