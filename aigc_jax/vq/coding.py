@@ -3,6 +3,8 @@
 Dimensions: B batch, H W C image, h w the grid, K codes.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -79,7 +81,7 @@ def sample(
       `[n, H, W, C]` in [0, 1].
     """
     logits = jnp.log(state.frequencies)
-    model = {"networks": networks, "quantiser": quantiser, "likelihood": likelihood}
+    model: dict[str, Any] = {"networks": networks, "quantiser": quantiser, "likelihood": likelihood}
 
     def draw(keys):
         codes = jax.vmap(lambda key: jax.random.categorical(key, logits))(keys)
