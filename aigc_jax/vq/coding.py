@@ -81,11 +81,7 @@ def sample(
       `[n, H, W, C]` in [0, 1].
     """
     logits = jnp.log(state.frequencies)
-    model: dict[str, Any] = {
-        "networks": networks,
-        "quantiser": quantiser,
-        "likelihood": likelihood,
-    }
+    model: dict[str, Any] = {"networks": networks, "quantiser": quantiser, "likelihood": likelihood}
 
     def draw(keys):
         codes = jax.vmap(lambda key: jax.random.categorical(key, logits))(keys)
