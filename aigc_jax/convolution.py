@@ -1,13 +1,13 @@
 """Convolutions as pure functions, in forms whose derivatives of every order are fast.
 
-A GAN with a gradient penalty differentiates its discriminator twice, and XLA:CPU has slow paths for
-the derivatives of strided and transposed convolutions. Here they are products of matrices over
-patches that are cut by reshapes and slices, so that every derivative is again a product of
-matrices. Measured on 2 CPU cores, float32, B64, 14×14×64 → 7×7×128 against `lax.conv`: gradient
-9.1 : 11.2 ms, gradient of a squared gradient 37 : 102 ms (jax 0.10.2), 33 : 209 ms (0.12.0); the
-transposed one 11.8 : 95 ms and 23 : 104 ms. Each begins with a fence, so that XLA does not compute
-an activation anew for each patch that it lies in: a step of the convolutional VAE, B128, takes 51
-in place of 55 ms with it (0.10.2), 44 in place of 49 (0.12.0).
+A GAN with a gradient penalty differentiates its discriminator twice, and XLA:CPU takes slow paths
+for the derivatives of strided and transposed convolutions. Here they are matrix products over
+patches, which are cut out by reshapes and slices, so that every derivative is a matrix product too.
+Measured on 2 CPU cores, float32, B64, 14×14×64 → 7×7×128 against `lax.conv`: gradient 9.1 : 11.2
+ms, gradient of a squared gradient 37 : 102 ms (jax 0.10.2), 33 : 209 ms (0.12.0); the transposed
+one 11.8 : 95 ms and 23 : 104 ms. Each begins with a fence, so that XLA does not compute an
+activation again for each patch that it lies in: a step of the convolutional VAE, B128, takes 51 in
+place of 55 ms with it (0.10.2), 44 in place of 49 (0.12.0).
 
 Dimensions: B batch, H W height and width, C channels in, F channels out.
 """
@@ -22,7 +22,7 @@ from aigc_jax.layers import fence, linear
 
 
 def conv_down(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """A 4×4 convolution of stride 2 with a border of 1 zero: half the height and width.
+    """A 4×4 convolution of stride 2 with padding 1: half the height and width.
 
         y[h, w] = Σ_ij x[2h + i − 1, 2w + j − 1] K[i, j]
 
@@ -36,7 +36,7 @@ def conv_down(x: jax.Array, kernel: jax.Array) -> jax.Array:
     batch, height, width, channels = x.shape
     rows, columns = height // 2, width // 2
     padded = jnp.pad(fence(x), ((0, 0), (1, 1), (1, 1), (0, 0)))
-    # Kernel row i = 2a + k: pixel k of the 2×2 cell that lies a cells further on.
+    # Kernel row i = 2a + k: row k of the 2×2 cell that is a cells further down.
     cells = padded.reshape(batch, rows + 1, 2, columns + 1, 2, channels)
     cells = cells.transpose(0, 1, 3, 2, 4, 5).reshape(batch, rows + 1, columns + 1, 4 * channels)
     patches = jnp.concatenate(
@@ -73,10 +73,10 @@ def conv_up(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """A convolution of stride 1 that keeps height and width, with zeros around.
+    """A convolution of stride 1 with zero padding that keeps height and width.
 
-    On the CPU it is a product over patches too: `lax.conv` inside of a loop, such as a scan over
-    steps, takes fifty times as long there as outside (https://github.com/jax-ml/jax/issues/12868).
+    On the CPU it is a product over patches too: there, `lax.conv` takes fifty times as long within
+    a loop, such as a scan over steps (https://github.com/jax-ml/jax/issues/12868).
 
     Args:
       x: `[B, H, W, C]`.
@@ -104,39 +104,59 @@ def _conv_by_xla(x: jax.Array, kernel: jax.Array) -> jax.Array:
     )
 
 
-def average_down(x: jax.Array) -> jax.Array:
+def average_pool(x: jax.Array) -> jax.Array:
     """The mean of each 2×2 square: `[B, H, W, C]` → `[B, H/2, W/2, C]`, H and W even."""
+    return _squares(x).mean((2, 4))
+
+
+def max_pool(x: jax.Array) -> jax.Array:
+    """The maximum of each 2×2 square: `[B, H, W, C]` → `[B, H/2, W/2, C]`, H and W even."""
+    return _squares(x).max((2, 4))
+
+
+def _squares(x: jax.Array) -> jax.Array:
     batch, height, width, channels = x.shape
-    return x.reshape(batch, height // 2, 2, width // 2, 2, channels).mean((2, 4))
+    return x.reshape(batch, height // 2, 2, width // 2, 2, channels)
 
 
-def repeat_up(x: jax.Array) -> jax.Array:
+def upsample_nearest(x: jax.Array) -> jax.Array:
     """Each pixel as a 2×2 square: `[B, H, W, C]` → `[B, 2H, 2W, C]`."""
     batch, height, width, channels = x.shape
     squares = jnp.broadcast_to(x[:, :, None, :, None, :], (batch, height, 2, width, 2, channels))
     return squares.reshape(batch, 2 * height, 2 * width, channels)
 
 
-def halvings(image_shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """How often a convolutional network halves the image, and the grid that is left.
+def grid_after(image_shape: tuple[int, ...], halvings: int) -> tuple[int, int]:
+    """The height and width that are left: (H / 2ⁿ, W / 2ⁿ).
 
-    Returns:
-      (k, H / 2^k, W / 2^k), the shorter side of the grid 4 to 7 pixels.
+    Raises:
+      InputError: 2ⁿ does not divide them.
+    """
+    height, width = image_shape[:2]
+    if height % 2**halvings or width % 2**halvings:
+        raise InputError(
+            f"images of {height}x{width} pixels cannot be halved {halvings} times; their sides must"
+            f" be multiples of {2**halvings}"
+        )
+    return height >> halvings, width >> halvings
+
+
+def halvings_to_small_grid(image_shape: tuple[int, ...]) -> int:
+    """How often an image is halved until the shorter side of the grid is 4 to 7 pixels.
 
     Raises:
       InputError: a side is not divisible so often, or too short.
     """
-    height, width, _ = image_shape
+    height, width = image_shape[:2]
     count = 0
-    while min(height, width) >= 8 and height % 2 == width % 2 == 0:
-        height, width, count = height // 2, width // 2, count + 1
-    if count == 0 or not 4 <= min(height, width) <= 7:
-        size = f"{image_shape[0]}x{image_shape[1]}"
+    while min(height, width) >> count >= 8:
+        count += 1
+    if count == 0 or height % 2**count or width % 2**count:
         raise InputError(
-            f"images of {size} pixels cannot be made by halving a grid of 4 to 7; use an MLP, or "
-            "sizes such as 28, 32 or 64"
+            f"images of {height}x{width} pixels cannot be made by doubling a grid of 4 to 7; use "
+            "an MLP, or sizes such as 28, 32 or 64"
         )
-    return count, height, width
+    return count
 
 
 def _by_cell(kernel: jax.Array) -> jax.Array:

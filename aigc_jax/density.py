@@ -36,6 +36,11 @@ def row_sums(x: jax.Array) -> jax.Array:
     return lax.platform_dependent(x, cpu=lambda x: x @ ones, default=lambda x: x.sum(-1))
 
 
+def sum_per_example(x: jax.Array) -> jax.Array:
+    """The sum over all axes but the first: `[B, ...]` → `[B]`."""
+    return jnp.sum(x.reshape(len(x), -1), axis=-1)
+
+
 @jax.custom_jvp
 def _cross_entropy(logits: jax.Array, x: jax.Array) -> jax.Array:
     """Σ_d [s(l_d) − x_d l_d],   s(l) = log(1 + eˡ) = max(l, 0) + log(1 + e⁻|l|): `[B, D]` → `[B]`.

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from aigc_jax.algorithm import Keys
-from aigc_jax.density import bernoulli_nll, gaussian_log_density, wide
+from aigc_jax.density import bernoulli_nll, gaussian_log_density, sum_per_example, wide
 from aigc_jax.logistic import (
     logistic_expectation,
     logistic_log_mass,
@@ -43,10 +43,6 @@ class Likelihood(NamedTuple):
     shared: Callable[[int], int] = lambda channels: 0
     levels: int = 0
     masses: Callable[[jax.Array], jax.Array] | None = None
-
-
-def _sum(x: jax.Array) -> jax.Array:
-    return jnp.sum(x.reshape(x.shape[0], -1), axis=-1)
 
 
 def bernoulli_masses(logits: jax.Array) -> jax.Array:
@@ -96,7 +92,7 @@ def continuous_bernoulli_nll(logits: jax.Array, x: jax.Array) -> jax.Array:
     # max(l, 0) − x l by one product, which keeps what is left of two large and equal numbers.
     linear = jnp.where(logits > 0, 1.0 - x, -x) * logits
     exact = linear + jnp.log(-jnp.expm1(-safe) / safe)
-    return _sum(jnp.where(small, series - x * logits, exact))
+    return sum_per_example(jnp.where(small, series - x * logits, exact))
 
 
 def continuous_bernoulli_mean(logits: jax.Array) -> jax.Array:
@@ -272,7 +268,7 @@ def logistic_mixture(components: int = 10) -> Likelihood:
         means = _conditional_means(means, outputs, x, components)
         spread = jnp.broadcast_to(x[..., None], means.shape)
         log_mass = logistic_log_mass(spread, means, log_scales).sum(-2)
-        return -_sum(jax.nn.logsumexp(jax.nn.log_softmax(logits) + log_mass, axis=-1))
+        return -sum_per_example(jax.nn.logsumexp(jax.nn.log_softmax(logits) + log_mass, axis=-1))
 
     def mean(outputs: jax.Array) -> jax.Array:
         outputs = wide(outputs)

@@ -42,9 +42,22 @@ def adam(
     return optax.adamw(learning_rate, b1=b1, b2=b2, weight_decay=weight_decay, mask=mask)
 
 
-def cosine(rate: float, steps: int | None, final_fraction: float) -> optax.ScalarOrSchedule:
-    """Half a cosine from `rate` to `final_fraction`·`rate` at `steps`; without steps, the rate."""
-    return rate if steps is None else optax.cosine_decay_schedule(rate, steps, final_fraction)
+def cosine(
+    peak: float, steps: int | None, final_fraction: float, warmup_steps: int = 0
+) -> optax.ScalarOrSchedule:
+    """`warmup_cosine`, or half a cosine alone where nothing warms up; without steps, `peak`.
+
+    Args:
+      peak: the rate at the beginning, or after the warm-up.
+      steps: where the rate has come down; None keeps it at `peak`, without a warm-up.
+      final_fraction: of `peak`, what it comes down to.
+      warmup_steps: of the linear rise from 0.
+    """
+    if steps is None:
+        return peak
+    if not warmup_steps:
+        return optax.cosine_decay_schedule(peak, steps, final_fraction)
+    return warmup_cosine(peak, warmup_steps, steps, final_fraction)
 
 
 def warmup_cosine(

@@ -7,7 +7,17 @@ import pytest
 from jax import lax
 
 from aigc_jax import layers
-from aigc_jax.convolution import average_down, conv, conv_down, conv_up, repeat_up
+from aigc_jax.convolution import (
+    average_pool,
+    conv,
+    conv_down,
+    conv_up,
+    grid_after,
+    halvings_to_small_grid,
+    max_pool,
+    upsample_nearest,
+)
+from aigc_jax.errors import InputError
 
 NHWC = ("NHWC", "HWIO", "NHWC")
 
@@ -85,9 +95,34 @@ def test_derivatives_of_either_order_are_those_of_xlas_convolution(
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(b).max())
 
 
-def test_average_down_and_repeat_up():
+def test_pooling_and_upsampling():
     x = jnp.arange(16.0).reshape(1, 2, 4, 2)
-    np.testing.assert_array_equal(average_down(x)[0, 0], [[5.0, 6.0], [9.0, 10.0]])
-    up = repeat_up(average_down(x))
+    np.testing.assert_array_equal(average_pool(x)[0, 0], [[5.0, 6.0], [9.0, 10.0]])
+    np.testing.assert_array_equal(max_pool(x)[0, 0], [[10.0, 11.0], [14.0, 15.0]])
+    up = upsample_nearest(average_pool(x))
     assert up.shape == x.shape
     np.testing.assert_array_equal(up[0, :, :, 0], [[5, 5, 9, 9], [5, 5, 9, 9]])
+
+
+@pytest.mark.parametrize(
+    ("size", "halvings"), [((28, 28), 2), ((64, 64), 4), ((8, 8), 1), ((56, 28), 2), ((20, 24), 2)]
+)
+def test_sizes_that_halve_to_a_small_grid(size, halvings):
+    assert halvings_to_small_grid((*size, 1)) == halvings
+    rows, columns = grid_after((*size, 1), halvings)
+    assert (rows * 2**halvings, columns * 2**halvings) == size
+    assert 4 <= min(rows, columns) <= 7
+
+
+@pytest.mark.parametrize("size", [(27, 28), (30, 30), (6, 6), (28, 26), (4, 64)])
+def test_sizes_that_do_not_halve_to_a_small_grid_are_refused(size):
+    with pytest.raises(InputError, match=f"images of {size[0]}x{size[1]} pixels"):
+        halvings_to_small_grid((*size, 1))
+
+
+def test_a_given_number_of_halvings_must_divide_the_image():
+    assert grid_after((64, 32, 3), 2) == (16, 8)
+    assert grid_after((7, 5, 1), 0) == (7, 5)
+    for size in ((28, 64, 1), (64, 28, 1)):
+        with pytest.raises(InputError, match="multiples of 8"):
+            grid_after(size, 3)

@@ -21,6 +21,15 @@ def test_short_runs_warm_up_over_half_of_their_steps():
     assert float(schedule(5)) == pytest.approx(1.0)
 
 
+def test_the_cosine_is_wired_in_one_place():
+    assert optim.cosine(1e-3, None, 0.1, warmup_steps=10) == 1e-3
+    plain, rising = optim.cosine(1.0, 100, 0.01), optim.cosine(1.0, 100, 0.0, warmup_steps=20)
+    for step, rate in {0: 1.0, 50: 0.505, 100: 0.01, 200: 0.01}.items():
+        assert float(plain(step)) == pytest.approx(rate, rel=1e-5)
+    for step, rate in {0: 0.0, 10: 0.5, 20: 1.0, 60: 0.5, 100: 0.0}.items():
+        assert float(rising(step)) == pytest.approx(rate, rel=1e-5, abs=1e-7)
+
+
 def test_warmup_stable_decay():
     schedule = optim.warmup_stable_decay(1e-3, warmup_steps=100, decay_steps=2000)
     steps = {0: 0.0, 50: 5e-4, 100: 1e-3, 1600: 1e-3, 1800: 5e-4, 1900: 2.5e-4, 2000: 0, 5000: 0}

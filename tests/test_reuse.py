@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from aigc_jax import gan, transformer, vae
+from aigc_jax.errors import InputError
 from aigc_jax.transformer.sampling import GREEDY
 
 EXAMPLES = Path(__file__).parent.parent / "docs/snippets/reuse"
@@ -72,6 +73,15 @@ def test_a_language_model_learns_and_goes_on(example):
     prompt, known = jnp.array([3, 4]), {"networks": example["networks"], "sampling": GREEDY}
     written = transformer.sample(state, jax.random.key(1), 2, prompt, 12, **known)
     np.testing.assert_array_equal(written, [(3 + np.arange(12)) % 7] * 2)
+
+
+@pytest.mark.parametrize("name", ["segments", "positions", "prefix", "source"])
+def test_one_function_is_not_asked_for_what_it_does_not_know(name):
+    networks = transformer.plain_networks(lambda key: {}, lambda params, tokens: tokens, 7, 16)
+    batch = transformer.next_tokens(jnp.zeros((2, 5), jnp.int32))
+    arrays = {"prefix": jnp.ones(2, jnp.int32), "source": transformer.Source(*batch[:2])}
+    with pytest.raises(InputError, match=f"{name} must be None"):
+        networks.hidden({}, batch._replace(**{name: arrays.get(name, batch.inputs)}))
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)

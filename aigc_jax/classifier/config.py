@@ -90,9 +90,7 @@ def networks_of(config: Config | Preset[Config]) -> Networks:
 
 def optimizer(config: Config) -> optax.GradientTransformation:
     """The optimiser that `config` describes."""
-    rate: optax.ScalarOrSchedule = config.learning_rate
-    if config.decay_steps is not None:
-        rate = optim.warmup_cosine(rate, config.warmup_steps, config.decay_steps, 0.0)
+    rate = optim.cosine(config.learning_rate, config.decay_steps, 0.0, config.warmup_steps)
     return optim.adam(rate, b2=config.adam_b2, weight_decay=config.weight_decay)
 
 

@@ -26,18 +26,7 @@ def drawn(seed: int, examples: int, batch_size: int) -> Order:
     """Every batch is drawn anew, with replacement, and nothing is kept.
 
     For data of which no run sees a large share: among n draws of N examples about n² / 2N pairs are
-    of the same one.
-
-    Args:
-      seed: ≥ 0.
-      examples: how many there are; any number.
-      batch_size: B.
-
-    Returns:
-      `(step) -> int64 [B]`, the examples of that step.
-
-    Raises:
-      InputError: the batch size is not in 1 … examples.
+    of the same one. Arguments and errors as of `shuffled`; returns `(step) -> int64 [B]`.
     """
     _check_batch_size(batch_size, examples)
     return lambda step: np.random.default_rng([seed, step]).integers(examples, size=batch_size)

@@ -4,14 +4,13 @@ Dimensions: Z latent, H W C image.
 """
 
 import jax
-import jax.numpy as jnp
 
 from aigc_jax import parallel
 from aigc_jax.algorithm import Key
+from aigc_jax.blockwise import in_blocks
 from aigc_jax.gan.model import Networks, State, Variables, latents
 from aigc_jax.labels import labels_to_draw
 
-_BLOCK = 1000  # samples that are drawn at once, since activations take far more room than images
 _STANDING = 1000  # images that statistics are taken over
 
 
@@ -52,19 +51,5 @@ def sample(
     """
     z = latents(parallel.example_keys(key, n), networks.latent_size)
     labels = labels_to_draw(labels, n, networks.classes)
-
     g = averaged(state, networks)
-
-    def generate(z, labels):
-        return networks.generate(g, z, labels, False, None)[0]
-
-    if n <= _BLOCK:
-        return generate(z, labels)
-    blocks = -(-n // _BLOCK)
-
-    def in_blocks(x):
-        padded = jnp.pad(x, [(0, blocks * _BLOCK - n), *[(0, 0)] * (x.ndim - 1)])
-        return padded.reshape(blocks, _BLOCK, *x.shape[1:])
-
-    images = jax.lax.map(lambda pair: generate(*pair), jax.tree.map(in_blocks, (z, labels)))
-    return images.reshape(blocks * _BLOCK, *images.shape[2:])[:n]
+    return in_blocks(lambda z, labels: networks.generate(g, z, labels, False, None)[0], z, labels)

@@ -1,4 +1,4 @@
-"""What a decoder's outputs have in common."""
+"""Outputs of a decoder that all pixels share, such as a scale."""
 
 import flax.linen as nn
 import jax

@@ -1,6 +1,6 @@
-"""Convolutional halves of autoencoders: from an image to a small grid of features, and back.
+"""Convolutional encoder and decoder trunks: from an image to a grid of features, and back.
 
-Dimensions: B batch, H W C image, h w the grid, D features of a cell of the grid.
+Dimensions: B batch, H W C image, h w the grid, D features of a position, n halvings.
 """
 
 import flax.linen as nn
@@ -11,7 +11,7 @@ from aigc_jax.layers import Convolution
 
 
 class ResidualBlock(nn.Module):
-    """x + W₂ f(W₁ ∗ f(x)), W₁ of 3×3 and W₂ of 1×1."""
+    """x + W₂ f(K ∗ f(x)), f = ELU: a 3×3 convolution, then a 1×1 one: `[B, h, w, D]` → the same."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -21,7 +21,7 @@ class ResidualBlock(nn.Module):
 
 
 class Down(nn.Module):
-    """image → grid: a convolution of stride 2 for each halving, then residual blocks.
+    """image → grid: n convolutions 4×4 of stride 2, then residual blocks.
 
     `[B, H, W, C]` → `[B, H / 2ⁿ, W / 2ⁿ, width · 2ⁿ⁻¹]`.
 
@@ -46,11 +46,13 @@ class Down(nn.Module):
 
 
 class Up(nn.Module):
-    """grid → outputs: the way back, `[B, h, w, D]` → `[B, h · 2ⁿ, w · 2ⁿ, outputs]`.
+    """grid → outputs: residual blocks, then n transposed convolutions 4×4 of stride 2.
+
+    `[B, h, w, D]` → `[B, h · 2ⁿ, w · 2ⁿ, outputs]`.
 
     Attributes:
       outputs: for each pixel.
-      width: features before the last doubling.
+      width: features before the last doubling of the size.
       doublings: n.
       blocks: residual blocks on the grid.
     """

@@ -1,100 +1,49 @@
-"""What a Transformer is built of: sizes, and the choices that its variants differ in."""
+"""What a Transformer is built of: its blocks, and what stands around them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from aigc_jax.layers import LayerNorm, RMSNorm, gelu, gelu_tanh
-from aigc_jax.settings import Settings, constant, setting
+from aigc_jax.layers import RMSNorm
+from aigc_jax.nn.block_config import BlockConfig, Positions
+from aigc_jax.settings import setting
 
-
-class Positions(Enum):
-    """How a Transformer knows the order of its tokens."""
-
-    LEARNED = "a vector of each position, added to the embedding"
-    SINUSOIDAL = "sines and cosines, added to the embedding"
-    ROTARY = "queries and keys rotated by an angle for each position"
-
-
-NORMS = {"layer": LayerNorm, "rms": RMSNorm}
-ACTIVATIONS = {"gelu": gelu, "gelu_tanh": gelu_tanh, "relu": jax.nn.relu, "silu": jax.nn.silu}
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
 @dataclass(frozen=True, repr=False)
-class Architecture(Settings):
+class Architecture(BlockConfig):
     """A decoder, or with `encoder_layers` an encoder and a decoder. The defaults are GPT-2's.
 
-    Attributes:
+    Attributes beside those of `BlockConfig`, whose `dropout` is of embeddings too:
       vocabulary_size: V.
       context: T, the greatest number of tokens that the decoder sees at once.
       layers: blocks of the decoder.
-      heads: N, of queries.
-      width: D.
       encoder_layers: blocks of the encoder, which sees its tokens both ways; 0 for none.
       source_context: the greatest number of tokens that the encoder sees.
-      num_kv_heads: K, heads of keys and values, a divisor of N; None for N.
-      hidden: of the feed-forward layer; None for 4 D.
-      positions: see `Positions`.
-      rotary_base: of rotary positions' wavelengths.
-      norm: the module of a normalisation, called without arguments.
-      post_norm: normalise sums, as Vaswani et al. 2017 do, in place of what enters a layer.
-      activation: f of the feed-forward layer.
-      gated: W₂ (f(W₁ x) ⊙ W₃ x) in place of W₂ f(W₁ x).
-      bias: whether linear layers have one.
-      query_key_norm: normalise queries and keys, head by head.
       window: how many positions a query sees at most, its own included; None for all.
-      score_cap: bounds attention's scores, see `attention.soft_cap`; None for no bound.
-      logit_cap: bounds the logits likewise.
+      logit_cap: bounds the logits as `score_cap` does the scores.
       tied: the output layer is the embedding.
       scaled_embedding: embeddings are multiplied by √D, and begin at N(0, 1 / D).
-      dropout: p, of embeddings, attention's weights and what a layer adds.
       dtype: of the computation; parameters, softmax and logits are float32.
-      scan: one program for all blocks, whose parameters are stacked: compiles faster.
-      remat: recompute each block in the backward pass: less memory, a third more work.
     """
 
     vocabulary_size: int = 256
     context: int = setting(64, "Tokens that the model sees at once; of a target, too.", least=2)
     layers: int = setting(4, "Transformer blocks; of the encoder too, where there is one.")
-    heads: int = setting(4, "Attention heads in a block.")
-    width: int = setting(128, "Width of the model, a multiple of the heads.")
     encoder_layers: int = 0
     source_context: int = 64
-    num_kv_heads: int | None = setting(
-        None,
-        "Heads of keys and values, a divisor of the heads; without it as many.",
-        formerly="key_heads",
-    )
-    hidden: int | None = setting(
-        None, "Width of the feed-forward layers; without it four times --width."
-    )
-    positions: Positions = Positions.LEARNED
-    rotary_base: float = 10_000.0
-    norm: Callable[..., Any] = constant(NORMS, LayerNorm)
-    post_norm: bool = False
-    activation: Callable[[jax.Array], jax.Array] = constant(ACTIVATIONS, gelu)
-    gated: bool = False
-    bias: bool = True
-    query_key_norm: bool = False
     window: int | None = setting(
         None, "Tokens that a layer sees at once, its own included; without it all."
     )
-    score_cap: float | None = None
     logit_cap: float | None = None
     tied: bool = True
     scaled_embedding: bool = False
-    dropout: float = setting(
-        0.0, "Share of activations and attention weights dropped in training.", least=0
-    )
     dtype: Any = setting(jnp.float32, "Of the computation, not of parameters.", choices=DTYPES)
-    scan: bool = setting(False, "One program for all blocks: compiles faster.")
-    remat: bool = setting(False, "Recompute blocks in the backward pass: less memory.")
 
     def __post_init__(self):
         """Refuses sizes that do not fit each other.
@@ -102,35 +51,9 @@ class Architecture(Settings):
         Raises:
           ValueError: says which.
         """
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of {self.heads} heads")
-        if self.heads % self.kv_heads:
-            raise ValueError(
-                f"{self.heads} heads are not a multiple of {self.kv_heads} key-value heads"
-            )
-        if self.positions is Positions.ROTARY and self.head_size % 2:
-            raise ValueError(f"rotary positions need heads of an even size, got {self.head_size}")
-        if self.positions is Positions.SINUSOIDAL and self.width % 2:
-            raise ValueError(f"sinusoidal positions need an even width, got {self.width}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
+        super().__post_init__()
         if self.window is not None and self.window < 1:
             raise ValueError(f"window must be at least 1, got {self.window}")
-
-    @property
-    def head_size(self) -> int:
-        """H = D / N."""
-        return self.width // self.heads
-
-    @property
-    def kv_heads(self) -> int:
-        """K: `num_kv_heads`, or N where that is None."""
-        return self.num_kv_heads or self.heads
-
-    @property
-    def hidden_size(self) -> int:
-        """Of the feed-forward layer."""
-        return self.hidden or 4 * self.width
 
 
 TEXTBOOK_BLOCKS: dict[str, Any] = {

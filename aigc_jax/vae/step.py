@@ -12,6 +12,7 @@ import optax
 
 from aigc_jax import optim, parallel
 from aigc_jax.algorithm import Key, Keys
+from aigc_jax.blockwise import in_blocks
 from aigc_jax.image_batch import Batch, as_batch
 from aigc_jax.labels import labels_to_draw
 from aigc_jax.likelihoods import BERNOULLI, Likelihood, binarise
@@ -122,5 +123,9 @@ def sample(
       InputError: labels that are no classes of these networks.
     """
     labels = labels_to_draw(labels, n, networks.classes)
-    z = networks.prior(state.eval_params, parallel.example_keys(key, n))
-    return likelihood.mean(networks.decode(state.eval_params, z, labels))
+
+    def draw(keys, labels):
+        z = networks.prior(state.eval_params, keys)
+        return likelihood.mean(networks.decode(state.eval_params, z, labels))
+
+    return in_blocks(draw, parallel.example_keys(key, n), labels)

@@ -14,7 +14,7 @@ from jax import lax
 
 from aigc_jax import parallel
 from aigc_jax.algorithm import Key
-from aigc_jax.density import wide
+from aigc_jax.density import sum_per_example, wide
 from aigc_jax.errors import InputError
 from aigc_jax.vq.model import Quantised, Quantiser, straight_through
 
@@ -79,7 +79,7 @@ def commitment(features: jax.Array, vectors: jax.Array) -> jax.Array:
       `[B]`.
     """
     squares = jnp.square(wide(features) - lax.stop_gradient(wide(vectors)))
-    return jnp.sum(squares.reshape(len(features), -1), axis=-1)
+    return sum_per_example(squares)
 
 
 def quantise(book: Codebook, features: jax.Array) -> Quantised:

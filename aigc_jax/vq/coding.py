@@ -3,11 +3,14 @@
 Dimensions: B batch, H W C image, h w the grid, K codes.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from aigc_jax import parallel
 from aigc_jax.algorithm import Key
+from aigc_jax.blockwise import in_blocks
 from aigc_jax.labels import check_choices
 from aigc_jax.likelihoods import GAUSSIAN, Likelihood
 from aigc_jax.vq.model import DiscreteNetworks, Quantiser
@@ -78,6 +81,10 @@ def sample(
       `[n, H, W, C]` in [0, 1].
     """
     logits = jnp.log(state.frequencies)
-    draw = jax.vmap(lambda key: jax.random.categorical(key, logits))
-    codes = draw(parallel.example_keys(key, n))
-    return decode_codes(state, codes, networks=networks, quantiser=quantiser, likelihood=likelihood)
+    model: dict[str, Any] = {"networks": networks, "quantiser": quantiser, "likelihood": likelihood}
+
+    def draw(keys):
+        codes = jax.vmap(lambda key: jax.random.categorical(key, logits))(keys)
+        return decode_codes(state, codes, **model)
+
+    return in_blocks(draw, parallel.example_keys(key, n))

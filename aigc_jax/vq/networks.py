@@ -3,15 +3,12 @@
 Dimensions: B batch, H W C image, F outputs for a pixel, h w the grid, D features.
 """
 
-from typing import Any
-
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
-from aigc_jax.algorithm import Key, Params
-from aigc_jax.convolution import conv, halvings
+from aigc_jax.convolution import conv, grid_after, halvings_to_small_grid
 from aigc_jax.layers import Convolution
+from aigc_jax.nn.functions import pure_functions
 from aigc_jax.nn.outputs import Shared
 from aigc_jax.nn.trunk import Down, Up
 from aigc_jax.vq.model import DiscreteNetworks
@@ -28,8 +25,8 @@ class Encoder(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         grid = Down(self.width, self.halvings, self.blocks)(2.0 * x - 1.0)
-        # Small at first: FSQ's bounds are flat where features are large, and a feature that begins
-        # there stays there.
+        # Small at first: FSQ's bounding function saturates where features are large, and a feature
+        # that starts there stays there.
         small = nn.initializers.variance_scaling(0.1, "fan_in", "truncated_normal")
         return Convolution(conv, self.features, 1, kernel_init=small)(grid)
 
@@ -71,21 +68,12 @@ def convolutional(
     Raises:
       InputError: images of this size cannot be halved so.
     """
-    count, rows, columns = halvings(image_shape)
-    encoder = Encoder(features, width, count, blocks)
-    decoder = Decoder(outputs, shared, width, count, blocks)
+    halvings = halvings_to_small_grid(image_shape)
+    rows, columns = grid_after(image_shape, halvings)
+    encoder = Encoder(features, width, halvings, blocks)
+    decoder = Decoder(outputs, shared, width, halvings, blocks)
 
-    def init(key: Key) -> Params:
-        key_e, key_d = jax.random.split(key)
-        return {
-            "encoder": encoder.init(key_e, jnp.zeros((1, *image_shape), jnp.float32)),
-            "decoder": decoder.init(key_d, jnp.zeros((1, rows, columns, features), jnp.float32)),
-        }
-
-    def encode(params: Params, x: jax.Array) -> Any:
-        return encoder.apply(params["encoder"], x)
-
-    def decode(params: Params, quantised: jax.Array) -> Any:
-        return decoder.apply(params["decoder"], quantised)
-
+    init, encode, decode = pure_functions(
+        encoder=(encoder, image_shape), decoder=(decoder, (rows, columns, features))
+    )
     return DiscreteNetworks(init, encode, decode, (rows, columns), image_shape)

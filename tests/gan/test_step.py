@@ -10,7 +10,6 @@ import optax
 import pytest
 
 from aigc_jax import gan
-from aigc_jax.gan import sampling
 
 RATE = 0.05
 
@@ -374,17 +373,6 @@ def test_real_and_generated_images_are_augmented_alike_in_both_updates():
         np.testing.assert_allclose(other, seen[0], atol=1e-6)
     assert np.abs(seen[0] - np.asarray(image)).max() > 0.05
     assert np.abs(seen[0][0] - seen[0][1]).max() > 0.05
-
-
-@pytest.mark.parametrize("classes", [0, 3])
-def test_samples_drawn_in_blocks_are_those_drawn_at_once(monkeypatch, classes):
-    algorithm = gan.make(gan.Config((2, 2, 1), latent_size=3, classes=classes))
-    state, key = algorithm.init(jax.random.key(0)), jax.random.key(1)
-    whole = algorithm.sample(state, key, 10)
-    monkeypatch.setattr(sampling, "_BLOCK", 4)
-    blocks = algorithm.sample(state, key, 10)
-    assert blocks.shape == (10, 2, 2, 1)
-    np.testing.assert_allclose(blocks, whole, rtol=1e-6)
 
 
 def test_the_textbook_preset_is_the_articles():

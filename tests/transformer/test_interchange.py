@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from aigc_jax import transformer
 from aigc_jax.errors import InputError
 from aigc_jax.layers import LayerNorm, RMSNorm, gelu_tanh
-from aigc_jax.transformer import LLAMA_BLOCKS, TEXTBOOK_BLOCKS, Architecture, Batch
+from aigc_jax.transformer import LLAMA_BLOCKS, Architecture, Batch
 from aigc_jax.transformer.architecture import epsilon_norm
 from aigc_jax.transformer.interchange import load_folder, save_folder
 
@@ -293,7 +293,12 @@ REPRESENTED = {
     "gpt2": {"activation": gelu_tanh, "norm": epsilon_norm(LayerNorm, 1e-3)},
     "relu": {"activation": jax.nn.relu},
     "stacked": {"scan": True},
-    "llama": {**LLAMA_BLOCKS, "num_kv_heads": K, "rotary_base": 50.0, "norm": epsilon_norm(RMSNorm, 1e-3)},
+    "llama": {
+        **LLAMA_BLOCKS,
+        "num_kv_heads": K,
+        "rotary_base": 50.0,
+        "norm": epsilon_norm(RMSNorm, 1e-3),
+    },
     "stacked-llama": {**LLAMA_BLOCKS, "num_kv_heads": K, "scan": True},
     "tied-llama-with-biases": {**LLAMA_BLOCKS, "tied": True, "bias": True},
     "mistral": {**LLAMA_BLOCKS, "window": 3},
@@ -330,7 +335,7 @@ def test_linear_layers_without_biases_become_gpt2s_with_biases_of_0(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (TEXTBOOK, "option positions=SINUSOIDAL"),
+        (TEXTBOOK_BLOCKS, "option positions=SINUSOIDAL"),
         ({"post_norm": True}, "option post_norm=True"),
         ({"num_kv_heads": K}, f"option num_kv_heads={K}"),
         ({"window": 3}, "option window=3"),

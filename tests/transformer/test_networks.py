@@ -8,13 +8,20 @@ import numpy as np
 import pytest
 
 from aigc_jax import transformer
-from aigc_jax.transformer import LLAMA_BLOCKS, TEXTBOOK_BLOCKS, Architecture, Batch, Positions, Source
+from aigc_jax.transformer import (
+    LLAMA_BLOCKS,
+    TEXTBOOK_BLOCKS,
+    Architecture,
+    Batch,
+    Positions,
+    Source,
+)
 
 V, T, L, N, D = 11, 8, 2, 4, 16
 SIZES = {"context": T, "layers": L, "heads": N, "width": D}
 VARIANTS = {
     "gpt2": {},
-    "textbook": TEXTBOOK,
+    "textbook": TEXTBOOK_BLOCKS,
     "llama": {**LLAMA_BLOCKS, "num_kv_heads": 2, "hidden": 24},
     "query-key-norm": {"query_key_norm": True, "positions": Positions.ROTARY},
     "window": {"window": 3},
@@ -293,7 +300,7 @@ class TestDropout:
             data, nothing = jax.random.key_data(keys), jax.ShapeDtypeStruct((), np.float32)
             return x + jax.pure_callback(note, nothing, data)
 
-        monkeypatch.setattr("aigc_jax.transformer.networks.blocks.dropout", noted)
+        monkeypatch.setattr("aigc_jax.nn.block.dropout", noted)
         monkeypatch.setattr("aigc_jax.transformer.networks.transformer.dropout", noted)
         self.states([3], scan=stacked, encoder_layers=0)
         # The embedding, and in each layer the weights, what attention adds, what the rest adds.

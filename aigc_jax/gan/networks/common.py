@@ -1,6 +1,6 @@
-"""What the architectures share: the way from Linen to pure functions, D's head, and sizes.
+"""What the architectures share: pure functions from Linen modules.
 
-Dimensions: B batch, Z latent, H W C image, D features, m images packed into one input of D.
+Dimensions: B batch, Z latent, H W C image, m images packed into one input of D.
 """
 
 from collections.abc import Mapping
@@ -12,33 +12,9 @@ import jax.numpy as jnp
 
 from aigc_jax.algorithm import Key
 from aigc_jax.gan.model import Networks, Variables
-from aigc_jax.layers import Dense
+from aigc_jax.nn.classes import append_class
 
 Shape = tuple[int, int, int]  # (H, W, C)
-
-
-class ProjectionHead(nn.Module):
-    """logit = w·φ(x) + b + v_y·φ(x): linear in D's features, the class by an inner product.
-
-    Source: Miyato and Koyama 2018, https://arxiv.org/abs/1802.05637, equation 3.
-
-    Attributes:
-      classes: 0 leaves v out.
-      kernel_init: of w.
-    """
-
-    classes: int
-    kernel_init: nn.initializers.Initializer = nn.initializers.glorot_uniform()
-
-    @nn.compact
-    def __call__(self, features: jax.Array, labels: jax.Array | None) -> jax.Array:
-        logits = Dense(1, kernel_init=self.kernel_init)(features).squeeze(-1)
-        if self.classes:
-            shape = (self.classes, features.shape[-1])
-            table = self.param("class_embedding", nn.initializers.normal(0.02), shape, jnp.float32)
-            chosen = jax.nn.one_hot(labels, self.classes, dtype=jnp.float32) @ table
-            logits += jnp.sum(chosen * features, axis=-1)
-        return logits
 
 
 def from_linen(
@@ -53,8 +29,7 @@ def from_linen(
 ) -> Networks:
     """Pure functions from two modules.
 
-    The generator is told the class by a one-hot vector beside z. The first axes that the modules
-    know are those of the batch.
+    The generator takes the class as a one-hot vector beside z.
 
     Args:
       generator: `(z [B, Z + classes], train, axis_name) -> images [B, H, W, C]` in [0, 1].
@@ -78,13 +53,9 @@ def from_linen(
         d = discriminator.init(key_d, images, labels, False, None)
         return _variables(g), _variables(d)
 
-    def told(z, labels):
-        if not classes:
-            return z
-        return jnp.concatenate([z, jax.nn.one_hot(labels, classes, dtype=jnp.float32)], axis=-1)
-
     def generate(variables, z, labels, train, axis_name):
-        return _apply(generator, variables, train, told(z, labels), train, axis_name)
+        inputs = append_class(z, labels, classes)
+        return _apply(generator, variables, train, inputs, train, axis_name)
 
     def discriminate(variables, images, labels, train, axis_name):
         return _apply(discriminator, variables, train, images, labels, train, axis_name)
@@ -92,7 +63,7 @@ def from_linen(
     def standing(variables, z, labels):
         if memoryless is None:
             return variables.stats
-        return _apply(memoryless, variables, True, told(z, labels), True, None)[1]
+        return _apply(memoryless, variables, True, append_class(z, labels, classes), True, None)[1]
 
     return Networks(
         init,

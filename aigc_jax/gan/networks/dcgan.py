@@ -1,6 +1,6 @@
 """DCGAN: strided convolutions for images that halve to a grid of 4 to 7 pixels, such as 28, 32, 64.
 
-Dimensions: B batch, Z latent, H W C image.
+Dimensions: B batch, Z latent, H W C image, n halvings.
 """
 
 from functools import partial
@@ -8,10 +8,11 @@ from functools import partial
 import flax.linen as nn
 import jax
 
-from aigc_jax.convolution import conv_down, conv_up, halvings
+from aigc_jax.convolution import conv_down, conv_up, grid_after, halvings_to_small_grid
 from aigc_jax.gan.model import Networks
-from aigc_jax.gan.networks.common import ProjectionHead, Shape, from_linen
+from aigc_jax.gan.networks.common import Shape, from_linen
 from aigc_jax.layers import Convolution, Dense
+from aigc_jax.nn.classes import ProjectionHead
 
 _INIT = nn.initializers.normal(0.02)
 
@@ -22,25 +23,27 @@ def _batch_norm(train: bool, axis_name: str | None, momentum: float = 0.9) -> nn
 
 
 class DCGANGenerator(nn.Module):
-    """z → a grid of 2^(k−1)·`width` channels → k transposed convolutions 4×4, stride 2 → sigmoid.
+    """z → a grid of 2ⁿ⁻¹·`width` channels → n transposed convolutions 4×4, stride 2 → sigmoid.
 
-    Batch normalisation and ReLU come before each of the k.
+    Batch normalisation and ReLU come before each of the n.
 
     Attributes:
+      halvings: n.
       momentum: what running statistics keep of themselves from batch to batch.
     """
 
     image_shape: Shape
     width: int
+    halvings: int
     momentum: float = 0.9
 
     @nn.compact
     def __call__(self, z: jax.Array, train: bool, axis_name: str | None) -> jax.Array:
-        count, rows, columns = halvings(self.image_shape)
-        channels = self.width * 2 ** (count - 1)
+        rows, columns = grid_after(self.image_shape, self.halvings)
+        channels = self.width * 2 ** (self.halvings - 1)
         h = Dense(rows * columns * channels, use_bias=False, kernel_init=_INIT)(z)
         h = h.reshape(-1, rows, columns, channels)
-        for _ in range(count - 1):
+        for _ in range(self.halvings - 1):
             h = nn.relu(_batch_norm(train, axis_name, self.momentum)(h))
             channels //= 2
             h = Convolution(conv_up, channels, 4, use_bias=False, kernel_init=_INIT)(h)
@@ -50,14 +53,16 @@ class DCGANGenerator(nn.Module):
 
 
 class DCGANDiscriminator(nn.Module):
-    """k convolutions 4×4, stride 2, to `width`, 2·`width`, … channels, leaky ReLU → logit.
+    """n convolutions 4×4, stride 2, to `width`, 2·`width`, … channels, leaky ReLU → logit.
 
     Attributes:
+      halvings: n.
       normalisation: `batch` after all convolutions but the first, `spectral` of every weight, or
         `none`, as a gradient penalty needs it.
     """
 
     width: int
+    halvings: int
     normalisation: str
     classes: int = 0
 
@@ -65,7 +70,6 @@ class DCGANDiscriminator(nn.Module):
     def __call__(
         self, images: jax.Array, labels: jax.Array | None, train: bool, axis_name: str | None
     ) -> jax.Array:
-        count, _, _ = halvings(images.shape[1:])
         spectral, batch = self.normalisation == "spectral", self.normalisation == "batch"
 
         def layer(module: nn.Module):
@@ -74,7 +78,7 @@ class DCGANDiscriminator(nn.Module):
             return module
 
         h = images
-        for i in range(count):
+        for i in range(self.halvings):
             normalised = batch and i > 0
             width = self.width * 2**i
             h = layer(Convolution(conv_down, width, 4, use_bias=not normalised, kernel_init=_INIT))(
@@ -106,18 +110,18 @@ def dcgan(
       normalisation_d: `batch`, `spectral` or `none`.
 
     Raises:
-      InputError: the size of the images is not a small grid doubled a few times.
+      InputError: the images do not halve to a grid of 4 to 7 pixels.
 
     Source: Radford et al. 2016, https://arxiv.org/abs/1511.06434; a sigmoid and pixels in [0, 1] in
     place of tanh and [−1, 1].
     """
     if normalisation_d not in ("batch", "spectral", "none"):
         raise ValueError(f"unknown normalisation {normalisation_d!r}")
-    halvings(image_shape)
-    generator = DCGANGenerator(image_shape, width)
+    halvings = halvings_to_small_grid(image_shape)
+    generator = DCGANGenerator(image_shape, width, halvings)
     return from_linen(
         generator,
-        DCGANDiscriminator(width, normalisation_d, classes),
+        DCGANDiscriminator(width, halvings, normalisation_d, classes),
         image_shape,
         latent_size,
         classes,

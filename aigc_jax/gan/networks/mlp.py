@@ -9,8 +9,9 @@ import flax.linen as nn
 import jax
 
 from aigc_jax.gan.model import Networks
-from aigc_jax.gan.networks.common import ProjectionHead, Shape, from_linen
+from aigc_jax.gan.networks.common import Shape, from_linen
 from aigc_jax.layers import Dense
+from aigc_jax.nn.classes import ProjectionHead
 
 
 class MLPGenerator(nn.Module):

@@ -1,16 +1,25 @@
 """A small residual network of R3GAN's kind: no normalisation layers, and a start at the identity.
 
-Dimensions: B batch, Z latent, H W C image.
+Dimensions: B batch, Z latent, H W C image, n halvings.
 """
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from aigc_jax.convolution import average_down, conv, conv_down, conv_up, halvings, repeat_up
+from aigc_jax.convolution import (
+    average_pool,
+    conv,
+    conv_down,
+    conv_up,
+    grid_after,
+    halvings_to_small_grid,
+    upsample_nearest,
+)
 from aigc_jax.gan.model import Networks
-from aigc_jax.gan.networks.common import ProjectionHead, Shape, from_linen
+from aigc_jax.gan.networks.common import Shape, from_linen
 from aigc_jax.layers import Convolution, Dense
+from aigc_jax.nn.classes import ProjectionHead
 
 
 def _activation(x: jax.Array) -> jax.Array:
@@ -18,11 +27,11 @@ def _activation(x: jax.Array) -> jax.Array:
 
 
 class Residual(nn.Module):
-    """x + W₃ a(K ∗ a(W₁ x)): to half the channels, 3×3 among them, and back.
+    """A bottleneck, x + W₃ a(K ∗ a(W₁ x)): to half the channels, 3×3 among them, and back.
 
-    R3GAN widens and groups its 3×3 convolutions in place of narrowing; groups are slow on CPUs. The
-    last product starts at zero, so that the whole network starts as its resampling alone, and the
-    others smaller by the number of blocks to the power ¼, after fix-up initialisation.
+    R3GAN widens instead and groups its 3×3 convolutions; grouped ones are slow on CPUs. W₃ starts
+    at zero, so that the whole network starts as its resampling alone; the other two start smaller
+    by the number of blocks to the power ¼, after fixup initialisation.
 
     Attributes:
       blocks: residual blocks in the network.
@@ -53,29 +62,31 @@ class ResNetGenerator(nn.Module):
 
     image_shape: Shape
     width: int
+    halvings: int
     depth: int  # blocks at each size
 
     @nn.compact
     def __call__(self, z: jax.Array, train: bool, axis_name: str | None) -> jax.Array:
-        count, rows, columns = halvings(self.image_shape)
-        channels = _channels(self.width, count)[::-1]
+        rows, columns = grid_after(self.image_shape, self.halvings)
+        channels = _channels(self.width, self.halvings)[::-1]
         h = Dense(rows * columns * channels[0], kernel_init=nn.initializers.lecun_normal())(z)
         h = h.reshape(-1, rows, columns, channels[0])
         for i, width in enumerate(channels):
             if i > 0:
-                h = repeat_up(_project(h, width))
+                h = upsample_nearest(_project(h, width))
             for _ in range(self.depth):
-                h = Residual(self.depth * count)(h)
+                h = Residual(self.depth * self.halvings)(h)
         return nn.sigmoid(Convolution(conv_up, self.image_shape[2], 4)(_activation(h)))
 
 
 class ResNetDiscriminator(nn.Module):
     """image → convolution 4×4, stride 2 → (blocks, ÷2, 1×1) at each size → logit.
 
-    The last grid is weighed by place, channel by channel, and summed to the head's features.
+    The head's features are sums over the last grid, each channel weighted by position.
     """
 
     width: int
+    halvings: int
     depth: int
     classes: int = 0
 
@@ -83,22 +94,21 @@ class ResNetDiscriminator(nn.Module):
     def __call__(
         self, images: jax.Array, labels: jax.Array | None, train: bool, axis_name: str | None
     ) -> jax.Array:
-        count, rows, columns = halvings(images.shape[1:])
         h = images
-        for i, width in enumerate(_channels(self.width, count)):
-            h = Convolution(conv_down, width, 4)(h) if i == 0 else _project(average_down(h), width)
+        for i, width in enumerate(_channels(self.width, self.halvings)):
+            h = Convolution(conv_down, width, 4)(h) if i == 0 else _project(average_pool(h), width)
             for _ in range(self.depth):
-                h = Residual(self.depth * count)(h)
+                h = Residual(self.depth * self.halvings)(h)
         h = _activation(h)
         init = nn.initializers.variance_scaling(1.0, "fan_in", "normal", in_axis=(0, 1), out_axis=2)
-        places = self.param("places", init, (rows, columns, h.shape[-1]), jnp.float32)
-        features = jnp.einsum("bhwc,hwc->bc", h, places)
+        weights = self.param("places", init, h.shape[1:], jnp.float32)
+        features = jnp.einsum("bhwc,hwc->bc", h, weights)
         return ProjectionHead(self.classes)(features, labels)
 
 
-def _channels(width: int, count: int) -> list[int]:
+def _channels(width: int, halvings: int) -> list[int]:
     """Channels at each size from the largest: doubled with each halving, to four times at most."""
-    return [width * min(2**i, 4) for i in range(count)]
+    return [width * min(2**i, 4) for i in range(halvings)]
 
 
 def resnet(
@@ -120,15 +130,15 @@ def resnet(
       depth: blocks at each size.
 
     Raises:
-      InputError: the size of the images is not a small grid doubled a few times.
+      InputError: the images do not halve to a grid of 4 to 7 pixels.
 
-    Source: after Huang et al. 2024 (R3GAN), https://arxiv.org/abs/2501.05441, section 4; fix-up
+    Source: after Huang et al. 2024 (R3GAN), https://arxiv.org/abs/2501.05441, section 4; fixup
     initialisation: Zhang et al. 2019, https://arxiv.org/abs/1901.09321.
     """
-    halvings(image_shape)
+    halvings = halvings_to_small_grid(image_shape)
     return from_linen(
-        ResNetGenerator(image_shape, width, depth),
-        ResNetDiscriminator(width, depth, classes),
+        ResNetGenerator(image_shape, width, halvings, depth),
+        ResNetDiscriminator(width, halvings, depth, classes),
         image_shape,
         latent_size,
         classes,

@@ -15,16 +15,9 @@ from aigc_jax.algorithm import Key, Keys, Params
 from aigc_jax.attention import same_segment, soft_cap, visibility
 from aigc_jax.errors import InputError
 from aigc_jax.layers import Dense, dropout
+from aigc_jax.nn.block import INIT_STD, KVCache, Memory, PositionsAndMask, Stack, fold
 from aigc_jax.transformer.architecture import Architecture, Positions
 from aigc_jax.transformer.model import Batch, Cache, Networks, Source, check_source
-from aigc_jax.transformer.networks.blocks import (
-    INIT_STD,
-    KVCache,
-    Memory,
-    PositionsAndMask,
-    Stack,
-    fold,
-)
 
 
 def sinusoidal_positions(length: int, width: int) -> np.ndarray:

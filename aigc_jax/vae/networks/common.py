@@ -1,4 +1,4 @@
-"""What the architectures share: the way from an encoder and a decoder to a VAE's networks.
+"""What the architectures share: a VAE's networks from an encoder and a decoder.
 
 Dimensions: B batch, Z latent, H W C image, F outputs for a pixel.
 """
@@ -14,6 +14,8 @@ from jax import lax
 from aigc_jax.algorithm import Key, Keys, Params
 from aigc_jax.density import gaussian_log_density
 from aigc_jax.image_batch import Shape
+from aigc_jax.nn.classes import append_class
+from aigc_jax.nn.functions import pure_functions
 from aigc_jax.vae.model import Draw, Gaussian, Networks, reparameterise
 from aigc_jax.vae.priors import STANDARD_NORMAL, Prior
 
@@ -83,9 +85,7 @@ def one_layer(
         return Draw(z, log_q, log_p, (kl,), (sampled,))
 
     def decode_all(params: Params, z: jax.Array, labels: jax.Array | None = None) -> jax.Array:
-        if classes:
-            z = jnp.concatenate([z, jax.nn.one_hot(labels, classes, dtype=jnp.float32)], axis=-1)
-        return decode(params, z)
+        return decode(params, append_class(z, labels, classes))
 
     def sample_prior(params: Params, keys: Keys) -> jax.Array:
         return prior.sample(prepare(params), keys, latent_size)
@@ -104,18 +104,8 @@ def from_linen(
 ) -> Networks:
     """Pure functions from an encoder and a decoder with the signatures of `one_layer`."""
 
-    def init(key: Key) -> Params:
-        key_e, key_d = jax.random.split(key)
-        given = (jnp.zeros((1, classes), jnp.float32),) if classes else ()
-        return {
-            "encoder": encoder.init(key_e, jnp.zeros((1, *image_shape), jnp.float32), *given),
-            "decoder": decoder.init(key_d, jnp.zeros((1, latent_size + classes), jnp.float32)),
-        }
-
-    def encode(params: Params, x: jax.Array, *given: jax.Array) -> Any:
-        return encoder.apply(params["encoder"], x, *given)
-
-    def decode(params: Params, z: jax.Array) -> Any:
-        return decoder.apply(params["decoder"], z)
-
+    given = [(classes,)] if classes else []
+    init, encode, decode = pure_functions(
+        encoder=(encoder, image_shape, *given), decoder=(decoder, (latent_size + classes,))
+    )
     return one_layer(init, encode, decode, latent_size, classes, prior, image_shape)

@@ -1,6 +1,6 @@
 """Convolutional VAE: a grid of features between the image and one layer of latents.
 
-Dimensions: B batch, Z latent, H W C image, F outputs for a pixel.
+Dimensions: B batch, Z latent, H W C image, n halvings, F outputs for a pixel.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from aigc_jax.convolution import halvings
+from aigc_jax.convolution import grid_after, halvings_to_small_grid
 from aigc_jax.layers import Dense
 from aigc_jax.nn.outputs import Shared
 from aigc_jax.nn.trunk import Down, Up
@@ -26,12 +26,12 @@ class ConvEncoder(nn.Module):
 
     latent_size: int
     width: int
+    halvings: int
     blocks: int
 
     @nn.compact
     def __call__(self, x: jax.Array, *given: jax.Array) -> tuple[jax.Array, jax.Array]:
-        count, _, _ = halvings(x.shape[1:])
-        grid = Down(self.width, count, self.blocks)(2.0 * x - 1.0)
+        grid = Down(self.width, self.halvings, self.blocks)(2.0 * x - 1.0)
         h = jnp.concatenate([grid.reshape(len(x), -1), *given], axis=-1)
         h = nn.elu(Dense(_HIDDEN)(h))
         mean, log_variance = jnp.split(Dense(2 * self.latent_size)(h), 2, axis=-1)
@@ -43,16 +43,17 @@ class ConvDecoder(nn.Module):
 
     output_shape: Sequence[int]
     width: int
+    halvings: int
     blocks: int
     shared: int
 
     @nn.compact
     def __call__(self, z: jax.Array) -> jax.Array:
-        count, rows, columns = halvings(tuple(self.output_shape))
-        features = self.width * 2 ** (count - 1)
+        rows, columns = grid_after(tuple(self.output_shape), self.halvings)
+        features = self.width * 2 ** (self.halvings - 1)
         h = nn.elu(Dense(_HIDDEN)(z))
         h = nn.elu(Dense(rows * columns * features)(h)).reshape(-1, rows, columns, features)
-        outputs = Up(self.output_shape[-1], self.width, count, self.blocks)(h)
+        outputs = Up(self.output_shape[-1], self.width, self.halvings, self.blocks)(h)
         return Shared(self.shared)(outputs)
 
 
@@ -81,8 +82,8 @@ def convolutional(
     Raises:
       InputError: images of this size cannot be halved so.
     """
-    halvings(image_shape)
+    halvings = halvings_to_small_grid(image_shape)
     height, columns, _ = image_shape
-    encoder = ConvEncoder(latent_size, width, blocks)
-    decoder = ConvDecoder((height, columns, outputs), width, blocks, shared)
+    encoder = ConvEncoder(latent_size, width, halvings, blocks)
+    decoder = ConvDecoder((height, columns, outputs), width, halvings, blocks, shared)
     return from_linen(encoder, decoder, image_shape, latent_size, classes, prior)

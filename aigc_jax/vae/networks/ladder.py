@@ -15,9 +15,10 @@ import jax
 import jax.numpy as jnp
 
 from aigc_jax.algorithm import Key, Keys, Params
-from aigc_jax.convolution import conv, conv_down, conv_up, halvings
+from aigc_jax.convolution import conv, conv_down, conv_up, grid_after, halvings_to_small_grid
 from aigc_jax.density import gaussian_log_density
 from aigc_jax.layers import Convolution
+from aigc_jax.nn.classes import append_class, append_features
 from aigc_jax.nn.outputs import Shared
 from aigc_jax.nn.trunk import ResidualBlock
 from aigc_jax.vae.losses import gaussian_kl
@@ -35,7 +36,7 @@ class Latents(NamedTuple):
 
 
 def _layers_on(layers: int, resolutions: int, index: int) -> int:
-    """How many of the layers lie on a resolution, the lowest first: the top has any odd ones."""
+    """How many of the layers are at a resolution, the lowest first, which take any that remain."""
     return layers // resolutions + (index < layers % resolutions)
 
 
@@ -48,10 +49,8 @@ class BottomUp(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, *given: jax.Array) -> tuple[jax.Array, ...]:
         h = 2.0 * x - 1.0
-        if given:
-            spread = given[0][:, None, None]
-            shape = (*h.shape[:-1], spread.shape[-1])
-            h = jnp.concatenate([h, jnp.broadcast_to(spread, shape)], axis=-1)
+        for one_hot in given:
+            h = append_features(h, one_hot)
         found = []
         for i in range(self.halvings):
             h = Convolution(conv_down, self.width * 2**i, 4)(nn.elu(h) if i else h)
@@ -153,9 +152,9 @@ def ladder(
 ) -> Networks:
     """A convolutional ladder.
 
-    The layers of latents are shared out among the resolutions from half the image's down to a grid
-    of 4 to 7 pixels, the lowest having any odd ones. Labels are told to the posterior as further
-    channels of x, and to the decoder as further channels of h.
+    The layers of latents are spread evenly over the resolutions, from half the image's down to a
+    grid of 4 to 7 pixels, the lowest ones taking any that remain. The posterior takes labels as
+    further channels of x, and the decoder as further channels of h.
 
     Args:
       image_shape: (H, W, C), of sides that halve to 4 to 7 pixels.
@@ -172,7 +171,8 @@ def ladder(
     Source: top-down inference and a shared path: Sønderby et al. 2016,
     https://arxiv.org/abs/1602.02282; Kingma et al. 2016, https://arxiv.org/abs/1606.04934.
     """
-    count, rows, columns = halvings(image_shape)
+    count = halvings_to_small_grid(image_shape)
+    rows, columns = grid_after(image_shape, count)
     height, breadth, _ = image_shape
     up = BottomUp(width, count)
     down = TopDown((rows, columns), width, count, layers, latent_size)
@@ -207,11 +207,7 @@ def ladder(
         return drawn
 
     def decode(params: Params, z: Latents, labels: jax.Array | None = None) -> Any:
-        h = z.path
-        for known in one_hot(labels):
-            shape = (*h.shape[:-1], classes)
-            h = jnp.concatenate([h, jnp.broadcast_to(known[:, None, None], shape)], axis=-1)
-        return head.apply(params["head"], h)
+        return head.apply(params["head"], append_class(z.path, labels, classes))
 
     def prior(params: Params, keys: Keys) -> Any:
         drawn: Any = down.apply(params["down"], None, keys)

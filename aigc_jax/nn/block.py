@@ -1,5 +1,8 @@
 """A Transformer's block in Flax Linen: attention, to itself and to a memory, and feed-forward.
 
+Without a mask attention is bidirectional. With a condition, such as a time or a class,
+normalisation is adaptive.
+
 Whatever a pass needs beyond the stream x enters as arrays: the tokens' positions and what each may
 attend to (`PositionsAndMask`), the keys and values of tokens before (`KVCache`), an encoder's
 output (`Memory`), one key per row for dropout. A pass with a `KVCache` writes each token's keys and
@@ -19,7 +22,8 @@ from flax import struct
 from aigc_jax.algorithm import Keys
 from aigc_jax.attention import attention, cached_attention, rotate
 from aigc_jax.layers import Dense, RMSNorm, dropout
-from aigc_jax.transformer.architecture import Architecture, Positions
+from aigc_jax.nn.adaptive import AdaptiveLayerNorm
+from aigc_jax.nn.block_config import BlockConfig, Positions
 
 INIT_STD = 0.02
 
@@ -67,7 +71,7 @@ def _write(slots: jax.Array, new: jax.Array, positions: jax.Array) -> jax.Array:
 class Attention(nn.Module):
     """Multi-head attention of the stream to itself, or to a memory: `[B, T, D] -> [B, T, D]`."""
 
-    config: Architecture
+    config: BlockConfig
     out_init: nn.initializers.Initializer
 
     def _project(self, x: jax.Array, heads: tuple[int, ...], name: str) -> list[jax.Array]:
@@ -155,7 +159,7 @@ class FeedForward(nn.Module):
     Source of the gate: Shazeer 2020, https://arxiv.org/abs/2002.05202.
     """
 
-    config: Architecture
+    config: BlockConfig
     out_init: nn.initializers.Initializer
 
     @nn.compact
@@ -172,14 +176,16 @@ class FeedForward(nn.Module):
 class Block(nn.Module):
     """x + layer(norm(x)) for each of its layers; with `post_norm`, norm(x + layer(x)).
 
-    The layers: attention, attention to the memory where there is one, feed-forward.
+    The layers: attention, attention to the memory where there is one, feed-forward. With a
+    condition c `[B, E]`, x + α(c) ⊙ layer(norm(x, c)), by `AdaptiveLayerNorm` in place of
+    `config.norm`, so that a block starts as the identity.
 
     Attributes:
-      config: see `Architecture`.
+      config: see `BlockConfig`.
       layers: of the stack, which the initial scale of the residual branches depends on.
     """
 
-    config: Architecture
+    config: BlockConfig
     layers: int
 
     @nn.compact
@@ -191,8 +197,11 @@ class Block(nn.Module):
         cache: KVCache | None,
         keys: Keys | None,
         number: int | jax.Array,
+        condition: jax.Array | None = None,
     ) -> tuple[jax.Array, KVCache | None]:
         c = self.config
+        if condition is not None and c.post_norm:
+            raise ValueError("a condition decides what enters a layer: it takes post_norm=False")
         # The residual stream sums 2 L branches; this keeps its variance at initialisation
         # independent of L. Sums that are normalised do not grow.
         out_init = nn.initializers.normal(
@@ -201,6 +210,10 @@ class Block(nn.Module):
         keys = fold(keys, number)
 
         def residual(x, layer, name):
+            if condition is not None:
+                h, gate = AdaptiveLayerNorm(name=name)(x, condition)
+                y, *rest = layer(h)
+                return x + gate * y, *rest
             norm = c.norm(name=name)
             if c.post_norm:
                 y, *rest = layer(x)
@@ -230,7 +243,7 @@ class Stack(nn.Module):
     `[B, L, K, S, H]`.
     """
 
-    config: Architecture
+    config: BlockConfig
     layers: int
 
     @nn.compact
@@ -241,6 +254,7 @@ class Stack(nn.Module):
         memory: Memory | None = None,
         cache: Any = None,
         keys: Keys | None = None,
+        condition: jax.Array | None = None,
     ) -> tuple[jax.Array, Any]:
         c, block = self.config, Block
         if c.remat:
@@ -251,20 +265,22 @@ class Stack(nn.Module):
                 block,
                 variable_axes={"params": 0},
                 split_rngs={"params": True},
-                in_axes=(everywhere, everywhere, 1, everywhere, 0),
+                in_axes=(everywhere, everywhere, 1, everywhere, 0, everywhere),
                 out_axes=1,
                 length=self.layers,
             )
             numbers = jnp.arange(self.layers)
             x, cache = scanned(c, self.layers, name="blocks")(
-                x, where, memory, cache, keys, numbers
+                x, where, memory, cache, keys, numbers, condition
             )
         else:
             new = []
             for i in range(self.layers):
                 layer = block(c, self.layers, name=f"block_{i}")
                 own = None if cache is None else cache[i]
-                x, own = layer(x, where, memory, own, keys, i)
+                x, own = layer(x, where, memory, own, keys, i, condition)
                 new.append(own)
             cache = None if cache is None else tuple(new)
+        if condition is not None:
+            return AdaptiveLayerNorm(gated=False, name="norm")(x, condition)[0], cache
         return x if c.post_norm else c.norm(name="norm")(x), cache
