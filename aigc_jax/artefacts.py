@@ -1,17 +1,18 @@
 """What a model makes, by kind: how it becomes a file, and how a page shows that file.
 
-A further kind is a class with a `suffix`, `encode` and `embed`, and its name in `KINDS`.
+A further kind is a subclass of `Artefact` here, and its name in `KINDS`.
 
 Dimensions: R rows, K columns, H W C image, T time.
 """
 
+import abc
 import base64
 import html
 import io
 import wave
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,23 +21,23 @@ from aigc_jax import pictures
 _PCM_PEAK = 2**15 - 1  # of 16-bit samples
 
 
-class Artefact(Protocol):
+class Artefact(abc.ABC):
     """One of the kinds below."""
 
     suffix: ClassVar[str]  # of its file
 
+    @abc.abstractmethod
     def encode(self) -> bytes:
         """The content of its file."""
-        ...
 
     @staticmethod
+    @abc.abstractmethod
     def embed(content: bytes, caption: str) -> str:
         """The HTML element that shows such a file; `caption` is HTML."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class Picture(Artefact):
     """A grid of images, as PNG."""
 
     images: np.ndarray  # [R, K, H, W, C] in [0, 1], C = 1 (grey) or 3 (RGB)
@@ -51,7 +52,7 @@ class Picture:
 
 
 @dataclass(frozen=True, eq=False)
-class Animation:
+class Animation(Artefact):
     """Pictures that were made one after the other, as GIF; see `pictures.animation`."""
 
     frames: Sequence[bytes]  # PNGs
@@ -67,7 +68,7 @@ class Animation:
 
 
 @dataclass(frozen=True, eq=False)
-class Video:
+class Video(Artefact):
     """A video without sound, as GIF; see `pictures.video`."""
 
     frames: np.ndarray  # [T, H, W, C] in [0, 1], C = 1 (grey) or 3 (RGB)
@@ -77,11 +78,13 @@ class Video:
     def encode(self) -> bytes:
         return pictures.video(np.asarray(self.frames), self.rate)
 
-    embed = staticmethod(Animation.embed)
+    @staticmethod
+    def embed(content: bytes, caption: str) -> str:
+        return Animation.embed(content, caption)
 
 
 @dataclass(frozen=True, eq=False)
-class Sound:
+class Sound(Artefact):
     """A sound, as WAV of 16-bit samples; what is beyond [−1, 1] is clipped."""
 
     samples: np.ndarray  # [T] or [T, C] in [−1, 1], C channels
@@ -104,7 +107,7 @@ class Sound:
 
 
 @dataclass(frozen=True)
-class Text:
+class Text(Artefact):
     """Text, as UTF-8."""
 
     text: str

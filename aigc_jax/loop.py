@@ -55,7 +55,7 @@ class Cadence:
         return min(self.steps, *(step - step % n + n for n in every))
 
     def due(self, step: int, every: int) -> bool:
-        """Whether what happens every `every` steps happens at this one; the last step has it all."""
+        """Whether what happens every so many steps is due; at the last step everything is."""
         return step % every == 0 or step == self.steps
 
 

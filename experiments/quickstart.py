@@ -23,6 +23,7 @@ from experiments.families.gan.experiment import EXPERIMENT as GAN
 from experiments.families.lm.experiment import EXPERIMENT as LM
 from experiments.families.vae.experiment import EXPERIMENT as VAE
 from experiments.runs import training
+from experiments.runs.config import read_config
 
 GAN_STEPS = 1500  # fewer than its preset's: digits that one can read, in a minute or two
 
@@ -67,7 +68,10 @@ def command(arguments: launch.Arguments) -> None:
     page = Path(workdir) / "index.html"
     newest = max(folder.page.stat().st_mtime_ns for folder in folders)
     if not page.exists() or page.stat().st_mtime_ns < newest:
-        sections = [report.run_section(folder) for folder in folders[1:] + folders[:1]]
+        sections = [
+            report.run_section(folder, read_config(folder) or {})
+            for folder in folders[1:] + folders[:1]
+        ]
         RunFolder(workdir).write(page, report.page("aigc_jax quickstart", LEAD, sections))
     print(f"\n{printed.line(f'open {page.resolve()}')}", file=sys.stderr)
 

@@ -5,7 +5,7 @@ from aigc_jax.algorithm import Algorithm
 from aigc_jax.data.cldr import load_cldr
 from aigc_jax.data.pairs import Pairs, load_pairs
 from experiments.families.translate.descriptions import of_translation
-from experiments.families.translate.evaluator import Evaluator
+from experiments.families.translate.evaluator import CAPTIONS, Evaluator
 from experiments.families.translate.options import PRESETS, TranslateOptions, to_config
 from experiments.families.translate.translation import (
     Translator,
@@ -52,8 +52,8 @@ def task(options: TranslateOptions, pairs: Pairs, metadata: dict, algorithm: Alg
         examples=len(train[0]),
         evaluate=evaluator.loss,
         baselines=evaluator.baselines,
-        pictures=evaluator.pictures,
-        costly=evaluator.translations,
+        artefacts=evaluator.artefacts,
+        final_metrics=evaluator.translations,
     )
 
 
@@ -66,5 +66,6 @@ EXPERIMENT = Experiment(
     algorithm=algorithm,
     task=task,
     descriptions=of_translation,
+    captions=CAPTIONS,
     extendable=lambda options: options.schedule == "constant",
 )
