@@ -3,11 +3,13 @@
     state, infos = scan(step, state, examples of K steps)       one dispatch
 
 While the device works on one dispatch, the host prepares the next and reads the metrics of the one
-before. To prepare is to say which examples come; or, where the data are larger than the device's
-memory, to fetch them and send them. All that happens at a step (a log line, an evaluation, a
+before. To prepare is to choose the examples; or, where the data are larger than the device's
+memory, to fetch them and send them. Everything that happens at a step (a log line, an evaluation, a
 checkpoint) happens at a boundary between dispatches, and the boundaries depend on the step and the
 cadence alone. A run that resumes from a boundary therefore executes the same programs on the same
 inputs as one that was never interrupted, and ends in the same bits.
+
+Dimensions: K steps of a dispatch, B examples of a step.
 """
 
 from collections.abc import Callable
@@ -23,6 +25,7 @@ from aigc_jax.errors import Diverged, InputError
 
 Dispatch = Callable[[State, Any, Any], tuple[State, Info]]
 Fetch = Callable[[np.ndarray], Any]
+Means = dict[str, float | np.ndarray]  # by metric: a number, or an array where a step has several
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Cadence:
       InputError: one of them is below 1.
     """
 
-    steps: int  # to train in all
+    steps: int  # to train for in total
     steps_per_dispatch: int
     log_every: int
     eval_every: int
@@ -52,16 +55,16 @@ class Cadence:
         return min(self.steps, *(step - step % n + n for n in every))
 
     def due(self, step: int, every: int) -> bool:
-        """Whether what happens every so many steps happens now; all of it does at the end."""
+        """Whether what happens every so many steps is due; at the last step everything is."""
         return step % every == 0 or step == self.steps
 
 
 class Hooks(NamedTuple):
     """What the loop calls. None of it may change the state."""
 
-    log: Callable[[int, dict[str, float]], None]  # (step, means over the dispatch ending there)
+    log: Callable[[int, Means], None]  # (step, means over the dispatch that ends there)
     evaluate: Callable[[int, State], bool]  # (step, state): True where the goal is reached
-    save: Callable[[int, State], None]  # (step, state): every figure up to here was finite
+    save: Callable[[int, State], None]  # (step, state): every metric up to here was finite
     advance: Callable[[int], None]  # (step): the device has done so many
     interrupted: Callable[[], bool]  # asks for a save and a return at the next boundary
 
@@ -74,10 +77,10 @@ def make_dispatch(
     Args:
       step: `(state, batch) -> (state, info)`.
       gather: `(data, examples) -> batch`, on the device. The examples are indices `[B]`, or what
-        `fetch` has made of them, `[B, …]`; see `train`.
+        `fetch` returned for them, `[B, …]`; see `train`.
 
     Returns:
-      `(state, data, examples [K, B, …]) -> (state, info [K])`, jitted, one program for each K.
+      `(state, data, examples [K, B, …]) -> (state, info [K, …])`, jitted, one program for each K.
     """
 
     def dispatch(state, data, examples):
@@ -106,20 +109,19 @@ def train(
 
     Args:
       dispatch: see `make_dispatch`.
-      state: after `start` steps. Its buffers are given to the device and must not be used
-        afterwards.
+      state: after `start` steps. Its buffers are donated and must not be used afterwards.
       data: the data set on the device.
       order: `(step) -> integers [B]`, the examples of a step.
       start: the number of steps that `state` has done.
       cadence, hooks: see there.
       fetch: `(indices [K, B]) -> arrays [K, B, …]`, on the host, for data that stay there. Default:
-        the indices themselves, for data that lie on the device.
+        the indices themselves, for data on the device.
 
     Returns:
       The number of steps done and the state after them, saved.
 
     Raises:
-      Diverged: a figure or a parameter is not finite. Nothing was saved since it last was.
+      Diverged: a metric or a parameter is not finite. Nothing has been saved since it was.
     """
     finite = jax.jit(all_finite)
     mesh = parallel.data_mesh()
@@ -162,20 +164,23 @@ def train(
     return step, state
 
 
-def _read(infos: Info, first: int) -> dict[str, float]:
-    """The mean of each figure over a dispatch that began after step `first`.
+def _read(infos: Info, first: int) -> Means:
+    """The mean of each metric over the K steps of a dispatch that began after step `first`.
+
+    Args:
+      infos: of metrics `[K, …]`. Axes after the first (seeds, layers) are kept.
+      first: the steps done before.
 
     Raises:
-      Diverged: one of them is not finite; says which and when.
+      Diverged: one of them is not finite; names the metric that was so first, the step and, of
+        several numbers a step, the index.
     """
     metrics = {name: np.asarray(x, np.float64) for name, x in infos._asdict().items()}
-    bad = {
-        name: int(np.argmin(np.isfinite(x)))
-        for name, x in metrics.items()
-        if not np.isfinite(x).all()
-    }
-    if bad:
-        name = min(bad, key=lambda n: bad[n])
-        step = first + bad[name] + 1
-        raise Diverged(f"{name} is {metrics[name][bad[name]]} at step {step}", step)
-    return {name: float(x.mean()) for name, x in metrics.items()}
+    bad = {name: np.argwhere(~np.isfinite(x)) for name, x in metrics.items()}
+    found = [(tuple(map(int, places[0])), name) for name, places in bad.items() if len(places)]
+    if found:
+        place, name = min(found, key=lambda item: item[0][0])
+        step, index = first + place[0] + 1, list(place[1:])
+        called = f"{name}{index}" if index else name
+        raise Diverged(f"{called} is {metrics[name][place]} at step {step}", step)
+    return {name: x.mean(0) if x.ndim > 1 else float(x.mean()) for name, x in metrics.items()}

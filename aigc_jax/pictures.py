@@ -1,6 +1,6 @@
-"""Grids of images, animations of them and curves of metrics, as PNG, GIF and SVG.
+"""Grids of images, animations of them, videos and curves of metrics, as PNG, GIF and SVG.
 
-Dimensions: R rows, K columns, H W C image.
+Dimensions: R rows, K columns, H W C image, T time.
 """
 
 import io
@@ -13,6 +13,7 @@ from PIL import Image
 SCALE = 2
 MOST_FRAMES = 30
 MOST_BYTES = 2_000_000  # of an animation: a page holds it as text, a third longer
+MOST_PER_SECOND = 50  # frames of a GIF: browsers slow down what is faster
 
 
 def image_grid(images: np.ndarray, scale: int = SCALE, gap: int = 1) -> bytes:
@@ -27,7 +28,7 @@ def image_grid(images: np.ndarray, scale: int = SCALE, gap: int = 1) -> bytes:
     sheet = np.full(
         (rows * (height + gap) - gap, columns * (width + gap) - gap, channels), 128, np.uint8
     )
-    pixels = np.clip(np.rint(np.asarray(images) * 255), 0, 255).astype(np.uint8)
+    pixels = _uint8(images)
     for r in range(rows):
         for c in range(columns):
             top, left = r * (height + gap), c * (width + gap)
@@ -41,24 +42,31 @@ def image_grid(images: np.ndarray, scale: int = SCALE, gap: int = 1) -> bytes:
     return buffer.getvalue()
 
 
-def animation(frames: Sequence[bytes], seconds_per_frame: float, scale: int = SCALE) -> bytes:
-    """A GIF of pictures in turn, over and over, with a rest at the last.
+def _uint8(images: np.ndarray) -> np.ndarray:
+    """[0, 1] → 0 … 255, by rounding; what is beyond is clipped."""
+    return np.clip(np.rint(np.asarray(images) * 255), 0, 255).astype(np.uint8)
 
-    Of many frames some are chosen at equal distances, with the first and the last: `MOST_FRAMES`,
-    or as few again by halves as make `MOST_BYTES`, but never less than three.
+
+def animation(frames: Sequence[bytes], seconds_per_frame: float, scale: int = SCALE) -> bytes:
+    """A GIF that shows pictures in turn, over and over, with a pause at the last.
+
+    Of many frames some are chosen at equal distances, with the first and the last: `MOST_FRAMES` of
+    them, halved until the file has at most `MOST_BYTES`, but never fewer than three.
 
     Args:
-      frames: PNGs, grey or RGB; those that are not of the last one's size and kind are left out.
+      frames: PNGs, grey or RGB; those whose size or mode is not the last one's are left out.
       seconds_per_frame: of each but the last, which is shown eight times as long.
-      scale: pixels of a frame, across and down, that the animation shows as one; those that
-        `image_grid` made of one.
+      scale: how many times smaller than its frames the animation is; `image_grid` made them so
+        much larger.
     """
     pictures = [Image.open(io.BytesIO(frame)) for frame in frames]
     kind = pictures[-1].size, pictures[-1].mode
     pictures = [p for p in pictures if (p.size, p.mode) == kind]
     most = MOST_FRAMES
     while True:
-        gif = _gif([pictures[i] for i in _evenly(len(pictures), most)], seconds_per_frame, scale)
+        small = [_reduced(pictures[i], scale) for i in _evenly(len(pictures), most)]
+        unit = round(1000 * seconds_per_frame)
+        gif = _gif(small, [unit] * (len(small) - 1) + [8 * unit])
         if len(gif) <= MOST_BYTES or most == 3:
             return gif
         most = max(3, min(most, len(pictures)) // 2)
@@ -69,20 +77,46 @@ def _evenly(n: int, most: int) -> list[int]:
     return [round(i * (n - 1) / (most - 1)) for i in range(most)] if n > most else list(range(n))
 
 
-def _gif(pictures: list[Image.Image], seconds_per_frame: float, scale: int) -> bytes:
-    small = [
-        p.resize((p.width // scale, p.height // scale), Image.Resampling.NEAREST) for p in pictures
-    ]
-    if small[0].mode == "RGB":  # a GIF's frame has 256 colours
-        small = [p.quantize(256, dither=Image.Dither.NONE) for p in small]
-    unit = round(1000 * seconds_per_frame)
+def _reduced(picture: Image.Image, scale: int) -> Image.Image:
+    size = picture.width // scale, picture.height // scale
+    return picture.resize(size, Image.Resampling.NEAREST)
+
+
+def video(frames: np.ndarray, rate: float) -> bytes:
+    """A GIF of a video, over and over.
+
+    A GIF counts in hundredths of a second: each frame begins at the one that is nearest.
+
+    Args:
+      frames: `[T, H, W, C]` in [0, 1], C = 1 (grey) or 3 (RGB, of which a frame shows 256).
+      rate: frames per second, at most `MOST_PER_SECOND`.
+
+    Raises:
+      ValueError: there are no frames, or the rate is out of range.
+    """
+    if not len(frames) or not 0 < rate <= MOST_PER_SECOND:
+        raise ValueError(
+            f"a video needs frames and a rate of at most {MOST_PER_SECOND} a second, "
+            f"got {len(frames)} frames and a rate of {rate}"
+        )
+    starts = np.rint(100 * np.arange(len(frames) + 1) / rate).astype(int)
+    pixels = _uint8(frames)
+    grey = pixels.shape[-1] == 1
+    images = [Image.fromarray(frame.squeeze(-1) if grey else frame) for frame in pixels]
+    return _gif(images, [10 * int(n) for n in np.diff(starts)])
+
+
+def _gif(pictures: Sequence[Image.Image], milliseconds: Sequence[int]) -> bytes:
+    """One frame after the other without end; of equal neighbours Pillow makes one longer frame."""
+    if pictures[0].mode == "RGB":  # a GIF's frame has 256 colours
+        pictures = [p.quantize(256, dither=Image.Dither.NONE) for p in pictures]
     buffer = io.BytesIO()
-    small[0].save(
+    pictures[0].save(
         buffer,
         "GIF",
         save_all=True,
-        append_images=small[1:],
-        duration=[unit] * (len(small) - 1) + [8 * unit],
+        append_images=pictures[1:],
+        duration=list(milliseconds),
         loop=0,
     )
     return buffer.getvalue()
@@ -91,12 +125,12 @@ def _gif(pictures: list[Image.Image], seconds_per_frame: float, scale: int) -> b
 def curves(
     series: dict[str, tuple[list[int], list[float]]], levels: dict[str, float], title: str
 ) -> str:
-    """An SVG of one figure over the steps.
+    """An SVG of one metric over the steps.
 
     Args:
       series: name → (steps, values).
       levels: name → a value to draw as a horizontal line, such as a baseline.
-      title: the figure's name.
+      title: the metric's name.
 
     Returns:
       An `<svg>` element.

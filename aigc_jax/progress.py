@@ -1,4 +1,4 @@
-"""What a person sees of a run: a bar with speed and ETA, or lines where there is no terminal."""
+"""The progress of a run: a bar with speed and ETA, or lines where there is no terminal."""
 
 import os
 import sys
@@ -32,16 +32,15 @@ def _metrics(values: dict[str, float]) -> list[str]:
 class ProgressReport:
     """Reports on one run. Use as a context manager.
 
-    On a terminal the last line is a bar with count and ETA, which are there however narrow it is,
-    and below it the newest metrics of training where they do not fit; metrics on held-out data are
-    lines of their own, and stay. Anywhere else everything is a line. What cannot be written is
-    forgotten.
+    On a terminal the last line is a bar with count and ETA, which are shown however narrow it is,
+    with the newest training metrics beside or below it; held-out metrics are lines of their own,
+    and stay. Anywhere else everything is a line. What cannot be written is dropped.
 
     Args:
       title: the run's name.
       start, steps: where it begins and ends.
-      console: where to, a terminal if it says so. None: standard error, a terminal if that is one
-        which can move its cursor; variables such as FORCE_COLOR, CI and COLUMNS do not matter.
+      console: where to write. None: standard error, with a bar if that is a terminal whose cursor
+        can be moved; variables such as FORCE_COLOR, CI and COLUMNS have no effect.
       unit: what is counted.
     """
 
@@ -94,14 +93,14 @@ class ProgressReport:
     def metrics(self, step: int, split: str, values: dict[str, float]) -> None:
         """Shows metrics: as a line, or on the bar those of `train`, which come often."""
         first, *others = _metrics(values) or [""]
-        said = [f"{split}: {first}", *others]
+        named = [f"{split}: {first}", *others]
         if self._bar and split == "train":
-            self._newest = said
+            self._newest = named
             return
         speed = []
         if not self._bar and (rate := self._rate()):
             speed = [f"{rate:.4g} {self._unit}/s", f"ETA {_clock((self._steps - step) / rate)}"]
-        parts = [f"{self._title} {step}/{self._steps}", *said, *speed]
+        parts = [f"{self._title} {step}/{self._steps}", *named, *speed]
         width = self._console.width if self._console else None
         self._say("\n  ".join(_in_lines(parts, width and width - 2)))
 
@@ -116,10 +115,9 @@ class ProgressReport:
             print(message, file=self._file, flush=True)  # as it is: rich would wrap it
 
     def _lines(self, width: int) -> RenderableType:
-        """The bar's line, and those of the metrics below it where they do not fit in.
+        """The bar's line, and lines for the metrics below it where they do not fit in.
 
-        Count and ETA are always there. Title, speed, time and bar are where there is room, in this
-        order.
+        Count and ETA are always shown; title, speed, time and bar, in this order, if there is room.
         """
         speed, eta = self._shown
         parts = {"count": f"{self._step}/{self._steps}", "eta": f"ETA {eta}"}
@@ -149,7 +147,7 @@ class ProgressReport:
 
 
 class _Bar(Progress):
-    """Lines at the bottom of a terminal, drawn four times a second; `lines(width)` says which."""
+    """The lines `lines(width)` at the bottom of a terminal, drawn four times a second."""
 
     def __init__(self, console: Console, lines: Any):
         self._lines_of, self._on = lines, console
@@ -160,7 +158,7 @@ class _Bar(Progress):
 
 
 class _Terminal(Console):
-    """A console of the size of its own terminal; of COLUMNS where that does not know its size."""
+    """A console as large as its terminal; COLUMNS wide where that does not know its size."""
 
     @property  # type: ignore[misc]
     def size(self) -> ConsoleDimensions:
@@ -168,16 +166,16 @@ class _Terminal(Console):
             columns, rows = os.get_terminal_size(self.file.fileno())
         except (OSError, ValueError):
             columns = rows = 0
-        said = os.environ.get("COLUMNS", "")
-        told = int(said) if said.isascii() and said.isdigit() and len(said) < 6 else 0
-        return ConsoleDimensions(columns or told or 80, rows or 24)
+        text = os.environ.get("COLUMNS", "")
+        given = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
+        return ConsoleDimensions(columns or given or 80, rows or 24)
 
 
 def _terminal(stream: LogStream) -> Console | None:
     """A console on the stream where it is a terminal whose cursor can be moved."""
     if not stream.isatty() or os.environ.get("TERM", "").lower() in ("dumb", "unknown"):
         return None
-    # Rich would take the word of other variables for what a terminal is, and for its size.
+    # Rich would trust other variables about what a terminal is, and about its size.
     kept = ("TERM", "COLORTERM", "NO_COLOR")
     return _Terminal(
         file=stream,  # type: ignore[arg-type]
@@ -190,12 +188,12 @@ def _terminal(stream: LogStream) -> Console | None:
 
 
 def _width(parts: Sequence[str]) -> int:
-    """Columns that these take in one line."""
+    """The columns that these take in one line."""
     return cell_len(_GAP.join(parts))
 
 
 def _in_lines(parts: Sequence[str], width: int | None) -> list[str]:
-    """The parts in as few lines as have room for them, none of them broken."""
+    """The parts in as few lines as they fit in, none of them broken."""
     lines: list[list[str]] = []
     for part in parts:
         if lines and (width is None or _width([*lines[-1], part]) <= width):

@@ -1,14 +1,17 @@
-"""The HTML page of a run, made from its folder alone: one file, with the pictures in it."""
+"""The HTML page of a run, made from its folder alone: one file, with all artefacts in it.
 
-import base64
+What is particular to an experiment is in the run's config.json: captions, in the order of the page;
+what each metric means; and warnings.
+"""
+
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from aigc_jax import printed, storage
-from aigc_jax.metrics import collapse
+from aigc_jax.artefacts import KINDS, Animation, Text
 from aigc_jax.pictures import curves
 from aigc_jax.run_folder import RunFolder
 
@@ -31,28 +34,16 @@ figure img[src^="data:image/gif"] { width: min(29rem, 90vw) }
 figcaption { color: #555e6e; font-size: .85rem }
 pre { background: #f5f6f8; padding: .8rem; overflow-x: auto; font-size: .8rem; max-height: 34rem }
 svg { max-width: 100%; height: auto }
+audio { width: 29rem; max-width: 90vw }
 summary { cursor: pointer; margin-top: 1.2rem; font-weight: 600 }
 code { background: #f5f6f8; padding: 0 .2rem }
 """
-_ARTEFACT = re.compile(r"(?P<name>.+)_(?P<step>\d+)\.(png|txt)")
+_ARTEFACT = re.compile(r"(?P<name>.+)_(?P<step>\d+)(?P<suffix>\.\w+)")
 _NAMED = 30  # classes whose names are shown
-_CAPTIONS = {
-    "samples": "Samples",
-    "classes": "Samples by class: one row for each",
-    "interpolations": "Straight lines in latent space, from the left image to the right one",
-    "nearest": "Samples and, to the right of each, the nearest training image",
-    "reconstructions": "Held-out images and, to the right of each, their reconstructions",
-    "hardest": "Held-out images, the least likely label first",
-    "manifold": "The 2-D latent space, decoded at equal steps of the prior's distribution function",
-    "traversals": "One image's latents moved from −3 to 3, each row the one that says next most",
-    "latents": "What each latent says of held-out images",
-    "codes": "The codes used most, each standing in all positions",
-    "codebook": "How often codes are used",
-}
 
 
 def page(title: str, lead: str, sections: list[str]) -> str:
-    """A whole HTML document; `sections` are HTML, the other two are text."""
+    """A whole HTML document; `sections` are HTML, title and lead are text."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>{html.escape(title)}</title>\n"
@@ -63,55 +54,53 @@ def page(title: str, lead: str, sections: list[str]) -> str:
     )
 
 
-def run_section(folder: RunFolder) -> str:
-    """The HTML section of one run: samples, curves, held-out metrics, configuration, time.
+def run_section(folder: RunFolder, config: Mapping[str, Any]) -> str:
+    """The HTML section of one run: artefacts, held-out metrics, curves, configuration, time.
+
+    Args:
+      folder: of the run.
+      config: its config.json.
 
     Raises:
       InputError: the storage fails.
     """
-    config, records = folder.read_config() or {}, folder.read_metrics()
+    records = folder.read_metrics()
     parts = [
         f"<h2>{html.escape(config.get('title', folder.path.name))}</h2>",
         _lead(config, records),
     ]
     parts += [
         f'<p class="warning"><b>Warning.</b> {html.escape(sentence)}</p>'
-        for sentence in warnings(folder.heldout(), config.get("options", {}))
+        for sentence in config.get("warnings", [])
     ]
     with storage.told(folder.samples):
-        parts += [f'<div class="row">{"".join(_pictures(folder))}</div>', _texts(folder)]
-    parts += [f"<h3>Held-out metrics</h3>{_metrics(config, records)}"]
-    parts += [
-        f'<h3>Curves</h3><div class="row">{"".join(_curves(config, records))}</div>',
-        _configuration(config),
-    ]
-    return "\n".join(parts)
+        files = _newest(folder, config.get("captions", {}))
+        shown = "".join(_figure(f) for f in files if f.path.suffix != Text.suffix)
+        texts = "".join(_figure(f) for f in files if f.path.suffix == Text.suffix)
+    return "\n".join(
+        [
+            *parts,
+            f'<div class="row">{shown}</div>',
+            texts,
+            f"<h3>Held-out metrics</h3>{_metrics(config, records)}",
+            f'<h3>Curves</h3><div class="row">{"".join(_curves(config, records))}</div>',
+            _configuration(config),
+        ]
+    )
 
 
-def warnings(evaluations: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> list[str]:
-    """What the metrics of a run say that a person should know, in sentences; mostly none.
-
-    Args:
-      evaluations: lines of metrics.jsonl.
-      options: of the run; its steps and their evaluations tell early from late.
-    """
-    planned = -(-options.get("steps", 1) // options.get("eval_every", 1))
-    return collapse.warnings([{"step": m["step"], **metrics_of(m)} for m in evaluations], planned)
-
-
-def write_page(folder: RunFolder) -> Path:
-    """Writes index.html of one run and returns its path.
+def write_page(folder: RunFolder, config: Mapping[str, Any]) -> Path:
+    """Writes index.html of one run and returns its path; see `run_section`.
 
     Raises:
       InputError: the storage fails.
     """
-    config = folder.read_config() or {}
     title = f"{config.get('title', 'Run')}: {folder.path.name}"
-    folder.write(folder.page, page(title, "A run of aigc_jax.", [run_section(folder)]))
+    folder.write(folder.page, page(title, "A run of aigc_jax.", [run_section(folder, config)]))
     return folder.page
 
 
-def _lead(config: dict[str, Any], records: list[dict]) -> str:
+def _lead(config: Mapping[str, Any], records: list[dict]) -> str:
     data, options = config.get("data", {}), config.get("options", {})
     done = max((m["step"] for m in records), default=0)
     seconds = max((m.get("wall_s") or 0 for m in records), default=0)
@@ -134,61 +123,62 @@ def _lead(config: dict[str, Any], records: list[dict]) -> str:
     return f'<p class="lead">{html.escape(text)}</p>'
 
 
-def _newest(folder: RunFolder, suffix: str) -> dict[str, tuple[int, Path]]:
-    """By name, the artefact of the greatest step."""
-    found: dict[str, tuple[int, Path]] = {}
-    for path in sorted(folder.samples.glob(f"*{suffix}")):
+class _File(NamedTuple):
+    """An artefact that the page shows."""
+
+    path: Path
+    caption: str  # text
+
+
+def _newest(folder: RunFolder, captions: Mapping[str, str]) -> list[_File]:
+    """Of each name and kind the artefact of the greatest step, in the order of their captions.
+
+    An animation of the same name, which is of all steps, follows.
+    """
+    found: dict[tuple[str, str], tuple[int, Path]] = {}
+    for path in folder.samples.iterdir():
         match = _ARTEFACT.fullmatch(path.name)
-        if match:
-            found[match["name"]] = max(
-                found.get(match["name"], (-1, path)), (int(match["step"]), path)
-            )
-    order = list(_CAPTIONS)
-    return dict(
-        sorted(found.items(), key=lambda item: order.index(item[0]) if item[0] in order else 99)
-    )
+        if match and match["suffix"] in KINDS:
+            key, this = (match["name"], match["suffix"]), (int(match["step"]), path)
+            found[key] = max(found.get(key, this), this)
+    order = {name: place for place, name in enumerate(captions)}
+
+    def files() -> Iterator[_File]:
+        for name, suffix in sorted(found, key=lambda key: (order.get(key[0], len(order)), key)):
+            step, path = found[name, suffix]
+            yield _File(path, f"{captions.get(name, name)} (step {step:,})")
+            moving = folder.samples / f"{name}{Animation.suffix}"
+            if suffix != Text.suffix and moving.exists():
+                yield _File(moving, "Training, from the first evaluation to the last")
+
+    return list(files())
 
 
-def _pictures(folder: RunFolder) -> list[str]:
-    blocks = []
-    for name, (step, path) in _newest(folder, ".png").items():
-        blocks.append(_picture(path, f"{_CAPTIONS.get(name, name)} (step {step:,})"))
-        moving = folder.samples / f"{name}.gif"
-        if moving.exists():
-            blocks.append(_picture(moving, "Training, from the first evaluation to the last"))
-    return blocks
-
-
-def _picture(path: Path, caption: str) -> str:
-    caption = html.escape(caption)
-    data = base64.b64encode(path.read_bytes()).decode()
-    image = f'<img alt="{caption}" src="data:image/{path.suffix[1:]};base64,{data}">'
-    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
-
-
-def _texts(folder: RunFolder) -> str:
-    blocks = []
-    for name, (step, path) in _newest(folder, ".txt").items():
-        caption = html.escape(f"{_CAPTIONS.get(name, name)} (step {step:,})")
-        text = html.escape(path.read_text("utf-8"))
-        blocks.append(f"<figure><figcaption>{caption}</figcaption><pre>{text}</pre></figure>")
-    return "".join(blocks)
+def _figure(file: _File) -> str:
+    caption = html.escape(file.caption)
+    parts = [
+        KINDS[file.path.suffix].embed(file.path.read_bytes(), caption),
+        f"<figcaption>{caption}</figcaption>",
+    ]
+    if file.path.suffix == Text.suffix:  # which may be long
+        parts.reverse()
+    return f"<figure>{''.join(parts)}</figure>"
 
 
 def metrics_of(record: Mapping[str, Any]) -> dict[str, float]:
-    """The metrics of a line of metrics.jsonl, but for those that were not finite."""
+    """The metrics of a line of metrics.jsonl, without those that were not finite."""
     return {
         k: v for k, v in record.items() if k not in ("step", "split", "wall_s") and v is not None
     }
 
 
 def baselines_of(records: list[dict]) -> dict[str, dict[str, float]]:
-    """By name, the metrics of each trivial model that stands beside a run."""
+    """By name, the metrics of each trivial model that a run is compared with."""
     return {m["split"]: metrics_of(m) for m in records if m["split"] not in ("train", "heldout")}
 
 
-def _metrics(config: dict[str, Any], records: list[dict]) -> str:
-    """A table: each figure at the last evaluation, its references, and what it means."""
+def _metrics(config: Mapping[str, Any], records: list[dict]) -> str:
+    """A table: each metric at the last evaluation, its baselines, and what it means."""
     evaluations = [m for m in records if m["split"] == "heldout"]
     if not evaluations:
         return "<p>None yet.</p>"
@@ -199,16 +189,21 @@ def _metrics(config: dict[str, Any], records: list[dict]) -> str:
     for metric, value in metrics_of(last).items():
         cells = [value, *(r.get(metric) for r in baselines.values())]
         shown = "".join(f'<td class="n">{"" if c is None else f"{c:.4g}"}</td>' for c in cells)
-        meaning = html.escape(config.get("metrics", {}).get(metric, ""))
+        meaning = html.escape(_meaning(config, metric))
         rows.append(
             f"<tr><td><code>{html.escape(metric)}</code></td>{shown}<td>{meaning}</td></tr>"
         )
-    table = f"<table><tr><th>figure</th>{head}<th>what it is</th></tr>{''.join(rows)}</table>"
+    table = f"<table><tr><th>metric</th>{head}<th>meaning</th></tr>{''.join(rows)}</table>"
     return _best(config, evaluations) + table
 
 
-def _best(config: dict[str, Any], evaluations: list[dict]) -> str:
-    """The evaluation that the best state is of, and how it compares with the goal."""
+def _meaning(config: Mapping[str, Any], metric: str) -> str:
+    """What a metric means; one of several numbers, such as `loss[3]`, means what `loss` does."""
+    return config.get("metrics", {}).get(metric.partition("[")[0], "")
+
+
+def _best(config: Mapping[str, Any], evaluations: list[dict]) -> str:
+    """The best score, the step it is of, and how it compares with the goal."""
     score, goal = config.get("score"), config.get("goal")
     scored = [m for m in evaluations if m.get(score) is not None]
     if not scored:
@@ -220,13 +215,13 @@ def _best(config: dict[str, Any], evaluations: list[dict]) -> str:
     return f"<p>{html.escape(text)}</p>"
 
 
-def _curves(config: dict[str, Any], records: list[dict]) -> list[str]:
-    """One drawing for each figure: over training, over held-out evaluations, and its baselines.
+def _curves(config: Mapping[str, Any], records: list[dict]) -> list[str]:
+    """One drawing for each metric: in training, in held-out evaluations, and its baselines.
 
-    Below it, what the figure is, where the table of held-out metrics does not say so.
+    Below it, what the metric means, where the table of held-out metrics does not say so.
     """
     evaluations = [m for m in records if m["split"] == "heldout"]
-    said = metrics_of(evaluations[-1]) if evaluations else {}
+    explained = metrics_of(evaluations[-1]) if evaluations else {}
     by_metric: dict[str, dict[str, tuple[list, list]]] = {}
     baselines = baselines_of(records)
     for record in records:
@@ -237,17 +232,17 @@ def _curves(config: dict[str, Any], records: list[dict]) -> list[str]:
                 values.append(value)
     drawn = []
     for name, series in by_metric.items():
-        # A figure that never changes, such as a penalty that is not in use, has no curve to show.
+        # A metric that never changes, such as a penalty that is not in use, has no curve to show.
         if all(len(set(values)) < 2 for _, values in series.values()):
             continue
         levels = {split: values[name] for split, values in baselines.items() if name in values}
-        meaning = "" if name in said else html.escape(config.get("metrics", {}).get(name, ""))
+        meaning = "" if name in explained else html.escape(_meaning(config, name))
         caption = f"<figcaption>{meaning}</figcaption>" if meaning else ""
         drawn.append(f"<figure>{curves(series, levels, name)}{caption}</figure>")
     return drawn
 
 
-def _configuration(config: dict[str, Any]) -> str:
+def _configuration(config: Mapping[str, Any]) -> str:
     rows = {
         **config.get("options", {}),
         **config.get("versions", {}),

@@ -1,7 +1,7 @@
 """The folder of one run: config.json, metrics.jsonl, samples/, checkpoints/, best/, index.html.
 
 Every file is replaced atomically or appended to line by line, so a process may be killed at any
-instruction and the next one finds a folder that it can go on from.
+instruction and the next one finds a folder that it can continue from.
 """
 
 import contextlib
@@ -19,20 +19,20 @@ from aigc_jax import storage
 from aigc_jax.errors import InputError
 from aigc_jax.strict_json import dumps, loads
 
-OF_A_RUN = CONFIG, METRICS = "config.json", "metrics.jsonl"  # without which it is none
+OF_A_RUN = CONFIG, METRICS = "config.json", "metrics.jsonl"  # which every run has
 _REQUIRED = {"experiment": str, "options": dict, "metadata": dict, "data": dict}  # of CONFIG
-_RENAMED = {"model": "metadata", "metrics": "metrics"}  # keys of runs before 0.2
-_LONGEST = 100  # characters of a file's name in a run's folder, more than any has
+_RENAMED = {"model": "metadata", "figures": "metrics"}  # keys of runs before 0.2
+_LONGEST = 100  # characters: more than any file's name in a run's folder has
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Replaces `path` by `content`, whole or not at all, even when the machine loses power.
 
-    A byte of a file's name that is not UTF-8 becomes `\\udcff`, which JSON takes for that byte. A
-    new file has the permissions that the umask leaves it; one that is replaced keeps its own.
+    A byte of a file's name that is not UTF-8 becomes `\\udcff`, which JSON reads as that byte.
+    A new file has the permissions that the umask allows; one that is replaced keeps its own.
     """
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
-    # Not by tempfile, whose files are their owner's alone.
+    # Not by tempfile, whose files only their owner can read.
     temporary = str(path.parent / f".{secrets.token_hex(8)}.tmp")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
@@ -50,7 +50,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def _is_record(found: Any) -> bool:
-    """Whether it is a step, a split and metrics, each of which may be null."""
+    """Whether this is a line of metrics.jsonl: a step, a split and metrics, which may be null."""
     if not isinstance(found, dict) or type(found.get("step")) is not int:
         return False
     metrics = (value for name, value in found.items() if name != "split")
@@ -76,7 +76,7 @@ class RunFolder:
         """Makes the folder.
 
         Raises:
-          InputError: it cannot be made or written to, or it holds something that is not a run.
+          InputError: it cannot be made or written to, or it holds something else than a run.
         """
         ours = {self.samples.name, self.checkpoints.name, self.best.name}
         try:
@@ -114,7 +114,7 @@ class RunFolder:
             with storage.told(self.path):
                 left = [*self.path.glob(".*.tmp"), *self.samples.glob(".*.tmp")]
             for unfinished in left:
-                with contextlib.suppress(OSError):  # they are in nobody's way
+                with contextlib.suppress(OSError):  # they do no harm
                     unfinished.unlink()  # of a process that was killed while it wrote
             yield
 
@@ -144,7 +144,7 @@ class RunFolder:
         """Replaces a file of the folder, as `write_atomically` does.
 
         Raises:
-          InputError: the storage fails, for want of space, say.
+          InputError: the storage fails, because it is full for example.
         """
         with storage.told(path, "written"):
             write_atomically(path, content)
@@ -154,9 +154,9 @@ class RunFolder:
         self.write(self._config, dumps(config, indent=2, ensure_ascii=False) + "\n")
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """All lines of metrics.jsonl in order, but for those that `append_metrics` never wrote.
+        """All lines of metrics.jsonl in order, without what `append_metrics` did not write.
 
-        Of such is one that a kill cut short.
+        A line that a kill cut short is left out, for instance.
 
         Raises:
           InputError: the storage fails.
@@ -179,7 +179,7 @@ class RunFolder:
                 return b""
 
     def heldout(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl that are evaluations on held-out data, in order."""
+        """The evaluations on held-out data, lines of metrics.jsonl, in order."""
         return [record for record in self.read_metrics() if record.get("split") == "heldout"]
 
     def append_metrics(
@@ -190,7 +190,7 @@ class RunFolder:
         A value that is not finite becomes null, since JSON has no NaN.
 
         Raises:
-          InputError: the storage fails, for want of space, say.
+          InputError: the storage fails, because it is full for example.
         """
         floats = {name: float(value) for name, value in values.items()}
         record = {"step": step, "split": split, **floats, "wall_s": round(wall_s, 3)}

@@ -58,8 +58,8 @@ def evaluate(workdir: str, checkpoint: str = "newest", **changes: Any) -> dict:
     data = run.experiment.load(run.options)
     check_data(describe_data(data), run.config, workdir)
     task = run.experiment.task(run.options, data, run.metadata, run.algorithm)
-    heldout = task.evaluate(run.state) | task.costly(run.state)
-    lists = {name: values.tolist() for name, values in task.lists(run.state).items()}
+    heldout = task.evaluate(run.state) | task.final_metrics(run.state)
+    lists = {name: values.tolist() for name, values in task.vectors(run.state).items()}
     return {"step": run.step, "heldout": heldout, **task.baselines(), LISTS: lists}
 
 

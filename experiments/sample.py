@@ -23,7 +23,6 @@ from absl import flags
 
 from aigc_jax import printed
 from aigc_jax.errors import InputError
-from aigc_jax.pictures import image_grid
 from experiments.catalogue import open_any
 from experiments.cli import launch, sampling_flags
 from experiments.cli.options import check_seed
@@ -90,7 +89,7 @@ def encode(samples: np.ndarray | list[str], suffix: str) -> bytes:
         raise InputError(
             f"--out: images go to .png or .npz, not {suffix or 'a file without an ending'}"
         )
-    return image_grid(grid(samples, columns=math.isqrt(len(samples) - 1) + 1))
+    return grid(samples, columns=math.isqrt(len(samples) - 1) + 1).encode()
 
 
 def draw(

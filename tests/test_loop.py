@@ -162,7 +162,7 @@ def test_the_host_fetches_while_the_device_works():
     assert log == [*one[:2], *one, *one, "read"]
 
 
-def test_what_is_due_at_one_step_is_logged_then_judged_then_saved():
+def test_what_is_due_at_one_step_is_logged_then_evaluated_then_saved():
     recorder, _, _ = run(loop.Cadence(4, 2, 4, 4, 4))
     assert [kind for kind, step, _ in recorder.events if step == 4] == ["log", "evaluate", "save"]
 
@@ -190,7 +190,7 @@ def test_a_resumed_run_ends_where_the_whole_one_does():
     assert float(resumed.total) == float(whole.total)
 
 
-def test_logged_figures_are_means_over_the_dispatch_that_ends_there():
+def test_logged_metrics_are_means_over_the_dispatch_that_ends_there():
     recorder, _, _ = run(loop.Cadence(4, 2, 2, 4, 4))
     means = [value for kind, _, value in recorder.events if kind == "log"]
     expected = [
@@ -198,6 +198,58 @@ def test_logged_figures_are_means_over_the_dispatch_that_ends_there():
         np.mean([total_after(3), total_after(4)]),
     ]
     assert means == expected
+
+
+class Several(NamedTuple):
+    loss: jax.Array  # []
+    by_seed: jax.Array  # [2]
+    by_layer: jax.Array  # [2, 3]
+
+
+def several(bad=lambda step, places: False):
+    """Step s has the loss s, 10 s and 20 s by seed, and 100 (s + l) of seed 0 and layer l."""
+
+    def step(state, batch):
+        state, _ = add(state, batch)
+        s = state.step.astype(jnp.float32)
+        places = np.arange(6).reshape(2, 3)
+        by_layer = 100 * (s + np.array([[0, 1, 2], [10, 11, 12]], np.float32))
+        by_layer = jnp.where(bad(state.step, places), jnp.inf, by_layer)
+        return state, Several(s, s * jnp.array([10.0, 20.0]), by_layer)
+
+    return step
+
+
+def logged(step, cadence):
+    found = {}
+    hooks = Recorder().hooks()._replace(log=lambda step, means: found.update({step: means}))
+    state = State(jnp.int32(0), jnp.float32(0))
+    dispatch = loop.make_dispatch(step, lambda data, indices: data[indices])
+    loop.train(dispatch, state, DATA, order, 0, cadence, hooks)
+    return found
+
+
+def test_of_metrics_with_further_axes_only_the_steps_are_averaged():
+    found = logged(several(), loop.Cadence(4, 2, 2, 4, 4))
+    assert list(found) == [2, 4]
+    assert [means["loss"] for means in found.values()] == [1.5, 3.5]
+    assert all(isinstance(means["loss"], float) for means in found.values())
+    assert found[2]["by_seed"].tolist() == [15, 30]
+    assert found[4]["by_seed"].tolist() == [35, 70]
+    assert found[4]["by_layer"].tolist() == [[350, 450, 550], [1350, 1450, 1550]]
+
+
+@pytest.mark.parametrize(("at", "index"), [(6, [0, 0]), (7, [1, 2]), (8, [0, 2])])
+def test_the_index_of_what_is_not_finite_is_named(at, index):
+    flat = 3 * index[0] + index[1]
+
+    def bad(step, places):  # that one first, and all of them a step later
+        return ((step == at) & (places == flat)) | (step > at)
+
+    message = rf"^by_layer\[{index[0]}, {index[1]}\] is inf at step {at}$"
+    with pytest.raises(Diverged, match=message) as caught:
+        logged(several(bad), loop.Cadence(20, 4, 4, 4, 4))
+    assert caught.value.step == at
 
 
 def test_an_interrupted_run_is_saved_at_the_boundary():
@@ -232,7 +284,7 @@ def poisoned(at, where):
     return step
 
 
-def test_a_nan_in_the_figures_stops_the_run_and_names_the_step():
+def test_a_nan_in_the_metrics_stops_the_run_and_names_the_step():
     recorder = Recorder()
     dispatch = loop.make_dispatch(poisoned(9, "info"), lambda data, indices: data[indices])
     state = State(jnp.int32(0), jnp.float32(0))
@@ -251,7 +303,7 @@ def test_parameters_that_are_not_finite_are_never_saved():
     assert recorder.at("save") == [4]
 
 
-def test_figures_are_read_one_dispatch_late():
+def test_metrics_are_read_one_dispatch_late():
     """When dispatch n is handed over, n − 2 has been read and n − 1 has not."""
     log = []
     compiled = loop.make_dispatch(add, lambda data, indices: data[indices])

@@ -35,7 +35,7 @@ def console(terminal):
     return Console(file=io.StringIO(), force_terminal=terminal, width=200, color_system=None)
 
 
-def test_figures_have_four_significant_digits():
+def test_metrics_have_four_significant_digits():
     assert (
         metrics_line({"loss_d": 1.23456, "kl_nats": 12345.6}) == "loss_d 1.235  kl_nats 1.235e+04"
     )
@@ -64,7 +64,7 @@ def test_lines_go_to_standard_error_where_no_console_is_given(clock, capsys):
     ("step", "steps", "eta"),
     [(300, 1000, "0:00:35"), (300, 10300, "0:08:20"), (300, 90300, "1:15:00")],
 )
-def test_a_line_has_step_figures_speed_and_eta(clock, capsys, step, steps, eta):
+def test_a_line_has_step_metrics_speed_and_eta(clock, capsys, step, steps, eta):
     with ProgressReport("vae", 0, steps) as report:
         report.advance(100)
         clock.now += 10
@@ -88,7 +88,7 @@ def test_the_first_dispatch_which_compiles_does_not_count_for_the_speed(clock, c
     assert "50 steps/s  ETA 0:00:04" in second
 
 
-def test_a_terminal_gets_a_bar_with_step_figures_and_speed(clock):
+def test_a_terminal_gets_a_bar_with_step_metrics_and_speed(clock):
     terminal = console(terminal=True)
     with ProgressReport("gan", 0, 1000, terminal) as report:
         report.note("starting [bold]runs/a[/bold]")
@@ -153,7 +153,7 @@ def terminal_of(columns, monkeypatch):
     read = []
 
     def drain():
-        with contextlib.suppress(OSError):  # which is how a terminal's end is told
+        with contextlib.suppress(OSError):  # which is how a terminal ends
             while some := os.read(master, 4096):
                 read.append(some)
 
@@ -181,15 +181,15 @@ def report_of_a_run(clock, title="gan"):
 
 
 @pytest.mark.parametrize("columns", [0, 300, 80, 40, 20, 10])
-@pytest.mark.parametrize("told", ["0", "300"])
-def test_count_and_eta_are_seen_and_figures_are_whole_however_narrow(
-    clock, monkeypatch, columns, told
+@pytest.mark.parametrize("given", ["0", "300"])
+def test_count_and_eta_are_shown_and_metrics_are_whole_however_narrow(
+    clock, monkeypatch, columns, given
 ):
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", told)
+    monkeypatch.setenv("COLUMNS", given)
     with terminal_of(columns, monkeypatch) as written:
         report_of_a_run(clock)
-    columns = columns or int(told) or 80
+    columns = columns or int(given) or 80
     lines = screen(written[0], columns)
     last = next(i for i, line in enumerate(lines) if "500/20000" in line)
     assert any("ETA" in line for line in lines[last : last + 2])
@@ -219,9 +219,9 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(clock, monkeypa
 def test_a_file_gets_plain_lines_whatever_variables_say(clock, monkeypatch, capsys, name):
     monkeypatch.setenv(name, "1")
     report_of_a_run(clock)
-    told = capsys.readouterr().err
-    assert "\x1b" not in told
-    assert told.splitlines()[1].startswith("gan 300/20000  train: loss_d 1.235")
+    written = capsys.readouterr().err
+    assert "\x1b" not in written
+    assert written.splitlines()[1].startswith("gan 300/20000  train: loss_d 1.235")
 
 
 def test_a_terminal_without_colour_has_its_bar(clock, monkeypatch):

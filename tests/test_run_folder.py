@@ -12,7 +12,7 @@ from aigc_jax.run_folder import RunFolder, write_atomically
 CONFIG = {
     "experiment": "gan",
     "options": {"seed": 0, "dataset": "Größe 😀"},
-    "model": {"image_shape": [28, 28, 1]},
+    "metadata": {"image_shape": [28, 28, 1]},
     "data": {"sha256": "ab"},
     "metrics": [1.5, None],
 }
@@ -94,11 +94,19 @@ def test_config_is_read_as_it_was_written(folder):
     assert folder.read_config() == {**CONFIG, "more": 1}
 
 
+def test_what_had_another_name_before_has_todays(folder):
+    texts = {"fcd": "a distance"}
+    now = {**CONFIG, "metrics": texts}
+    renamed = {"metadata": "model", "metrics": "figures"}
+    folder.write_config({renamed.get(name, name): value for name, value in now.items()})
+    assert folder.read_config() == now
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b'{"experiment": "gan", "opt', b"[]", b"{}", b'{"experiment": 1}', b"\xff"]
     + [b"[" * 10**6, b'{"a":' * 10**5, json.dumps({**CONFIG, "experiment": 1}).encode()]
-    + [json.dumps({**CONFIG, name: []}).encode() for name in ("options", "model", "data")],
+    + [json.dumps({**CONFIG, name: []}).encode() for name in ("options", "metadata", "data")],
 )
 def test_a_config_that_is_not_a_runs_is_named(folder, content):
     path = folder.path / "config.json"
@@ -212,7 +220,7 @@ def test_evaluations_are_picked_out_in_order(folder):
     assert [(m["step"], m["a"]) for m in folder.heldout()] == [(10, 11.0), (20, 21.0)]
 
 
-def test_a_figure_that_is_not_finite_becomes_null(folder):
+def test_a_metric_that_is_not_finite_becomes_null(folder):
     values = {"a": float("nan"), "b": float("inf"), "c": -float("inf"), "d": 1.0}
     folder.append_metrics(1, "train", values, 0.0)
 
@@ -276,7 +284,7 @@ def test_a_line_added_after_a_cut_one_and_a_rewind_is_whole(folder):
     assert [m["step"] for m in folder.read_metrics()] == [1, 2]
 
 
-def test_a_page_is_stale_until_it_is_newer_than_the_figures(folder):
+def test_a_page_is_stale_until_it_is_newer_than_the_metrics(folder):
     assert folder.page_is_stale()
     folder.append_metrics(1, "train", {}, 0.0)
     assert folder.page_is_stale()

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aigc_jax.algorithm import Algorithm, State
+from aigc_jax.artefacts import Picture
 from aigc_jax.data.images import DATASETS, Images, load_images
 from aigc_jax.data.own_images import load_own_images
 from aigc_jax.errors import InputError
@@ -131,10 +132,10 @@ def sample(
     return algorithm.sample(state, jax.random.key(seed), num, **told)
 
 
-def grid(images: np.ndarray, columns: int) -> np.ndarray:
-    """`[n, H, W, C]` → `[⌈n / columns⌉, columns, H, W, C]`, blank where images run out."""
+def grid(images: np.ndarray | jax.Array, columns: int) -> Picture:
+    """Images `[n, H, W, C]` in [0, 1] in rows of so many, blank where they run out."""
     blanks = np.zeros((-len(images) % columns, *images.shape[1:]), np.float32)
-    return np.concatenate([images, blanks]).reshape(-1, columns, *images.shape[1:])
+    return Picture(np.concatenate([images, blanks]).reshape(-1, columns, *images.shape[1:]))
 
 
 def normal_quantiles(side: int) -> np.ndarray:

@@ -116,8 +116,8 @@ class Evaluator:
         """Those of the held-out images, by whoever labelled them."""
         return np.asarray(self.images.heldout_labels)[: self.count]
 
-    def costly(self, draw: Callable[[int], np.ndarray]) -> dict[str, float]:
-        """The metrics that take longer, for images that `draw(n)` gives as uint8."""
+    def final_metrics(self, draw: Callable[[int], np.ndarray]) -> dict[str, float]:
+        """The metrics that take too long for every evaluation; `draw(n)` gives images as uint8."""
         found = {"nearest_train_distance": self.distance(draw(min(self.count, 1000)))}
         return found | self._modes(draw)
 

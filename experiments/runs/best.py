@@ -1,14 +1,14 @@
-"""The best state of a run by one held-out figure, and whether it is good enough to stop.
+"""The best state of a run by one held-out metric, and whether it is good enough to stop.
 
 A run can be killed at any instruction and must end with the same best state as one that was not.
-It goes on from one of its checkpoints, say that of step c, and repeats what came after c. So what
-WORKDIR/best/ must hold is, for each checkpoint c, the best state up to c; what is later will be
-made again. Hence three rules:
+It continues from one of its checkpoints, that of step c say, and repeats what came after c. So for
+each checkpoint c, WORKDIR/best/ must hold the best state up to c; later ones will be made again.
+Hence three rules:
 
 - a checkpoint is begun only when every earlier best state is on disk (`settle`);
-- a best state makes way only when no checkpoint is left up to which it is the best (`offer`), or
-  when the run has come to its end (`finish`);
-- a run that goes on from c drops what is later than c, as it does with its metrics; and where the
+- a best state is deleted only when no checkpoint is left up to which it is the best (`offer`), or
+  when the run has ended (`finish`);
+- a run that continues from c drops what is later than c, as it does with its metrics; and where the
   state at c is itself the best, c's checkpoint is enough to restore it (`resume`).
 """
 
@@ -22,22 +22,22 @@ from experiments.runs.experiment import Task
 
 
 class Scored(NamedTuple):
-    """One evaluation. The lesser of two is the better, or of equals the earlier."""
+    """One evaluation. The lower value is the better one; of equal values, the earlier."""
 
     value: float
     step: int
 
 
 class Best:
-    """Keeps the best state of one run. Leaving its context waits for what is being written.
+    """Keeps the best state of one run. Leaving its context waits for pending writes.
 
     Args:
       folder: of the run.
-      task: names the figure to go by, and the goal; without a figure nothing is kept.
-      checkpoints: those that the run can go on from.
+      task: names the score to compare by, and the goal; without a score nothing is kept.
+      checkpoints: those that the run can continue from.
 
     Raises:
-      ValueError: the task has a goal and no figure that could reach it.
+      ValueError: the task has a goal and no score that could reach it.
     """
 
     def __init__(self, folder: RunFolder, task: Task, checkpoints: Checkpoints):
@@ -56,7 +56,7 @@ class Best:
             self._kept.__exit__(*exception)
 
     def resume(self, start: int, state: State) -> None:
-        """Goes on after step `start`, by the metrics up to it in metrics.jsonl.
+        """Continues after step `start`, with the metrics up to it in metrics.jsonl.
 
         Raises:
           InputError: the folder cannot be changed.
@@ -72,18 +72,18 @@ class Best:
                 self._keep_if_best(scored, state)
 
     def offer(self, step: int, state: State, values: dict[str, float]) -> bool:
-        """Keeps the state, in the background, if its score is below that of all before.
+        """Writes the state, in the background, if its score is the lowest so far.
 
         Args:
           step: the steps that it has done.
-          state: it is only read.
+          state: is only read.
           values: its held-out metrics.
 
         Returns:
           Whether the goal is reached.
 
         Raises:
-          InputError: the state before it could not be written, or there is no space to begin.
+          InputError: the state before it could not be written, or there is no space for this one.
         """
         if self._kept is None or not math.isfinite(values[self._score]):
             return False
@@ -93,7 +93,7 @@ class Best:
         return self._reaches(scored)
 
     def settle(self, step: int | None = None) -> None:
-        """Waits until the best states are on disk; that of `step` itself may take its time.
+        """Waits until the best states are on disk, except that of `step` itself.
 
         Raises:
           InputError: one could not be written.
@@ -131,6 +131,6 @@ class Best:
             self._kept.save(scored.step, state)
 
     def _as_of(self, step: int) -> Scored | None:
-        """The best up to a step, among those that are kept: one that was damaged is not."""
+        """The best up to a step among those that are kept, which a damaged one is not."""
         kept = self._kept.steps() if self._kept else []
         return min((s for s in self._seen if s.step <= step and s.step in kept), default=None)

@@ -1,4 +1,4 @@
-"""Finished runs side by side: which belong together, and their metrics over seeds.
+"""Finished runs side by side: which differ by their seed alone, and their metrics over seeds.
 
 mean = Σ x_i / n,   standard error = √(Σ (x_i − mean)² / (n − 1)) / √n,   over n seeds
 """
@@ -17,21 +17,21 @@ from aigc_jax.run_folder import RunFolder
 from experiments.cli.paths import local
 from experiments.runs.config import read_config
 
-# What a result does not depend on: where things lie, and how often a person looks. Any other
-# option, also one that is not known here, parts the runs in which it differs.
+# What a result does not depend on: where files lie, and how often something is shown or saved. Runs
+# that differ in any other option, even one that is not known here, are different experiments.
 _PLACES = {"workdir", "data_dir", "text", "images"}
 _LOOKS = {"log_every", "eval_every", "checkpoint_every", "steps_per_dispatch"}
 INDIFFERENT = {"preset", "dataset", "seed", "profile", "tensorboard"} | _PLACES | _LOOKS
 
 
 class Run(NamedTuple):
-    """A finished run, as its folder tells of it."""
+    """A finished run, as read from its folder."""
 
     path: str
     experiment: str
     data: str
     preset: str
-    decisive: dict[str, Any]  # all that decides the result but for these three and the seed
+    decisive: dict[str, Any]  # all else that decides the result, except the seed
     seed: int
     step: int
     seconds: float
@@ -52,7 +52,7 @@ class Row(NamedTuple):
 
 
 class Baseline(NamedTuple):
-    """A trivial model that runs are held against."""
+    """A trivial model that runs are compared with."""
 
     name: str
     row: Row | None  # the only one that it belongs to; None where it is the same for all of them
@@ -77,15 +77,15 @@ def estimate(values: Sequence[float | None]) -> Estimate | None:
 
 
 def find(names: Sequence[str]) -> list[str]:
-    """The folders of runs that are named, each once; `*` and `?` stand for what is there.
+    """The folders of the named runs, each once; `*` and `?` match any existing names.
 
     Raises:
-      InputError: a name leads to no run.
+      InputError: a name matches no run.
     """
     found: dict[str, None] = {}
     for name in (local(name, "--runs") for name in names):
         paths = [name]
-        if glob.has_magic(name) and not os.path.lexists(name):  # else it is called that
+        if glob.has_magic(name) and not os.path.lexists(name):  # else it is the name itself
             paths = sorted(glob.glob(name.replace("[", "[[]")))
         paths = [path for path in paths if read_config(RunFolder(path))]
         if not paths:
@@ -95,7 +95,7 @@ def find(names: Sequence[str]) -> list[str]:
 
 
 def read(path: str) -> Run | str:
-    """A finished run, or in words how far it is."""
+    """A finished run; of an unfinished one a sentence on how far it is."""
     folder = RunFolder(path)
     config, evaluations = read_config(folder) or {}, folder.heldout()
     options, score, goal = config["options"], config.get("score"), config.get("goal")
@@ -158,8 +158,8 @@ def rows_of(runs: Sequence[Run]) -> list[Row]:
 def baselines_beside(rows: Sequence[Row]) -> list[Baseline]:
     """The trivial models of one experiment on one data set.
 
-    Where two rows tell of one with the same seed and not the same metrics, since an option decides
-    how models are judged, each row has its own.
+    Where two rows have one with the same seed and different metrics, because an option decides how
+    models are evaluated, each row has its own.
     """
     found = []
     for name in {name: None for row in rows for run in row.runs for name in run.baselines}:

@@ -1,4 +1,4 @@
-"""What config.json says of a run, and whether a command may go on with it."""
+"""The content of config.json, and whether a command may continue its run."""
 
 import importlib.metadata
 import os
@@ -15,9 +15,21 @@ from experiments.cli.options import Options, refuse_changes, stored_options
 from experiments.runs.experiment import Experiment, Task
 
 VERSIONED = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tokenizers")
-
-
 _CODES = ("vq", "fsq")  # presets of experiments.vae before experiments.vq had them
+_CAPTIONS = {
+    "samples": "Samples",
+    "classes": "Samples by class: one row for each",
+    "interpolations": "Straight lines in latent space, from the left image to the right one",
+    "nearest": "Samples and, to the right of each, the nearest training image",
+    "reconstructions": "Held-out images and, to the right of each, their reconstructions",
+    "hardest": "Held-out images, the least likely label first",
+    "manifold": "The 2-D latent space, decoded at equal steps of the prior's distribution function",
+    "traversals": "One image's latents moved from −3 to 3, each row the one that says next most",
+    "latents": "What each latent says of held-out images",
+    "codes": "The codes used most, each standing in all positions",
+    "codebook": "How often codes are used",
+}
+"""Of every experiment's artefacts, before config.json had the captions of its own."""
 
 
 def read_config(folder: RunFolder) -> dict[str, Any] | None:
@@ -27,9 +39,11 @@ def read_config(folder: RunFolder) -> dict[str, Any] | None:
       InputError: the file is not the JSON object of a run.
     """
     config = folder.read_config()
-    if config and config["experiment"] == "vae" and config["options"].get("preset") in _CODES:
+    if config is None:
+        return None
+    if config["experiment"] == "vae" and config["options"].get("preset") in _CODES:
         config["experiment"] = "vq"
-    return config
+    return {"captions": _CAPTIONS, **config}
 
 
 def check_experiment(experiment: Experiment, config: dict[str, Any], workdir: str) -> None:
@@ -46,9 +60,9 @@ def check_experiment(experiment: Experiment, config: dict[str, Any], workdir: st
 
 
 def default_workdir(experiment: Experiment, options: Options) -> str:
-    """runs/EXPERIMENT-DATA-PRESET; a file or folder of one's own is called by its stem.
+    """runs/EXPERIMENT-DATA-PRESET; a user's own file or folder is named by its stem.
 
-    A run that began there under the experiment's former name is found there.
+    A run that began under the experiment's former name stays where it is.
     """
     called = f"{options.data_name}-{options.preset}"
     former = f"runs/{experiment.formerly}-{called}"
@@ -60,7 +74,7 @@ def default_workdir(experiment: Experiment, options: Options) -> str:
 def check_continuation(
     experiment: Experiment, options: Options, stored: dict[str, Any] | None
 ) -> None:
-    """Refuses a folder that holds another experiment, or this one under other options.
+    """Refuses a folder that holds another experiment, or this one with other options.
 
     Raises:
       InputError: names the experiment or the option.
@@ -82,7 +96,7 @@ def check_continuation(
 
 
 def describe_data(data: Any) -> dict[str, Any]:
-    """What config.json says of a data set: enough to know it again."""
+    """The data set in config.json: enough to recognise it."""
     described = {
         "name": data.name,
         "unit": data.unit,
@@ -97,7 +111,7 @@ def describe_data(data: Any) -> dict[str, Any]:
 def check_data(
     described: dict[str, Any], stored: dict[str, Any] | None, workdir: str | None
 ) -> None:
-    """Refuses data that are not those the run was begun with.
+    """Refuses data other than those the run was begun with.
 
     Raises:
       InputError: the fingerprints differ.
@@ -112,14 +126,14 @@ def check_data(
 def check_metadata(
     metadata: dict[str, Any], stored: dict[str, Any] | None, workdir: str | None
 ) -> None:
-    """Refuses to go on with a run under other metadata, such as another network that judges it.
+    """Refuses to continue a run with other metadata, such as another classifier to evaluate it.
 
     Raises:
-      InputError: names the fact that differs.
+      InputError: names what differs.
     """
     for name, value in (stored or {}).get("metadata", {}).items():
         if name in metadata and metadata[name] != value:
-            now, then = (str(fact)[:80] for fact in (metadata[name], value))
+            now, then = (str(known)[:80] for known in (metadata[name], value))
             differ = f"is {now}, but {then}" if now != then else "is not what it was"
             raise InputError(
                 f"{name.replace('_', ' ')} {differ} for the run in {workdir}; "
@@ -136,7 +150,7 @@ def describe(
     state: State,
     task: Task,
 ) -> dict[str, Any]:
-    """What config.json says of a run: enough to sample from it and to repeat it."""
+    """The content of config.json: enough to sample from the run and to repeat it."""
     parts = [state, *(part for part in state if isinstance(part, optim.State))]
     fields = {k: v for part in parts for k, v in part._asdict().items()}
     networks = {k: v for k, v in fields.items() if k.startswith("params")}
@@ -154,6 +168,7 @@ def describe(
         },
         "data": described,
         "metrics": experiment.descriptions(options, metadata),
+        "captions": dict(experiment.captions),
         "score": task.score,
         "goal": task.goal,
         "hardware": cores

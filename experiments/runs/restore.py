@@ -49,11 +49,11 @@ def restore(
     """Restores a checkpoint of an experiment's run; the folder is only read.
 
     Args:
-      experiment: whose run it is to be.
+      experiment: the one that the run must be of.
       workdir: the run's folder.
       checkpoint: one of `CHECKPOINTS`; `best` is the state with the lowest held-out score.
-      changes: options to take other values than the run was trained with, such as `data_dir`; None
-        leaves them.
+      changes: options whose value differs from the run's own, such as `data_dir`; None changes
+        nothing.
 
     Raises:
       InputError: the folder holds no such run, or the run no such checkpoint.

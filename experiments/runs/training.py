@@ -1,4 +1,4 @@
-"""One run, from its folder to its page: begin or continue, train, judge, picture."""
+"""One run, from its folder to its page: begin or continue, train, evaluate, show."""
 
 import dataclasses
 import re
@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import jax
+import numpy as np
 
 from aigc_jax import loop, report
 from aigc_jax.algorithm import Algorithm, State
@@ -16,7 +17,7 @@ from aigc_jax.data.batches import Order, order_of
 from aigc_jax.errors import Diverged, InputError
 from aigc_jax.progress import ProgressReport
 from aigc_jax.run_folder import RunFolder
-from experiments.cli.options import Options, stored_options
+from experiments.cli.options import Options
 from experiments.cli.profiling import Board, profiled, tensorboard_writer
 from experiments.cli.signals import Interrupted, noted_signals
 from experiments.runs.artefacts import write_animation, write_artefact
@@ -36,8 +37,7 @@ from experiments.runs.experiment import Experiment, Task
 def train(experiment: Experiment, options: Any, command: str) -> RunFolder:
     """Trains to `options.steps` or to the task's goal, continuing the folder's run; writes a page.
 
-    Everything that can be wrong with the options or the data is found out before anything is
-    written.
+    Options and data are checked before anything is written.
 
     Args:
       experiment: what to train.
@@ -46,7 +46,7 @@ def train(experiment: Experiment, options: Any, command: str) -> RunFolder:
 
     Raises:
       InputError: the folder, the data or the options cannot be used.
-      Diverged: a figure was not finite; the last good checkpoint stays.
+      Diverged: a metric was not finite; the last good checkpoint stays.
       Interrupted: a signal came; the run was saved.
     """
     options = dataclasses.replace(
@@ -88,17 +88,37 @@ def train(experiment: Experiment, options: Any, command: str) -> RunFolder:
             )
         config = describe(experiment, options, command, described, metadata, state, task)
         if stored and start == options.steps:
-            # Nothing will be judged anew: the words of the command that took the metrics.
-            config["metrics"] = stored.get("metrics", {})
+            # Nothing will be evaluated: its texts are those of the command that did.
+            config |= {"metrics": stored.get("metrics", {}), "captions": stored["captions"]}
+        evaluated = [m for m in folder.heldout() if m["step"] <= start]
+        config["warnings"] = _warnings(experiment, options, evaluated)
         folder.write_config(config)
         if found is None and state is not fresh:
             # What it began with may be gone, or trained further, when a killed run is continued.
             checkpoints.save(start, state)
             checkpoints.wait()
-        _Run(experiment, options, folder, task, checkpoints, best).train(
+        _Run(experiment, options, folder, config, task, checkpoints, best).train(
             algorithm, state, start, order, cadence
         )
     return folder
+
+
+def _warnings(
+    experiment: Experiment, options: Options, evaluations: list[dict[str, Any]]
+) -> list[str]:
+    """The experiment's warnings after so many evaluations, which are lines of metrics.jsonl."""
+    planned = -(-options.steps // options.eval_every)
+    found = [{"step": m["step"], **report.metrics_of(m)} for m in evaluations]
+    return experiment.warnings(found, planned)
+
+
+def _scalars(means: loop.Means) -> dict[str, float]:
+    """Each number of an array under its index: `norm` of `[2]` becomes `norm[0]` and `norm[1]`."""
+    found = {}
+    for name, value in means.items():
+        for index, number in np.ndenumerate(value):
+            found[f"{name}{list(index)}" if index else name] = float(number)
+    return found
 
 
 class _Run:
@@ -109,11 +129,13 @@ class _Run:
         experiment: Experiment,
         options: Options,
         folder: RunFolder,
+        config: dict[str, Any],
         task: Task,
         checkpoints: Checkpoints,
         best: Best,
     ):
-        self.experiment, self.options, self.folder = experiment, options, folder
+        self.experiment, self.options = experiment, options
+        self.folder, self.config = folder, config
         self.task, self.checkpoints, self.best = task, checkpoints, best
         self.progress: ProgressReport
         self.board: Board | None = None
@@ -153,7 +175,9 @@ class _Run:
             self.best.finish()
             if folder.page_is_stale():
                 write_animation(folder)
-                report.write_page(folder)
+                warned = _warnings(self.experiment, self.options, self._evaluations)
+                folder.write_config(self.config | {"warnings": warned})
+                report.write_page(folder, self.config | {"warnings": warned})
             self.progress.note(f"see {folder.page}")
 
     def _learn(
@@ -208,17 +232,18 @@ class _Run:
         if self.board:
             self.board.add(step, split, values)
 
-    def _log(self, step: int, values: dict[str, float]) -> None:
+    def _log(self, step: int, means: loop.Means) -> None:
+        values = _scalars(means)
         self._record(step, "train", values)
         self.progress.metrics(step, "train", values)
 
     def _evaluate(self, step: int, state: State) -> bool:
         values = self.task.evaluate(state)
-        for name, artefact in self.task.pictures(state).items():
+        for name, artefact in self.task.artefacts(state).items():
             write_artefact(self.folder, name, step, artefact)
         reached = self.best.offer(step, state, values)
         if reached or step == self.options.steps:
-            values |= self.task.costly(state)
+            values |= self.task.final_metrics(state)
         self._record(step, "heldout", values)
         self.progress.metrics(step, "held-out", values)
         self._evaluations.append({"step": step, **values})
@@ -229,7 +254,7 @@ class _Run:
         """Notes the warnings that the evaluation before had not called for."""
 
         def by_subject(evaluations: list[dict[str, Any]]) -> dict[str, str]:
-            found = report.warnings(evaluations, stored_options(self.options))
+            found = _warnings(self.experiment, self.options, evaluations)
             # The sentence up to its first number: the numbers are new each time.
             return {re.split(r"\d", sentence)[0]: sentence for sentence in found}
 

@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 
 from aigc_jax.algorithm import Algorithm
+from aigc_jax.artefacts import Picture
 from aigc_jax.settings import setting
 from experiments.cli.options import Options, from_flags
 from experiments.runs import training
@@ -79,7 +80,8 @@ class Toy:
       score: the score at a step; None for an experiment without.
       at_evaluation: called with (step) before each evaluation.
       metrics: more of them, by step.
-      costly: more of them, of the last state.
+      final: more of them, of the last state.
+      warnings: see `Experiment`.
     """
 
     def __init__(
@@ -87,7 +89,8 @@ class Toy:
         score: Mapping[int, float] | Callable | None = wiggling,
         at_evaluation: Callable[[int], None] = lambda step: None,
         metrics: Callable[[int], dict[str, float]] = lambda step: {},
-        costly: Mapping[str, float] = MappingProxyType({}),
+        final: Mapping[str, float] = MappingProxyType({}),
+        warnings: Callable[..., list[str]] = lambda evaluations, planned: [],
     ):
         of = score.__getitem__ if isinstance(score, Mapping) else score
 
@@ -98,14 +101,16 @@ class Toy:
                 weight = float(state.params.sum())
                 return {"weight": weight, **({"score": of(step)} if of else {}), **metrics(step)}
 
-            def pictures(state):
-                return {"samples": np.full((1, 1, 2, 2, 1), int(state.step) / 200)}
+            def artefacts(state):
+                return {"samples": Picture(np.full((1, 1, 2, 2, 1), int(state.step) / 200))}
 
             baselines = {"one": {"weight": 1.0}}
             data = jnp.asarray(data.train)
-            task = Task(data, lambda d, i: d[i], 40, evaluate, lambda: baselines, pictures)
+            task = Task(data, lambda d, i: d[i], 40, evaluate, lambda: baselines, artefacts)
             return task._replace(
-                costly=lambda state: dict(costly), score="score" if of else None, goal=options.goal
+                final_metrics=lambda state: dict(final),
+                score="score" if of else None,
+                goal=options.goal,
             )
 
         presets = {
@@ -122,6 +127,8 @@ class Toy:
             algorithm=algorithm,
             task=task,
             descriptions=lambda options, metadata: {},
+            captions={"samples": "What the toy paints"},
+            warnings=warnings,
             sample=lambda *_: None,
         )
 
@@ -144,7 +151,7 @@ def metrics(workdir: Path) -> list[dict]:
 
 
 def untold(workdir: Path) -> tuple[set[str], set[str]]:
-    """Figures in metrics.jsonl that config.json has no text of, and texts of no such figure."""
+    """Metrics in metrics.jsonl that config.json has no text of, and texts of no such metric."""
     texts = json.loads((workdir / "config.json").read_text("utf-8"))["metrics"]
     lines = metrics(workdir)
     names = {name for line in lines for name in line} - {"step", "split"}

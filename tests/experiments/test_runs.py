@@ -1,6 +1,7 @@
 """What a run leaves behind, and what can be done with it."""
 
 import json
+import re
 import shutil
 import sys
 
@@ -8,7 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aigc_jax import report
 from aigc_jax.errors import InputError
+from aigc_jax.run_folder import RunFolder
+from experiments import quickstart
 from experiments.cli.options import from_flags
 from experiments.families.vae import experiment as vae
 from experiments.runs import training
@@ -169,12 +173,16 @@ def test_quickstart_makes_one_page_of_its_runs_and_finds_them_again(launch, tmp_
     page = (tmp_path / "runs/quickstart/index.html").read_text()
     for heading in ("adversarial", "autoencoder", "Transformer"):
         assert f"{heading}" in page
+    headings = re.findall("<h2>(.*?)</h2>", page)
+    assert headings == [e.title for e in quickstart.ON_PAGE]
     assert page.count("data:image/png;base64,") == 3 + 4 + 1  # GAN, VAE, classifier
     assert "http" not in page.replace("http://www.w3.org", "").replace(
         "http://purl.org", ""
     ).replace("http://creativecommons.org", "").replace("https://matplotlib.org", "")
-    again = launch("experiments.quickstart", "--steps=20", cwd=tmp_path)
-    assert again.stderr.count("finished") == 4
+    for steps in (["--steps=20"], []):  # without, a run keeps the number it has
+        again = launch("experiments.quickstart", *steps, cwd=tmp_path)
+        assert again.stderr.count("finished") == 4
+        assert (tmp_path / "runs/quickstart/index.html").read_text() == page
 
 
 def test_help_names_each_option_with_its_default(launch, tmp_path):
@@ -188,3 +196,32 @@ def test_help_names_each_option_with_its_default(launch, tmp_path):
         for option in ("profile", "compilation_cache"):
             assert f"--[no]{option}" in shown
         assert ("Default: r3gan." if name == "gan" else "Default: default.") in shown
+
+
+def test_quickstart_has_a_page_after_each_run_and_on_it_all_runs_there_are(
+    tmp_path, monkeypatch, capfd
+):
+    pages = []
+
+    def train(experiment, options, command):
+        folder = RunFolder(options.workdir)
+        if not folder.page.exists() or experiment.name == trained:
+            folder.create()
+            config = {"title": experiment.title, "experiment": experiment.name}
+            folder.write_config({**config, "options": {}, "metadata": {}, "data": {}})
+            report.write_page(folder, folder.read_config())
+        pages.append(re.findall("<h2>(.*?)</h2>", index.read_text()) if index.exists() else [])
+        return folder
+
+    index = tmp_path / "index.html"
+    monkeypatch.setattr(training, "train", train)
+    whole = [experiment.title for experiment in quickstart.ON_PAGE]
+    for name, expected in ((None, [0, 1, 2, 3]), ("lm", [4, 4, 4, 4])):
+        trained = name
+        with pytest.raises(SystemExit) as ended:
+            quickstart.main([f"--workdir={tmp_path}"])
+        assert ended.value.code in (0, None)
+        assert list(map(len, pages)) == expected
+        assert re.findall("<h2>(.*?)</h2>", index.read_text()) == whole
+        assert capfd.readouterr().err.count(f"open {index}") == 4
+        pages.clear()

@@ -48,7 +48,7 @@ def task(
         found = {"most frequent class": frequent, "nearest class mean": nearest}
         return {name: {"accuracy": accuracy} for name, accuracy in found.items()}
 
-    def pictures(state):
+    def artefacts(state):
         nll = classifier.describe(state.eval_params, heldout, networks=networks).nll(labels)
         order = np.argsort(-nll, kind="stable")[:50]
         return {"hardest": shared.grid(shared.unit_interval(heldout[order]), 10)}
@@ -56,7 +56,7 @@ def task(
     def gather(data, indices):
         return classifier.Batch(*shared.gather_labelled(data, indices))
 
-    return Task((train, train_labels), gather, len(train), evaluate, baselines, pictures)
+    return Task((train, train_labels), gather, len(train), evaluate, baselines, artefacts)
 
 
 EXPERIMENT = Experiment(
@@ -68,5 +68,6 @@ EXPERIMENT = Experiment(
     algorithm=algorithm,
     task=task,
     descriptions=of_classifier,
+    captions={"hardest": "Held-out images, those with the least likely labels first"},
     extendable=lambda options: False,  # the learning rate's cosine ends where --steps says
 )

@@ -1,4 +1,4 @@
-"""What one looks at while a GAN learns, always from the same latents."""
+"""Pictures of what a GAN has learnt so far, always from the same latents."""
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +6,7 @@ import numpy as np
 
 from aigc_jax import gan
 from aigc_jax.algorithm import Algorithm, Key
+from aigc_jax.artefacts import Picture
 from aigc_jax.data.images import Images
 from aigc_jax.metrics.neighbours import nearest
 from aigc_jax.parallel import example_keys
@@ -15,11 +16,18 @@ from experiments.fidelity.evaluator import SEARCHED, quantise
 ROWS, COLUMNS = 10, 10
 LINES = 8  # of interpolations
 
+CAPTIONS = {
+    "samples": "Samples",
+    "classes": "Samples by class, one row for each",
+    "interpolations": "Interpolations: each row a straight line between two latent vectors",
+    "nearest": "Samples and, to the right of each, the nearest training image",
+}
+
 
 def pictures(
     state: gan.State, key: Key, config: gan.Config, algorithm: Algorithm, images: Images
-) -> dict[str, np.ndarray]:
-    """Grids `[rows, columns, H, W, C]` of the averaged generator's images, by name.
+) -> dict[str, Picture]:
+    """Grids of the averaged generator's images, by name.
 
     Args:
       state: of the GAN.

@@ -7,8 +7,9 @@ from aigc_jax import gan
 from aigc_jax.algorithm import Algorithm
 from aigc_jax.data.images import Images
 from aigc_jax.errors import InputError
+from aigc_jax.metrics import collapse
 from experiments.data import images as shared
-from experiments.families.gan.artefacts import pictures
+from experiments.families.gan.artefacts import CAPTIONS, pictures
 from experiments.families.gan.descriptions import of_gan
 from experiments.families.gan.options import PRESETS, GanOptions, to_config
 from experiments.fidelity.evaluator import PIXELS, Evaluator, check_classes, count_of, quantise
@@ -82,8 +83,8 @@ def task(options: GanOptions, images: Images, metadata: dict, algorithm: Algorit
         examples=len(images.train),
         evaluate=evaluate,
         baselines=lambda: evaluator.baselines(options.seed),
-        pictures=lambda state: pictures(state, key, config, algorithm, images),
-        costly=lambda state: evaluator.costly(lambda n: draw(state, n)),
+        artefacts=lambda state: pictures(state, key, config, algorithm, images),
+        final_metrics=lambda state: evaluator.final_metrics(lambda n: draw(state, n)),
         score=score,
         goal=options.stop_at_fcd,
         batches_per_step=config.steps_d,
@@ -104,6 +105,8 @@ EXPERIMENT = Experiment(
     algorithm=algorithm,
     task=task,
     descriptions=of_gan,
+    captions=CAPTIONS,
+    warnings=collapse.warnings,
     sample=shared.sample,
     extendable=lambda options: not options.decay,
 )

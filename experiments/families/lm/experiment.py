@@ -4,6 +4,7 @@ from functools import partial
 
 from aigc_jax import transformer
 from aigc_jax.algorithm import Algorithm
+from aigc_jax.artefacts import Text as TextArtefact
 from aigc_jax.data.documents import END, cut
 from aigc_jax.data.text import Text
 from experiments.data import texts
@@ -52,12 +53,12 @@ def task(options: LmOptions, text: Text, metadata: dict, algorithm: Algorithm) -
         counting = texts.counting_nlls(train, heldout, coder.vocabulary_size)
         return {name: metrics(nll) for name, nll in counting.items()}
 
-    def pictures(state):
+    def artefacts(state):
         drawn = sample(options, metadata, algorithm, state, 3, options.seed + 1)
-        return {"samples": texts.SEPARATOR.join(drawn)}
+        return {"samples": TextArtefact(texts.SEPARATOR.join(drawn))}
 
     data, examples, gather, fetch = batching
-    return Task(data, gather, examples, evaluate, baselines, pictures, fetch=fetch)
+    return Task(data, gather, examples, evaluate, baselines, artefacts, fetch=fetch)
 
 
 def sample(options: LmOptions, metadata: dict, algorithm: Algorithm, state, num: int, seed: int):
@@ -74,6 +75,7 @@ EXPERIMENT = Experiment(
     algorithm=algorithm,
     task=task,
     descriptions=of_lm,
+    captions={"samples": "Samples"},
     sample=sample,
     extendable=extendable,
 )

@@ -7,6 +7,7 @@ import numpy as np
 
 from aigc_jax import transformer
 from aigc_jax.algorithm import State
+from aigc_jax.artefacts import Text
 from aigc_jax.data.pairs import Pair
 from aigc_jax.log_stream import say
 from aigc_jax.metrics.translation import bleu, chrf, exact_match
@@ -15,6 +16,7 @@ from experiments.families.translate.options import to_config
 from experiments.families.translate.translation import SentenceTranslator, batch_of, pack
 
 SHOWN = 20  # pairs on the page
+CAPTIONS = {"samples": "Held-out sources, their translations (→) and their references (=)"}
 
 
 class Evaluator:
@@ -60,10 +62,11 @@ class Evaluator:
         """The same metrics where nothing is translated."""
         return {"the source itself": scores(self.sources, self.references, self.language)[0]}
 
-    def pictures(self, state: State) -> dict[str, str]:
-        """The first translations beside what was to be translated, and what was expected."""
+    def artefacts(self, state: State) -> dict[str, Text]:
+        """The first sources with their translations and references."""
         sources, references = self.sources[:SHOWN], self.references[:SHOWN]
-        return {"samples": show(sources, self.translator.translate(state, sources), references)}
+        translations = self.translator.translate(state, sources)
+        return {"samples": Text(show(sources, translations, references))}
 
 
 def scores(

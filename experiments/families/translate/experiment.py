@@ -5,7 +5,7 @@ from aigc_jax.data.cldr import load_cldr
 from aigc_jax.data.pairs import Pairs, load_pairs
 from experiments.families.transformer.options import extendable
 from experiments.families.translate.descriptions import of_translation
-from experiments.families.translate.evaluator import Evaluator
+from experiments.families.translate.evaluator import CAPTIONS, Evaluator
 from experiments.families.translate.options import PRESETS, TranslateOptions, to_config
 from experiments.families.translate.translation import (
     SentenceTranslator,
@@ -54,8 +54,8 @@ def task(
         examples=len(train[0]),
         evaluate=evaluator.loss,
         baselines=evaluator.baselines,
-        pictures=evaluator.pictures,
-        costly=evaluator.translations,
+        artefacts=evaluator.artefacts,
+        final_metrics=evaluator.translations,
     )
 
 
@@ -68,5 +68,6 @@ EXPERIMENT = Experiment(
     algorithm=algorithm,
     task=task,
     descriptions=of_translation,
+    captions=CAPTIONS,
     extendable=extendable,
 )

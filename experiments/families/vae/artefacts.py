@@ -1,4 +1,4 @@
-"""What people look at of a VAE: samples, reconstructions, and what its latents mean."""
+"""What shows how a VAE does: samples, reconstructions, and what its latents mean."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import numpy as np
 
 from aigc_jax import vae
 from aigc_jax.algorithm import Algorithm, State
+from aigc_jax.artefacts import Artefact, Picture, Text
 from aigc_jax.parallel import example_keys
 from experiments.data import images as shared
 from experiments.families.vae.evaluator import Evaluator
@@ -15,13 +16,23 @@ _COLUMNS = 10
 _TRAVERSED = 10  # latents
 _REACH = 3.0  # standard deviations of the prior, either way
 
+CAPTIONS = {
+    "samples": "Samples",
+    "interpolations": "Interpolations: each row a straight line between the latents of two images",
+    "reconstructions": "Held-out images and, to the right of each, its reconstruction",
+    "manifold": "The 2-D latent space, decoded at equally spaced quantiles of the prior",
+    "traversals": f"One image, each row with one of its latents moved from −{_REACH:g} to "
+    f"{_REACH:g}: first the latent that varies most between images",
+    "latents": "How much each latent tells about held-out images",
+}
 
-def pictures(state: State, evaluator: Evaluator, algorithm: Algorithm) -> dict[str, Any]:
-    """The pictures by name, each a grid of images; and the latents, a table as text.
+
+def artefacts(state: State, evaluator: Evaluator, algorithm: Algorithm) -> dict[str, Artefact]:
+    """By name: grids of images, and a table of the latents.
 
     Args:
       state: of the algorithm.
-      evaluator: of the run: the networks, and the images that are shown.
+      evaluator: of the run: its networks, and the images to show.
       algorithm: for samples.
     """
     params, networks, likelihood = (
@@ -40,18 +51,18 @@ def pictures(state: State, evaluator: Evaluator, algorithm: Algorithm) -> dict[s
     keys = example_keys(evaluator.key, len(shown.images))
     z = context.q.mean if flat else jax.jit(networks.draw)(params, context, keys).z
     pairs = np.stack([np.clip(shown.images, 0, 1), decode(z, shown.labels)], 1)
-    found: dict[str, Any] = {
+    found: dict[str, Artefact] = {
         "samples": shared.grid(_samples(state, evaluator, algorithm), _COLUMNS),
         "reconstructions": shared.grid(pairs.reshape(-1, *pairs.shape[2:]), _COLUMNS),
     }
     usage = vae.latent_usage(
         params, evaluator.batch(evaluator.bounded), evaluator.key, networks=networks
     )
-    found["latents"] = latents_text(usage)
+    found["latents"] = Text(latents_text(usage))
     if usage.variance is None:
         return found
 
-    def rows(z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+    def rows(z: np.ndarray, labels: np.ndarray | None) -> Picture:
         """Decodes `[rows, _COLUMNS, Z]`, the labels `[rows]`."""
         every = None if labels is None else np.repeat(labels, _COLUMNS)
         return shared.grid(decode(z.reshape(-1, z.shape[-1]), every), _COLUMNS)
@@ -84,7 +95,7 @@ def between(start: np.ndarray, end: np.ndarray) -> np.ndarray:
 
 
 def latents_text(usage: vae.Usage, most: int = 100) -> str:
-    """What each latent says, the most talkative first: a line each, of at most `most`."""
+    """The information in each latent, most first: a line each, at most `most`."""
     if usage.variance is not None and len(usage.variance) != len(usage.kl_nats):
         return _variances_text(usage, most)
     order = np.argsort(-usage.kl_nats)[:most]
@@ -99,7 +110,7 @@ def latents_text(usage: vae.Usage, most: int = 100) -> str:
 
 
 def _variances_text(usage: vae.Usage, most: int) -> str:
-    """The same where only the divergence of all latents together is known."""
+    """The same where only the KL divergence of all latents together is known."""
     assert usage.variance is not None
     lines = [f"KL nats of all latents: {usage.kl_nats.sum():.4f}"]
     lines += ["latent  variance of its posterior mean"]
@@ -113,7 +124,7 @@ def _variances_text(usage: vae.Usage, most: int) -> str:
 def traversals(
     z: np.ndarray, variance: np.ndarray, label: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """One image's latents `[Z]`, with those that say most led through the prior, one in each row.
+    """One image's latents `[Z]`; in each row one of them moves through the prior.
 
     Args:
       z: the latents.

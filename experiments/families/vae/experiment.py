@@ -10,7 +10,7 @@ from aigc_jax.data.images import Images
 from aigc_jax.errors import InputError
 from experiments.data import images as shared
 from experiments.data.images import TRAINING, binarised
-from experiments.families.vae.artefacts import pictures
+from experiments.families.vae.artefacts import CAPTIONS, artefacts
 from experiments.families.vae.descriptions import of_vae
 from experiments.families.vae.evaluator import Evaluator
 from experiments.families.vae.options import PRESETS, VaeOptions, to_config
@@ -38,9 +38,9 @@ def task(options: VaeOptions, images: Images, metadata: dict, algorithm: Algorit
         examples=len(train),
         evaluate=evaluator.bound,
         baselines=evaluator.baselines,
-        pictures=lambda state: pictures(state, evaluator, algorithm),
-        costly=evaluator.likelihood,
-        lists=evaluator.latents,
+        artefacts=lambda state: artefacts(state, evaluator, algorithm),
+        final_metrics=evaluator.likelihood,
+        vectors=evaluator.latents,
     )
 
 
@@ -83,6 +83,7 @@ EXPERIMENT = Experiment(
     algorithm=algorithm,
     task=task,
     descriptions=of_vae,
+    captions=CAPTIONS,
     sample=shared.sample,
     extendable=lambda options: not options.decay,
     begin=begin,

@@ -1,4 +1,4 @@
-"""How a VAE with discrete latents is judged, and what people look at of it."""
+"""Metrics and artefacts of an autoencoder with discrete latents."""
 
 from typing import Any
 
@@ -8,15 +8,23 @@ import numpy as np
 
 from aigc_jax import vq
 from aigc_jax.algorithm import Algorithm, State
+from aigc_jax.artefacts import Artefact, Text
 from aigc_jax.data.images import Images
 from aigc_jax.metrics.pixels import pixel_means
 from experiments.data import images as shared
 
 _SHOWN = 100  # codes
 
+CAPTIONS = {
+    "samples": "Samples",
+    "reconstructions": "Held-out images and, to the right of each, its reconstruction",
+    "codes": "The most used codes: in each image one of them is in all positions",
+    "codebook": "How often each code is used",
+}
+
 
 class Evaluator:
-    """Figures and pictures of a model on held-out images, which are made ready once."""
+    """Metrics and artefacts of a model on held-out images, which are prepared once."""
 
     def __init__(self, images: Images, config: vq.Config, algorithm: Algorithm, seed: int):
         self.grey, self._train = shared.unit_interval(images.heldout), images.train
@@ -38,7 +46,7 @@ class Evaluator:
         variance = float(np.var(self.grey, dtype=np.float64))
         return {"mean image": {"mse": mse, "mse_over_variance": mse / variance}}
 
-    def pictures(self, state: State) -> dict[str, Any]:
+    def artefacts(self, state: State) -> dict[str, Artefact]:
         """Reconstructions, samples, and the codes that are used most, each filling the grid."""
         reconstruct = jax.jit(lambda x: vq.reconstruct(state, x, **self._model))
         shown = self.grey[:50]
@@ -54,7 +62,7 @@ class Evaluator:
             "reconstructions": shared.grid(pairs.reshape(-1, *pairs.shape[2:]), 10),
             "samples": shared.grid(np.asarray(sample(state, self._key, 100)), 10),
             "codes": shared.grid(np.asarray(decode(filled)), 10),
-            "codebook": _shares(counts, order),
+            "codebook": Text(_shares(counts, order)),
         }
 
 

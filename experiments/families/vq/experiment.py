@@ -6,7 +6,7 @@ from aigc_jax.data.images import Images
 from experiments.data import images as shared
 from experiments.data.images import HELDOUT, TRAINING, binarised
 from experiments.families.vq.descriptions import of_codes
-from experiments.families.vq.evaluator import Evaluator
+from experiments.families.vq.evaluator import CAPTIONS, Evaluator
 from experiments.families.vq.options import PRESETS, VqOptions, to_config
 from experiments.runs.experiment import Experiment, Task
 
@@ -28,7 +28,7 @@ def task(options: VqOptions, images: Images, metadata: dict, algorithm: Algorith
         examples=len(train),
         evaluate=evaluator.metrics,
         baselines=evaluator.baselines,
-        pictures=evaluator.pictures,
+        artefacts=evaluator.artefacts,
     )
 
 
@@ -41,6 +41,7 @@ EXPERIMENT = Experiment(
     algorithm=algorithm,
     task=task,
     descriptions=of_codes,
+    captions=CAPTIONS,
     sample=shared.sample,
     formerly="vae",
     extendable=lambda options: not options.decay,

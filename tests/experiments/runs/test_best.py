@@ -135,7 +135,7 @@ def test_a_best_that_only_its_checkpoint_outlived_is_restored_from_that(
 
 
 @pytest.mark.parametrize("moment", ["save", "wait_until_finished"])
-def test_a_full_disk_is_said_and_harms_neither_run_nor_best(
+def test_a_full_disk_is_reported_and_harms_neither_run_nor_best(
     toy, whole, tmp_path, monkeypatch, moment
 ):
     run, save = tmp_path / "run", Checkpoints.save
@@ -199,7 +199,7 @@ def runs(tmp_path_factory):
         return vae.EXPERIMENT.task(*arguments)._replace(
             evaluate=lambda state: {"s": score[int(state.step)]},
             baselines=dict,
-            pictures=lambda state: {},
+            artefacts=lambda state: {},
             score="s",
         )
 
@@ -237,9 +237,11 @@ def test_samples_are_drawn_from_the_best_on_request(runs, launch, tmp_path):
     assert (tmp_path / "best.png").read_bytes() != (tmp_path / "newest.png").read_bytes()
 
 
-@pytest.mark.parametrize(("name", "said"), [("best", "no best checkpoint yet"), ("old", "unknown")])
-def test_a_checkpoint_that_is_not_there_is_said(runs, tmp_path, name, said):
+@pytest.mark.parametrize(
+    ("name", "words"), [("best", "no best checkpoint yet"), ("old", "unknown")]
+)
+def test_a_checkpoint_that_is_not_there_is_reported(runs, tmp_path, name, words):
     shutil.copytree(runs / "scored", tmp_path / "run")
     shutil.rmtree(tmp_path / "run/best")
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=words):
         open_any(tmp_path / "run", name)

@@ -1,6 +1,6 @@
-"""The texts beside figures, on the page of each launcher's presets and of what else there is.
+"""What pages say about metrics: those of each launcher's presets, and of other options.
 
-Nothing is trained: the figures' names come from the launchers' own judges, where these are quick.
+Nothing is trained: the names come from the launchers' own evaluators, where these are quick.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from experiments.catalogue import EXPERIMENTS
 from experiments.cli.options import from_flags, stored_options
 from experiments.data.texts import metrics_of
 from experiments.families.translate.evaluator import scores
-from experiments.families.vae.artefacts import latents_text, pictures
+from experiments.families.vae.artefacts import artefacts, latents_text
 from experiments.families.vae.evaluator import Evaluator
 from experiments.families.vae.options import PRESETS, to_config
 from experiments.fidelity import evaluator as fidelity
@@ -74,7 +74,7 @@ STUB = FeatureNetwork("stub", 3, "ab", math.nan, described)
 
 
 def page(name, options, metadata, train, heldout, place):
-    """By figure, the text that the page of such a run has beside it; and texts of no figure."""
+    """By metric, the text that the page of such a run has beside it; and texts of no metric."""
     folder = RunFolder(place)
     folder.create()
     texts = EXPERIMENTS[name].descriptions(options, metadata)
@@ -83,7 +83,7 @@ def page(name, options, metadata, train, heldout, place):
     for step in (1, 2):  # a curve has two points
         folder.append_metrics(step, "train", dict.fromkeys(train, float(step)), 0.0)
         folder.append_metrics(step, "heldout", dict.fromkeys(heldout, float(step)), 0.0)
-    written = write_page(folder).read_text("utf-8")
+    written = write_page(folder, folder.read_config()).read_text("utf-8")
     rows = re.findall(r"<tr><td><code>(\w+)</code>.*?<td>([^<]*)</td></tr>", written)
     beside = {metric: html.unescape(text) for metric, text in rows if metric in heldout}
     below = [html.unescape(text) for text in re.findall("<figcaption>([^<]*)</", written)]
@@ -97,8 +97,8 @@ def metrics(name, options):
     if name == "gan":
         network = STUB if options.images is None else fidelity.PIXELS
         evaluator = fidelity.Evaluator(IMAGES, network)
-        costly = evaluator.costly(lambda n: IMAGES.heldout[:n])
-        return gan.Info._fields, {**evaluator.metrics(IMAGES.heldout), **costly}
+        final = evaluator.final_metrics(lambda n: IMAGES.heldout[:n])
+        return gan.Info._fields, {**evaluator.metrics(IMAGES.heldout), **final}
     if name == "classifier":
         return classifier.Info._fields, ["accuracy", "label_nll_nats"]
     if name == "lm":
@@ -116,7 +116,7 @@ def metrics(name, options):
 @pytest.mark.parametrize(
     ("name", "preset"), [(name, preset) for name, e in EXPERIMENTS.items() for preset in e.presets]
 )
-def test_a_presets_page_has_a_text_for_each_figure_and_no_other(name, preset, tmp_path):
+def test_a_presets_page_has_a_text_for_each_metric_and_no_other(name, preset, tmp_path):
     options = EXPERIMENTS[name].presets[preset]
     texts, foreign = page(name, options, METADATA, *metrics(name, options), tmp_path / "run")
     assert all(texts.values()), texts
@@ -210,7 +210,8 @@ def test_the_manifold_is_shown_where_its_steps_are_the_priors(prior):
     config = dataclasses.replace(to_config(options, METADATA), architecture=pointlike)
     algorithm = vae.make(config)
     state = algorithm.init(jax.random.key(0))
-    found = pictures(state, Evaluator(IMAGES, config, 1), algorithm)
+    found = artefacts(state, Evaluator(IMAGES, config, 1), algorithm)
+    assert found.keys() <= EXPERIMENTS["vae"].captions.keys()
     assert ("manifold" in found) == (prior == "normal")
     assert ("traversals" in found) == (prior == "vamp")
-    assert ("KL nats of all latents" in found["latents"]) == (prior == "vamp")
+    assert ("KL nats of all latents" in found["latents"].text) == (prior == "vamp")

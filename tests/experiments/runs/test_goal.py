@@ -22,8 +22,8 @@ def test_a_score_equal_to_the_goal_reaches_it(toy, tmp_path):
     assert max(toy.stored(tmp_path / "run/checkpoints")) == 20
 
 
-def test_the_state_that_reaches_the_goal_gets_the_costly_figures_as_the_last_does(toy, tmp_path):
-    last = toy.Toy(costly={"rare": 1.0})
+def test_the_state_that_reaches_the_goal_gets_the_final_metrics_as_the_last_does(toy, tmp_path):
+    last = toy.Toy(final={"rare": 1.0})
     last.train(tmp_path / "goal", goal=21.5)
     last.train(tmp_path / "end", steps=50)
     for name in ("goal", "end"):
