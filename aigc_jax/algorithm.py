@@ -44,6 +44,9 @@ def narrow(tree: Any) -> Any:
 class Algorithm(NamedTuple):
     """Three pure functions that share a state made of arrays and nothing else.
 
+    What cannot sample has no `sample`: a `classifier.Classifier` or a `transformer.Translator` has
+    these first two functions, and others of its own.
+
     `step` is a `scan` body. All its randomness comes from `fold_in(state.key, state.step)` and from
     each example's index in the whole batch, so the numbers are the same under `jit`, `scan`,
     `vmap`, `pmap`, `shard_map` and a sharded `jit`.

@@ -3,9 +3,13 @@
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from aigc_jax.algorithm import narrow
+from aigc_jax.errors import InputError
 from aigc_jax.labels import check_labels
+
+Shape = tuple[int, int, int]  # (H, W, C)
 
 
 class Batch(NamedTuple):
@@ -15,17 +19,31 @@ class Batch(NamedTuple):
     labels: jax.Array | None = None  # int [B]
 
 
-def as_batch(batch: Any, classes: int = 0) -> Batch:
+def check_images(images: Any, image_shape: Shape | None = None) -> None:
+    """Refuses what is not `[B, H, W, C]`, or of another (H, W, C) than `image_shape`.
+
+    Raises:
+      InputError: says what was given.
+    """
+    shape = jnp.shape(images)
+    if len(shape) != 4 or (image_shape is not None and tuple(image_shape) != shape[1:]):
+        height, width, channels = image_shape or ("H", "W", "C")
+        raise InputError(f"images must be of shape [B, {height}, {width}, {channels}], got {shape}")
+
+
+def as_batch(batch: Any, classes: int = 0, image_shape: Shape | None = None) -> Batch:
     """A `Batch` from a `Batch` or from images alone, without numbers of 64 bits.
 
     Args:
       batch: either.
       classes: how many the networks are told; labels are dropped where it is 0.
+      image_shape: (H, W, C) that the networks are made for; None for any.
 
     Raises:
-      InputError: labels are needed, and are missing or no classes.
+      InputError: images are of another shape; labels are needed, and are missing or no classes.
     """
     whole = batch if isinstance(batch, Batch) else Batch(batch)
+    check_images(whole.images, image_shape)
     if not classes:
         return narrow(Batch(whole.images))
     return narrow(Batch(whole.images, check_labels(whole.labels, len(whole.images), classes)))

@@ -60,17 +60,27 @@ def check_choices(name: str, values: Any, choices: int) -> Any:
     return array
 
 
+def one_for_each(labels: Any, count: int) -> Any:
+    """Labels, however they are written, as an array `[count]`.
+
+    Raises:
+      InputError: there are none, or they are of another shape.
+    """
+    if labels is None:
+        raise InputError("labels are missing: these networks need a Batch with labels")
+    array = as_array("labels", labels)
+    if array.shape != (count,):
+        raise InputError(f"labels must be of shape ({count},), got {array.shape}")
+    return array
+
+
 def check_labels(labels: Any, count: int, classes: int) -> jax.Array:
     """Labels, however they are written, as int32 `[count]`: one class for each example.
 
     Raises:
       InputError: there are none, or other than `[count]` integers in [0, classes).
     """
-    if labels is None:
-        raise InputError("class-conditional networks need a Batch with labels")
-    array = as_array("labels", labels)
-    if array.shape != (count,):
-        raise InputError(f"labels must be of shape ({count},), got {array.shape}")
+    array = one_for_each(labels, count)
     return jnp.asarray(check_choices("labels", array, classes), jnp.int32)
 
 

@@ -50,7 +50,7 @@ def define_flags(values: flags.FlagValues) -> None:
         "out",
         None,
         "File to write, replaced when it exists: .png (a grid of images), .npz (array `images`, "
-        "float32 [num, H, W, C] in [0, 1]) or .txt (texts, parted by a line of dashes). Images "
+        "float32 [num, H, W, C] in [0, 1]) or .txt (texts, separated by dashes). Images "
         "need one.",
         values,
     )

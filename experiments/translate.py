@@ -23,7 +23,7 @@ from aigc_jax.errors import InputError
 from experiments.cli import launch
 from experiments.cli.paths import define_path, local
 from experiments.families.translate.experiment import EXPERIMENT
-from experiments.families.translate.translation import Translator
+from experiments.families.translate.translation import SentenceTranslator
 from experiments.runs import launcher
 from experiments.runs.restore import restore
 
@@ -45,7 +45,7 @@ def translate_lines(workdir: str, name: str) -> None:
     lines = text.split("\n")
     if not lines[-1]:
         del lines[-1]  # what follows the last line break is no line
-    translator = Translator(run.options, run.metadata, run.algorithm)
+    translator = SentenceTranslator(run.options, run.metadata, run.algorithm)
     for line in translator.translate(run.state, lines):
         print(printed.lines(line))
 

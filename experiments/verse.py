@@ -3,7 +3,7 @@
     python -m experiments.lm --text=poems.txt --documents --context=128 --workdir=runs/poems
     python -m experiments.verse --workdir=runs/poems --text=poems.txt
 
-The poems of the file are parted by blank lines, and each is its title, its author and its verse, on
+The poems of the file are separated by blank lines, and each is its title, author and verse, on
 lines of their own. Of the held-out ones that are regulated verse the model is given title, author
 and first line, and goes on. What is counted are the poems of which every line is as long as the
 first, and among them those of four or eight lines. A poem that is longer than the model's context

@@ -176,3 +176,15 @@ def test_an_update_moves_parameters_average_and_count(assert_close):
     assert int(one.step) == 1
     assert one.key is state.key
     assert_close(optim.update(state, grads, tx, 0.0).ema, one.params)
+
+
+def test_without_an_average_the_newest_parameters_are_evaluated(assert_identical):
+    tx, grads = optax.sgd(0.5), {"a": jnp.array([0.2])}
+    given = jax.random.key(0), lambda key: {"a": jax.random.normal(key, (1,))}, tx
+    plain, averaged = optim.init(*given, averaged=False), optim.init(*given)
+    assert plain.ema is None
+    assert averaged.eval_params is averaged.ema
+    after = optim.update(plain, grads, tx, 0.9)
+    assert after.ema is None
+    assert after.eval_params is after.params
+    assert_identical(after.params, optim.update(averaged, grads, tx, 0.9).params)

@@ -60,7 +60,7 @@ def convolutional(
     init, features_of, head_of = pure_functions(
         features=(trunk, image_shape), head=(head, (features,))
     )
-    return Networks(init, lambda params, x: features_of(params, narrow(x)), head_of)
+    return Networks(init, lambda params, x: features_of(params, narrow(x)), head_of, image_shape)
 
 
 def _halvings(image_shape: tuple[int, int, int]) -> int:

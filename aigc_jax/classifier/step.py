@@ -14,8 +14,8 @@ from aigc_jax import optim, parallel
 from aigc_jax.algorithm import Key, Keys, Params, narrow
 from aigc_jax.classifier.augment import augment
 from aigc_jax.classifier.losses import cross_entropy
-from aigc_jax.image_batch import Batch
-from aigc_jax.labels import as_array
+from aigc_jax.image_batch import Batch, Shape, check_images
+from aigc_jax.labels import one_for_each
 from aigc_jax.optim import State
 
 
@@ -28,11 +28,13 @@ class Networks(NamedTuple):
       init: `(key) -> params`.
       features: `(params, images [B, H, W, channels] in [0, 1]) -> [B, D]`.
       head: `(params, features [B, D]) -> logits [B, C]`.
+      image_shape: (H, W, channels) of the one kind of image that it is made for; None for any.
     """
 
     init: Callable[[Key], Params]
     features: Callable[[Params, jax.Array], jax.Array]
     head: Callable[[Params, jax.Array], jax.Array]
+    image_shape: Shape | None = None
 
 
 class Info(NamedTuple):
@@ -89,8 +91,13 @@ def step(
 
     Returns:
       The new state, and `Info`.
+
+    Raises:
+      InputError: images or labels are missing, of another shape, or no classes.
     """
-    images, labels = narrow((batch.images, as_array("labels", batch.labels)))
+    images, labels = batch if isinstance(batch, Batch) else Batch(batch)
+    check_images(images, networks.image_shape)
+    images, labels = narrow((images, one_for_each(labels, len(images))))
     key_images, key_features = jax.random.split(jax.random.fold_in(state.key, state.step))
     size = labels.shape[0]
     keys_images, keys_features = (

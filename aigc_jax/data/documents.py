@@ -1,4 +1,4 @@
-"""A text that is many: poems, stories or messages, each to be learnt and judged on its own."""
+"""A text of many documents: poems, stories or messages, each modelled and evaluated on its own."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -15,8 +15,8 @@ END = "\x1e"  # ASCII's record separator: one character, one byte, one token of 
 FEWEST = 10  # distinct documents, so that one is held out
 
 
-def parted(text: Text) -> Text:
-    """Documents of a text, which blank lines part: nine tenths to train on, a tenth held out.
+def split_documents(text: Text) -> Text:
+    """Documents of a text, separated by blank lines: nine tenths to train on, a tenth held out.
 
     Held out are the documents of `tenth`, so that one that occurs twice is never on both sides.
 
@@ -33,8 +33,8 @@ def parted(text: Text) -> Text:
     documents = [document for document in found if document.strip()]
     if len(set(documents)) < FEWEST:
         raise InputError(
-            f"{text.name}: has {len(set(documents))} distinct documents, parted by blank lines; at "
-            f"least {FEWEST} are needed"
+            f"{text.name}: has {len(set(documents))} distinct documents, separated by blank "
+            f"lines; at least {FEWEST} are needed"
         )
     heldout = tenth(documents)
     train = _joined(document for document in documents if document not in heldout)
@@ -44,7 +44,7 @@ def parted(text: Text) -> Text:
 
 
 def documents_of(part: Part) -> list[str]:
-    """The documents of a part that `parted` gave."""
+    """The documents of a part that `split_documents` gave."""
     return "".join(chunks(part)).strip(END).split(END)
 
 

@@ -13,6 +13,7 @@ import optax
 from aigc_jax.algorithm import Key, Keys, Params
 from aigc_jax.gan.augment import Augmentation, Controller, controller
 from aigc_jax.gan.penalties import LeCam
+from aigc_jax.image_batch import Shape
 
 
 class Variables(NamedTuple):
@@ -39,6 +40,7 @@ class Networks(NamedTuple):
       mixes_examples: whether D's logit of an image depends on the rest of its batch.
       standing: `(variables, z [B, Z], labels) -> stats`: G's statistics over this batch alone,
         whatever they were before. What `generate` hands on is good enough where there is none.
+      image_shape: (H, W, C) of the one kind of image that they are made for; None for any.
     """
 
     init: Callable[[Key], tuple[Variables, Variables]]
@@ -48,6 +50,7 @@ class Networks(NamedTuple):
     classes: int = 0
     mixes_examples: bool = False
     standing: Callable[..., Params] = lambda variables, z, labels: variables.stats
+    image_shape: Shape | None = None
 
 
 def plain_networks(

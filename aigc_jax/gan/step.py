@@ -65,12 +65,13 @@ def step(
       The new state, and `Info`.
 
     Raises:
-      ValueError: the batch cannot be divided as asked, or labels are missing.
+      InputError: images or labels of another shape, or labels that are no classes.
+      ValueError: the batch cannot be divided as asked.
 
     Source: Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661, algorithm 1, except that G's
     update reuses the fakes of D's last.
     """
-    whole = as_batch(batch, networks.classes)
+    whole = as_batch(batch, networks.classes, networks.image_shape)
     _check_sizes(whole.images.shape[0], steps_d, packing)
     size = whole.images.shape[0] // steps_d
     key = jax.random.fold_in(state.key, state.step)

@@ -30,6 +30,7 @@ from aigc_jax.transformer.model import (
 )
 from aigc_jax.transformer.networks import networks_of, sinusoidal_positions
 from aigc_jax.transformer.optimisers import adamw, block_matrices, muon, projections
+from aigc_jax.transformer.plain import plain_networks
 from aigc_jax.transformer.step import init, step, token_losses
 from aigc_jax.transformer.stream import complete, sample, stream, translate
 
@@ -69,6 +70,7 @@ __all__ = [
     "optimizer",
     "packed_documents",
     "padded_source",
+    "plain_networks",
     "projections",
     "regularised_nll",
     "sample",

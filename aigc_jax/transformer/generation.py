@@ -28,7 +28,7 @@ token again changes nothing. A query sees the slots up to its own.
 
 
 class Decoding(NamedTuple):
-    """Rows on their way. Nothing else is needed to go on.
+    """Rows that are being written, and all that is needed to go on.
 
     The last token of a row is yet to be read by the network: the next one begins with that.
     """

@@ -81,8 +81,8 @@ def step(
       The new state, and `Info`.
 
     Raises:
-      InputError: arrays of the batch do not fit each other, or inputs or labels, padding's too,
-        are not of the vocabulary.
+      InputError: an array is not of the shape that `Batch` says; or inputs or labels, padding's
+        too, are not of the vocabulary.
     """
     batch = narrow(batch)
     check_batch(batch, networks.vocabulary_size)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from aigc_jax.algorithm import Key, Keys, Params
+from aigc_jax.image_batch import Shape
 
 
 class Gaussian(NamedTuple):
@@ -47,6 +48,7 @@ class Networks(NamedTuple):
       prior: `(params, keys [B]) -> z` drawn from p(z).
       latent_size: Z, all layers together.
       classes: how many; 0 where labels are not looked at.
+      image_shape: (H, W, C) of the one kind of image that they are made for; None for any.
     """
 
     init: Callable[[Key], Params]
@@ -56,6 +58,7 @@ class Networks(NamedTuple):
     prior: Callable[[Params, Keys], Any]
     latent_size: int
     classes: int = 0
+    image_shape: Shape | None = None
 
 
 def reparameterise(keys: Keys, mean: jax.Array, log_variance: jax.Array) -> jax.Array:

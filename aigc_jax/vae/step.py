@@ -69,9 +69,12 @@ def step(
     Returns:
       The new state, and `Info`.
 
+    Raises:
+      InputError: images or labels of another shape, or labels that are no classes.
+
     Source: Kingma and Welling 2014, algorithm 1 with the estimator of equation 10, L = 1.
     """
-    images, labels = as_batch(batch, networks.classes)
+    images, labels = as_batch(batch, networks.classes, networks.image_shape)
     key_x, key_z = jax.random.split(jax.random.fold_in(state.key, state.step))
     size = images.shape[0]
     x = images

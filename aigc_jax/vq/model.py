@@ -11,6 +11,7 @@ import jax
 from jax import lax
 
 from aigc_jax.algorithm import Key, Params
+from aigc_jax.image_batch import Shape
 
 
 class DiscreteNetworks(NamedTuple):
@@ -21,12 +22,14 @@ class DiscreteNetworks(NamedTuple):
       encode: `(params, x [B, H, W, C]) -> features [B, h, w, D]`.
       decode: `(params, quantised [B, h, w, D]) -> outputs [B, H, W, F]`: the parameters of p(x|z).
       grid: (h, w).
+      image_shape: (H, W, C) of the one kind of image that they are made for; None for any.
     """
 
     init: Callable[[Key], Params]
     encode: Callable[[Params, jax.Array], jax.Array]
     decode: Callable[[Params, jax.Array], jax.Array]
     grid: tuple[int, int]
+    image_shape: Shape | None = None
 
 
 class Quantised(NamedTuple):

@@ -76,4 +76,4 @@ def convolutional(
     init, encode, decode = pure_functions(
         encoder=(encoder, image_shape), decoder=(decoder, (rows, columns, features))
     )
-    return DiscreteNetworks(init, encode, decode, (rows, columns))
+    return DiscreteNetworks(init, encode, decode, (rows, columns), image_shape)

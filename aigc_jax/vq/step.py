@@ -95,10 +95,13 @@ def step(
     Returns:
       The new state, and `Info`.
 
+    Raises:
+      InputError: images of another shape.
+
     Source: van den Oord et al. 2017, https://arxiv.org/abs/1711.00937, equation 3 without its
     second term, which appendix A.1 replaces by averages.
     """
-    images, _ = as_batch(batch)
+    images, _ = as_batch(batch, image_shape=networks.image_shape)
     key_x, key_q = jax.random.split(jax.random.fold_in(state.trained.key, state.step))
     size = images.shape[0]
     x = images

@@ -27,7 +27,7 @@ COUNTED = 2**24  # training tokens that are counted at most, from the beginning 
 
 
 def load(options: Any) -> Text:
-    """The text that the options name; with --documents as `documents.parted` gives it.
+    """The text that the options name; with --documents as `documents.split_documents` gives it.
 
     Raises:
       InputError: it cannot be used, or --vocabulary does not fit the tokeniser.
@@ -37,7 +37,7 @@ def load(options: Any) -> Text:
             f"--vocabulary is of --tokenizer=bpe; --tokenizer={options.tokenizer} has its own"
         )
     text = load_text(options.dataset, options.text)
-    return documents.parted(text) if options.documents else text
+    return documents.split_documents(text) if options.documents else text
 
 
 def metadata(options: Any, text: Text) -> dict[str, Any]:

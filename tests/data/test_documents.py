@@ -1,10 +1,10 @@
-"""Documents of a text: how they are parted, split, encoded and found again."""
+"""Documents of a text: how they are split, encoded and found again."""
 
 import numpy as np
 import pytest
 
 from aigc_jax.data.bpe import BpeTokenizer
-from aigc_jax.data.documents import END, cut, documents_of, encoded, parted, until_end
+from aigc_jax.data.documents import END, cut, documents_of, encoded, split_documents, until_end
 from aigc_jax.data.text import Text
 from aigc_jax.data.tokenizers import ByteTokenizer, CharTokenizer
 from aigc_jax.errors import InputError
@@ -19,7 +19,7 @@ def text(content):
 
 
 def test_blank_lines_part_documents_and_a_tenth_is_held_out():
-    found = parted(text("\n" + "\n\n".join(POEMS) + "\n"))
+    found = split_documents(text("\n" + "\n\n".join(POEMS) + "\n"))
     train, heldout = documents_of(found.train), documents_of(found.heldout)
     assert len(heldout) == 3
     assert sorted(train + heldout) == sorted(POEMS)
@@ -29,23 +29,23 @@ def test_blank_lines_part_documents_and_a_tenth_is_held_out():
 
 @pytest.mark.parametrize("blank", ["\n\n\n\n", "\n \t\n", "\r\n\r\n"])
 def test_any_blank_line_parts(blank):
-    found = parted(text(blank.join(POEMS).replace("\nfirst", "\r\nfirst")))
+    found = split_documents(text(blank.join(POEMS).replace("\nfirst", "\r\nfirst")))
     assert sorted(documents_of(found.train) + documents_of(found.heldout)) == sorted(POEMS)
 
 
 def test_a_document_that_occurs_twice_is_on_one_side():
-    found = parted(text("\n\n".join(POEMS * 2)))
+    found = split_documents(text("\n\n".join(POEMS * 2)))
     assert not set(documents_of(found.train)) & set(documents_of(found.heldout))
     assert len(documents_of(found.heldout)) == 6
 
 
 def test_the_choice_does_not_depend_on_the_order():
-    one, other = parted(text("\n\n".join(POEMS))), parted(text("\n\n".join(POEMS[::-1])))
+    one, other = (split_documents(text("\n\n".join(p))) for p in (POEMS, POEMS[::-1]))
     assert set(documents_of(one.heldout)) == set(documents_of(other.heldout))
 
 
 def test_indented_lines_stay_with_their_document():
-    found = parted(text("\n\n".join(f"  {poem}\n    more" for poem in POEMS)))
+    found = split_documents(text("\n\n".join(f"  {poem}\n    more" for poem in POEMS)))
     assert all(
         d.startswith("  poem") and d.endswith("\n    more") for d in documents_of(found.train)
     )
@@ -54,19 +54,19 @@ def test_indented_lines_stay_with_their_document():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("\n\n".join(POEMS[:9]), "9 distinct documents, parted by blank lines; at least 10"),
+        ("\n\n".join(POEMS[:9]), "9 distinct documents, separated by blank lines; at least 10"),
         ("\n\n".join(POEMS[:1] * 50), "1 distinct documents"),
         ("\n\n".join(POEMS) + END, "holds the character"),
     ],
 )
-def test_what_cannot_be_parted_is_refused(content, message):
+def test_what_cannot_be_split_is_refused(content, message):
     with pytest.raises(InputError, match=f"t: .*{message}"):
-        parted(text(content))
+        split_documents(text(content))
 
 
 @pytest.mark.parametrize("kind", ["char", "byte", "bpe"])
 def test_no_token_reaches_into_another_document(kind):
-    part = parted(text("\n\n".join(POEMS))).train
+    part = split_documents(text("\n\n".join(POEMS))).train
     coder = {
         "char": lambda: CharTokenizer.of(part),
         "byte": ByteTokenizer,

@@ -186,7 +186,7 @@ OPTIONS += [
     ("lm", ["--dropout=1.0"], ["dropout", "[0, 1)"]),
     ("lm", ["--smoothing=1.0"], ["--smoothing must be below 1"]),
     ("lm", ["--microbatches=5"], ["--microbatches=5", "--batch_size=12"]),
-    ("lm", ["--key_heads=3"], ["2 heads", "num_kv_heads=3"]),
+    ("lm", ["--key_heads=3"], ["2 heads", "3 key-value heads"]),
     ("lm", ["--optimiser=best"], ["'best'", "adamw, muon"]),
     ("translate", ["--pairs=story.txt"], ["story.txt"]),
     ("translate", ["--pairs=missing.tsv"], ["missing.tsv"]),

@@ -487,7 +487,7 @@ class TestRefusals:
                 "partial_rotary_factor",
             ),
             (LLAMA_SETTINGS, {"hidden_act": "xielu"}, "hidden_act 'xielu'"),
-            (LLAMA_SETTINGS, {"num_key_value_heads": 3}, "3 key heads"),
+            (LLAMA_SETTINGS, {"num_key_value_heads": 3}, "3 key-value heads"),
             (MISTRAL, {"sliding_window": 0}, "sliding_window must be a positive integer"),
             (MISTRAL, {"num_key_value_heads": None}, "num_key_value_heads is missing"),
             (QWEN3, {"rms_norm_eps": 1e-6}, "rms_norm_eps 1e-06"),

@@ -1,4 +1,4 @@
-"""The Transformers: sight by gradient, counts, the cache, and two families' blocks in NumPy."""
+"""The Transformers: causality by gradient, counts, the cache, and two families' blocks in NumPy."""
 
 import dataclasses
 
@@ -425,7 +425,7 @@ def test_the_llama_network_is_its_formulas():
     ("changes", "message"),
     [
         ({"width": 10}, "width 10 is not a multiple of 4 heads"),
-        ({"num_kv_heads": 3}, "4 heads are not a multiple of num_kv_heads=3"),
+        ({"num_kv_heads": 3}, "4 heads are not a multiple of 3 key-value heads"),
         ({"positions": Positions.ROTARY, "width": 12}, "heads of an even size, got 3"),
         ({"positions": Positions.SINUSOIDAL, "width": 9, "heads": 3}, "need an even width"),
         ({"dropout": 1.0}, r"dropout must be in \[0, 1\)"),
@@ -456,3 +456,10 @@ def test_more_tokens_than_a_table_has_places_for_are_refused(positions):
         hidden(T, 6)
     with pytest.raises(ValueError, match=f"rows of {T + 2} tokens do not fit context={T}"):
         networks.start(params, 1, T + 2, Source(jnp.ones((1, 5), int), jnp.ones((1, 5), int)))
+
+
+def test_equal_configurations_have_the_same_networks_and_programs():
+    config = Architecture(7, context=4, layers=1, heads=1, width=4)
+    same, other = (dataclasses.replace(config, heads=heads) for heads in (1, 2))
+    assert transformer.networks_of(config) is transformer.networks_of(same)
+    assert transformer.networks_of(config) is not transformer.networks_of(other)

@@ -60,7 +60,7 @@ def test_padding_has_no_influence(state, assert_close):
         ({"inputs": [[0.0, 1.0, 2.0, 3.0]]}, "inputs must be integers"),
     ],
 )
-def test_what_is_no_token_is_not_learnt(state, change, message):
+def test_what_is_no_token_is_refused(state, change, message):
     change = {name: jnp.asarray(values) for name, values in change.items()}
     with pytest.raises(InputError, match=message):
         transformer.step(
@@ -136,7 +136,7 @@ def test_dropout_is_new_at_every_step_and_for_every_example(state):
     assert float(alone) != float(first)  # the second row is not the first once more
 
 
-def test_the_average_is_judged_where_one_is_kept():
+def test_the_average_is_evaluated_where_one_is_kept():
     init = jax.jit(transformer.init, static_argnums=(1, 2, 3))
     state = init(jax.random.key(0), NETWORKS, SGD, 0.5)
     assert state.eval_params is state.ema

@@ -146,13 +146,15 @@ def test_pieces_are_the_first_row_of_what_is_sampled(model, prompt, length):
 
 
 def test_pieces_end_with_the_first_stop_in_whichever_window(model):
-    flat, ends = Sampling(temperature=50.0), []
-    for seed in range(4):
-        free = np.concatenate(pieces_of(model, [0], 60, seed, sampling=flat))
-        stopped = np.concatenate(pieces_of(model, [0], 60, seed, sampling=flat, stop=3))
-        ends.append([*free, 3].index(3) + 1)
-        np.testing.assert_array_equal(stopped, free[: ends[-1]])
-    assert min(ends) < CONTEXT < max(ends)
+    flat = Sampling(temperature=50.0)
+    free = np.concatenate(pieces_of(model, [0], 60, sampling=flat))
+    firsts = {int(token): i for i, token in reversed([*enumerate(free)])}
+    early, late = (kind(firsts, key=firsts.get) for kind in (min, max))
+    assert firsts[early] < CONTEXT < firsts[late]
+    for stop in (early, (late,)):
+        stopped = np.concatenate(pieces_of(model, [0], 60, sampling=flat, stop=stop))
+        end = firsts[early if stop == early else late] + 1
+        np.testing.assert_array_equal(stopped, free[:end])
 
 
 def test_a_second_text_is_written_by_the_programs_of_the_first(model):
@@ -307,10 +309,14 @@ SOURCE = transformer.Source(
 TOKENS = {"begin": 1, "stop": 2}
 
 
+def translating(algorithm, **how):
+    return jax.jit(partial(algorithm.translate, **TOKENS, **how))
+
+
 class TestTranslate:
     def test_each_row_is_translated_from_its_own_source(self, translator):
         algorithm, state = translator
-        translate = jax.jit(partial(algorithm.translate, **TOKENS, beams=3))
+        translate = translating(algorithm, beams=3)
         together = translate(state, SOURCE)
         assert together.tokens.shape == (3, 3, CONTEXT + 1)
         for i in range(3):
@@ -325,12 +331,16 @@ class TestTranslate:
     def test_one_beam_is_greedy_decoding_by_the_average(self, translator):
         algorithm, state = translator
         networks = algorithm.translate.keywords["networks"]
-        found = algorithm.translate(state, SOURCE, **TOKENS, beams=1, alpha=0.0, length=CONTEXT)
-        cache = networks.start(state.ema, 3, CONTEXT, SOURCE)
-        extend, ones = transformer.extender(state.ema, networks), jnp.ones(3, int)
-        keys = jax.random.split(jax.random.key(0), 3)
-        begun = cache, ones[:, None], ones
-        tokens, lengths = generate(extend, *begun, CONTEXT, keys, sampling=GREEDY, stop=2)
+        found = translating(algorithm, beams=1, alpha=0.0, length=CONTEXT)(state, SOURCE)
+
+        @jax.jit
+        def greedy(params):
+            cache, ones = networks.start(params, 3, CONTEXT, SOURCE), jnp.ones(3, int)
+            extend, keys = transformer.extender(params, networks), jax.random.split(state.key, 3)
+            begun = extend, cache, ones[:, None], ones
+            return generate(*begun, CONTEXT, keys, sampling=GREEDY, stop=2)
+
+        tokens, lengths = greedy(state.ema)
         np.testing.assert_array_equal(found.tokens[:, 0], tokens)
         np.testing.assert_array_equal(found.lengths[:, 0], lengths)
 
@@ -339,7 +349,7 @@ class TestTranslate:
         tokens = jnp.array([[4, 5, 9]])
         padded = transformer.padded_source(tokens, jnp.array([2]))
         bare = transformer.padded_source(tokens[:, :2], jnp.array([2]))
-        found = [algorithm.translate(state, s, **TOKENS, length=6) for s in (padded, bare)]
+        found = [translating(algorithm, length=6)(state, source) for source in (padded, bare)]
         np.testing.assert_array_equal(found[0].tokens, found[1].tokens)
 
     @pytest.mark.parametrize(

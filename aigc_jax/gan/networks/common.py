@@ -65,7 +65,16 @@ def from_linen(
             return variables.stats
         return _apply(memoryless, variables, True, append_class(z, labels, classes), True, None)[1]
 
-    return Networks(init, generate, discriminate, latent_size, classes, mixes_examples, standing)
+    return Networks(
+        init,
+        generate,
+        discriminate,
+        latent_size,
+        classes,
+        mixes_examples,
+        standing,
+        image_shape,
+    )
 
 
 def _variables(tree: Mapping[str, Any]) -> Variables:

@@ -3,6 +3,7 @@
 Dimensions: B batch, T positions, S source positions, D width, V vocabulary.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import flax.linen as nn
@@ -181,8 +182,9 @@ def _check_source(config: Architecture, source: Source | None) -> None:
         check_source(source, config.vocabulary_size)
 
 
+@lru_cache(maxsize=16)
 def networks_of(config: Architecture) -> Networks:
-    """The Transformer that `config` describes."""
+    """The Transformer that `config` describes: of equal ones the same, compiled once."""
     net = Transformer(config)
     apply: Any = net.apply  # Linen's types leave open what a method returns
 

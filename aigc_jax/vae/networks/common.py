@@ -3,7 +3,7 @@
 Dimensions: B batch, Z latent, H W C image, F outputs for a pixel.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -13,13 +13,13 @@ from jax import lax
 
 from aigc_jax.algorithm import Key, Keys, Params
 from aigc_jax.density import gaussian_log_density
+from aigc_jax.image_batch import Shape
 from aigc_jax.nn.classes import append_class
 from aigc_jax.nn.functions import pure_functions
 from aigc_jax.vae.model import Draw, Gaussian, Networks, reparameterise
 from aigc_jax.vae.priors import STANDARD_NORMAL, Prior
 
 Path = Callable[[jax.Array], jax.Array]
-Shape = tuple[int, int, int]  # (H, W, C)
 
 
 class Context(NamedTuple):
@@ -36,19 +36,21 @@ def one_layer(
     latent_size: int,
     classes: int = 0,
     prior: Prior = STANDARD_NORMAL,
+    image_shape: Shape | None = None,
 ) -> Networks:
     """`Networks` with q(z|x) = N(μ(x), diag σ²(x)), from two pure functions.
 
     Labels are given to both functions as a one-hot vector: beside the pixels of x, and beside z.
 
     Args:
-      init: `(key) -> params`, a dictionary.
+      init: `(key) -> params`, any pytree; a dictionary where the prior has parameters of its own.
       encode: `(params, x [B, H, W, C], one_hot) -> (μ, log σ²)`, `[B, Z]` each; `one_hot` is
         `[B, classes]`, and left out where there are no classes.
       decode: `(params, z [B, Z + classes]) -> outputs [B, H, W, F]`.
       latent_size: Z.
       classes: how many; 0 for networks without labels.
       prior: p(z).
+      image_shape: (H, W, C) of the one kind of image that they are made for; None for any.
 
     Raises:
       ValueError: the prior is made of posteriors, which classes would be needed for.
@@ -58,15 +60,16 @@ def one_layer(
 
     def init_all(key: Key) -> Params:
         key_n, key_p = jax.random.split(key)
-        own = prior.init(key_p)
-        return {**init(key_n), **({"prior": own} if own else {})}
+        params, own = init(key_n), prior.init(key_p)
+        return {**params, "prior": own} if own else params
 
     def posterior(params: Params, x: jax.Array, labels: jax.Array | None = None) -> Gaussian:
         given = (jax.nn.one_hot(labels, classes, dtype=jnp.float32),) if classes else ()
         return Gaussian(*encode(params, x, *given))
 
     def prepare(params: Params) -> Any:
-        return prior.prepare(params, params.get("prior", {}), posterior)
+        own = params.get("prior", {}) if isinstance(params, Mapping) else {}
+        return prior.prepare(params, own, posterior)
 
     def encode_all(params: Params, x: jax.Array, labels: jax.Array | None = None) -> Context:
         return Context(posterior(params, x, labels), prepare(params))
@@ -87,7 +90,8 @@ def one_layer(
     def sample_prior(params: Params, keys: Keys) -> jax.Array:
         return prior.sample(prepare(params), keys, latent_size)
 
-    return Networks(init_all, encode_all, draw, decode_all, sample_prior, latent_size, classes)
+    sizes = (latent_size, classes, image_shape)
+    return Networks(init_all, encode_all, draw, decode_all, sample_prior, *sizes)
 
 
 def from_linen(
@@ -104,4 +108,4 @@ def from_linen(
     init, encode, decode = pure_functions(
         encoder=(encoder, image_shape, *given), decoder=(decoder, (latent_size + classes,))
     )
-    return one_layer(init, encode, decode, latent_size, classes, prior)
+    return one_layer(init, encode, decode, latent_size, classes, prior, image_shape)

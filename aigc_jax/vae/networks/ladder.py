@@ -213,4 +213,4 @@ def ladder(
         drawn: Any = down.apply(params["down"], None, keys)
         return drawn.z
 
-    return Networks(init, encode, draw, decode, prior, cells * latent_size, classes)
+    return Networks(init, encode, draw, decode, prior, cells * latent_size, classes, image_shape)

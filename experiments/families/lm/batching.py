@@ -12,7 +12,7 @@ from aigc_jax.data.packing import pack_documents
 from aigc_jax.transformer import Batch, next_tokens, packed_documents
 
 
-class Reading(NamedTuple):
+class Batching(NamedTuple):
     """How a text is trained on, as `Task` takes it."""
 
     data: Any
@@ -21,20 +21,20 @@ class Reading(NamedTuple):
     fetch: Callable[[np.ndarray], np.ndarray] = lambda indices: indices
 
 
-def windows_of(tokens: np.ndarray, context: int) -> Reading:
+def windows_of(tokens: np.ndarray, context: int) -> Batching:
     """Stretches of a text by where they begin: cut on the device, or on the host where it is on
     disk.
     """
     length, examples = context + 1, len(tokens) - context
     if not isinstance(tokens, np.memmap):
-        return Reading(
+        return Batching(
             tokens, examples, lambda data, starts: next_tokens(windows_at(data, starts, length))
         )
 
     def fetch(starts: np.ndarray) -> np.ndarray:
         return np.asarray(tokens[starts[..., None] + np.arange(length)], np.int32)
 
-    return Reading((), examples, lambda _, rows: next_tokens(rows), fetch)
+    return Batching((), examples, lambda _, rows: next_tokens(rows), fetch)
 
 
 def windows_at(tokens: jax.Array, starts: jax.Array, length: int) -> jax.Array:
@@ -42,7 +42,7 @@ def windows_at(tokens: jax.Array, starts: jax.Array, length: int) -> jax.Array:
     return tokens[starts[:, None] + jnp.arange(length)[None]]
 
 
-def rows_of(tokens: np.ndarray, end: int, context: int) -> Reading:
+def rows_of(tokens: np.ndarray, end: int, context: int) -> Batching:
     """Documents, several to a row, where each sees itself alone.
 
     Args:
@@ -51,6 +51,6 @@ def rows_of(tokens: np.ndarray, end: int, context: int) -> Reading:
       context: of a row; a longer document is cut into parts that do not see each other.
     """
     packed = pack_documents(cut(tokens, end), context)[:-1]
-    return Reading(
+    return Batching(
         packed, len(packed[0]), lambda data, rows: packed_documents([x[rows] for x in data])
     )

@@ -36,10 +36,10 @@ def task(options: LmOptions, text: Text, metadata: dict, algorithm: Algorithm) -
     metrics = texts.metrics_of(heldout, text.heldout)
     if options.documents:
         end = int(coder.encode(END)[0])
-        reading = rows_of(train, end, options.context)
+        batching = rows_of(train, end, options.context)
         nll = partial(transformer.documents_nll, documents=cut(heldout, end))
     else:
-        reading = windows_of(train, options.context)
+        batching = windows_of(train, options.context)
         nll = partial(transformer.heldout_nll, tokens=heldout)
 
     rows, positions = thrift(options)
@@ -56,7 +56,7 @@ def task(options: LmOptions, text: Text, metadata: dict, algorithm: Algorithm) -
         drawn = sample(options, metadata, algorithm, state, 3, options.seed + 1)
         return {"samples": texts.SEPARATOR.join(drawn)}
 
-    data, examples, gather, fetch = reading
+    data, examples, gather, fetch = batching
     return Task(data, gather, examples, evaluate, baselines, pictures, fetch=fetch)
 
 

@@ -50,7 +50,7 @@ class TransformerOptions(Options):
     scan: bool = option(False, "One program for all blocks: compiles faster.")
     remat: bool = option(False, "Recompute blocks in the backward pass: less memory.")
     ema_decay: float = option(
-        0.0, "Of the averaged parameters that are judged, per step; 0 keeps none.", least=0
+        0.0, "Of the averaged parameters, which are evaluated, per step; 0 keeps none.", least=0
     )
 
 

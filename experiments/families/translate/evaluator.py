@@ -12,7 +12,7 @@ from aigc_jax.log_stream import say
 from aigc_jax.metrics.translation import bleu, chrf, exact_match
 from experiments.families.transformer.options import thrift
 from experiments.families.translate.options import to_config
-from experiments.families.translate.translation import Translator, batch_of, pack
+from experiments.families.translate.translation import SentenceTranslator, batch_of, pack
 
 SHOWN = 20  # pairs on the page
 
@@ -30,7 +30,7 @@ class Evaluator:
       InputError: not one of them fits the context.
     """
 
-    def __init__(self, translator: Translator, heldout: Sequence[Pair]):
+    def __init__(self, translator: SentenceTranslator, heldout: Sequence[Pair]):
         options, coder = translator.options, translator.coder
         self.translator, self.language = translator, options.target
         self._networks = transformer.networks_of(to_config(options, coder.vocabulary_size))

@@ -7,7 +7,7 @@ from experiments.families.translate.descriptions import of_translation
 from experiments.families.translate.evaluator import Evaluator
 from experiments.families.translate.options import PRESETS, TranslateOptions, to_config
 from experiments.families.translate.translation import (
-    Translator,
+    SentenceTranslator,
     batch_of,
     metadata_of,
     pack,
@@ -44,7 +44,7 @@ def task(
     options: TranslateOptions, pairs: Pairs, metadata: dict, algorithm: transformer.Translator
 ) -> Task:
     """Trains on packed rows; evaluates the loss, and at the end the translations themselves."""
-    translator = Translator(options, metadata, algorithm)
+    translator = SentenceTranslator(options, metadata, algorithm)
     train = pack(translator.coder, pairs.train, options)[:-1]
     evaluator = Evaluator(translator, pairs.heldout)
     return Task(

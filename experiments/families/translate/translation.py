@@ -62,7 +62,7 @@ def batch_of(rows: Any) -> transformer.Batch:
     return transformer.Batch(inputs, labels, weights, segments, positions, None, source)
 
 
-class Translator:
+class SentenceTranslator:
     """Sentences in one language to sentences in another, by beam search.
 
     Args:

@@ -11,7 +11,7 @@ from aigc_jax.data.foreign_tokenizer import ForeignTokenizer
 from aigc_jax.data.text import load_text
 from aigc_jax.errors import InputError
 from aigc_jax.transformer.interchange import load_folder
-from aigc_jax.transformer.sampling import ANCESTRAL
+from aigc_jax.transformer.sampling import ANCESTRAL, Sampling
 from experiments import export_hf, import_hf
 from experiments.catalogue import open_any
 from experiments.cli.options import from_flags
@@ -38,11 +38,13 @@ def poet(tmp_path_factory):
     return open_any(str(place / "run")), load_folder(folder), ForeignTokenizer.read(folder)
 
 
-@pytest.mark.parametrize("prompt", ["", "ab"])
-def test_an_exported_document_ends_where_the_run_s_does(poet, prompt):
+@pytest.mark.parametrize(
+    ("prompt", "sampling"), [("", ANCESTRAL), ("ab", Sampling(2.0, 5, repetition_penalty=1.5))]
+)
+def test_an_exported_document_is_the_run_s_and_ends_where_that_does(poet, prompt, sampling):
     run, model, coder = poet
-    written = "".join(import_hf.stream(model, coder, prompt, 35, 0, ANCESTRAL))
-    assert written == "".join(writing.stream(run, prompt, 35, 0))
+    written = "".join(import_hf.stream(model, coder, prompt, 35, 0, sampling))
+    assert written == "".join(writing.stream(run, prompt, 35, 0, sampling))
     assert END not in written
     assert len(written) < 35
 

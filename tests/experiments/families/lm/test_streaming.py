@@ -16,6 +16,7 @@ from experiments.families.lm import experiment as lm
 from experiments.families.lm.options import PRESETS
 from experiments.families.lm.writing import begun, stop_of, stream, write
 from experiments.runs import training
+from experiments.verse import continued
 
 pytestmark = pytest.mark.xdist_group("streaming")
 
@@ -98,3 +99,13 @@ def test_a_document_ends_where_it_ends(poet, prompt):
     assert len({len(text) for text in texts_at_once}) > 1
     assert max(map(len, texts_at_once)) < 200
     assert begun(poet.options, poet.metadata, prompt)[0] == stop_of(poet.options, poet.metadata)[0]
+
+
+@pytest.mark.parametrize("sampling", [Sampling(2.0, 5), GREEDY])
+def test_poems_are_continued_as_texts_are(poet, sampling):
+    prompts = ["a", "abc"]
+    poems = continued(poet, prompts, sampling, 0)
+    begun_with = begun(poet.options, poet.metadata, "a")
+    text = stream(poet, "a", 16 - len(begun_with), 0, sampling)
+    assert poems[0].removesuffix(END) == "".join(text)
+    assert [poem[: len(p)] for p, poem in zip(prompts, poems, strict=True)] == prompts

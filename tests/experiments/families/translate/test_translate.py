@@ -14,7 +14,7 @@ from experiments.cli.options import from_flags
 from experiments.families.translate import experiment as translate
 from experiments.families.translate import translation
 from experiments.families.translate.evaluator import Evaluator, scores
-from experiments.families.translate.translation import END, Translator, encode
+from experiments.families.translate.translation import END, SentenceTranslator, encode
 from experiments.runs import training
 from experiments.translate import translate_lines
 
@@ -79,7 +79,7 @@ def test_one_line_comes_out_for_each_that_goes_in_and_blank_ones_stay(run, monke
 
 
 def test_lines_are_translated_as_if_alone_and_in_their_order(run):
-    translator = Translator(run.options, run.metadata, run.algorithm)
+    translator = SentenceTranslator(run.options, run.metadata, run.algorithm)
     rng = np.random.default_rng(0)
     lines = [" ".join(rng.choice(NUMBERS, rng.integers(1, 5))) for _ in range(12)]
     # Parameters that write something else for each source, as four steps do not.
@@ -97,7 +97,7 @@ def test_a_batch_has_room_for_its_sources_whatever_the_context(run, monkeypatch,
     monkeypatch.setattr(translation, "AT_ONCE", at_once)
     monkeypatch.setattr(translation, "LOGITS", logits)
     searched = []
-    translator = Translator(run.options, run.metadata, run.algorithm)
+    translator = SentenceTranslator(run.options, run.metadata, run.algorithm)
 
     def search(state, sources, lengths):
         searched.append(sources.shape)
@@ -109,14 +109,14 @@ def test_a_batch_has_room_for_its_sources_whatever_the_context(run, monkeypatch,
 
 
 def test_lines_stay_lines_whatever_the_model_writes(run, monkeypatch):
-    translator = Translator(run.options, run.metadata, run.algorithm)
+    translator = SentenceTranslator(run.options, run.metadata, run.algorithm)
     monkeypatch.setattr(translator.coder, "decode", lambda tokens: " a\nb \u2028c\t")
     assert translator.translate(run.state, ["one"]) == ["a b c"]
 
 
 def test_held_out_sources_that_are_too_long_are_not_judged(run):
     """They would end a training at its last step, where the translations are scored."""
-    translator = Translator(run.options, run.metadata, run.algorithm)
+    translator = SentenceTranslator(run.options, run.metadata, run.algorithm)
     evaluator = Evaluator(translator, [("one", "eno"), ("two " * 40, "owt"), ("ten", "net")])
     assert evaluator.sources == ("one", "ten")
     assert evaluator.references == ("eno", "net")
@@ -125,7 +125,7 @@ def test_held_out_sources_that_are_too_long_are_not_judged(run):
 
 
 def test_a_source_ends_with_the_end_token(run):
-    coder = Translator(run.options, run.metadata, run.algorithm).coder
+    coder = SentenceTranslator(run.options, run.metadata, run.algorithm).coder
     (tokens,) = encode(coder, ["one"])
     assert tokens[-1] == END
     assert coder.decode(tokens) == "one"
