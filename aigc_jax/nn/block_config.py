@@ -81,7 +81,7 @@ class BlockConfig(Settings):
             raise ValueError(f"width {self.width} is not a multiple of {self.heads} heads")
         if self.heads % self.kv_heads:
             raise ValueError(
-                f"{self.heads} heads are not a multiple of num_kv_heads={self.kv_heads}"
+                f"{self.heads} heads are not a multiple of {self.kv_heads} key-value heads"
             )
         if self.positions is Positions.ROTARY and self.head_size % 2:
             raise ValueError(f"rotary positions need heads of an even size, got {self.head_size}")
