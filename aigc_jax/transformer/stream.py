@@ -327,11 +327,11 @@ def _pieces(
     networks, stops = how["networks"], np.atleast_1d(how["stop"])
     left, moves, own = length - len(prompt), 0, keys
     window, size = jnp.asarray(prompt)[None], min(length, networks.context)
-    while left:
+    while left > 0:
         shown = window.shape[1]
         read = params, window, jnp.array([shown]), own
         decoding = _begin_jitted(*read, networks=networks, length=size)
-        while left and shown < size:
+        while left > 0 and shown < size:
             decoding = _advance_jitted(params, decoding, **how)
             reached = int(decoding.lengths[0])
             piece = np.asarray(decoding.tokens[0, shown:reached])[:left]
@@ -339,6 +339,6 @@ def _pieces(
             if piece[-1] in stops:
                 return
             shown, left = reached, left - len(piece)
-        if left:
+        if left > 0:
             window, own = _next_window(decoding.tokens, keys, moves)
             size, moves = networks.context, moves + 1
