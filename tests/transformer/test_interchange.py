@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from aigc_jax import transformer
 from aigc_jax.errors import InputError
 from aigc_jax.layers import LayerNorm, RMSNorm, gelu_tanh
-from aigc_jax.transformer import LLAMA_BLOCKS, Architecture, Batch
+from aigc_jax.transformer import LLAMA_BLOCKS, TEXTBOOK_BLOCKS, Architecture, Batch
 from aigc_jax.transformer.architecture import epsilon_norm
 from aigc_jax.transformer.interchange import load_folder, save_folder
 
