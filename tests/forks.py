@@ -5,6 +5,7 @@ all the same: with its exit code, its signals and its death.
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -120,6 +121,9 @@ def _be(module: str, arguments: list, cwd: str, outputs: list, struck: list | No
 def serve() -> None:
     """Reads requests from standard input; answers one with a process's number or exit code."""
     importlib.import_module("experiments.catalogue")  # and with it every launcher
+    importlib.import_module("experiments.cli.environment").check_xla_flags()  # which is kept
+    gc.collect()
+    gc.freeze()  # or each fork would copy what it looks through
     for line in sys.stdin:
         request = json.loads(line)
         if "wait" in request:

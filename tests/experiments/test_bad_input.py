@@ -4,10 +4,10 @@ import contextlib
 import gzip
 import hashlib
 import re
-import struct
 
 import numpy as np
 import pytest
+from digits import idx, write_digits
 
 pytestmark = pytest.mark.xdist_group("bad_input")  # which share one server and its runs
 
@@ -22,21 +22,6 @@ LM = ["--text=story.txt", "--context=8", "--layers=1", "--heads=2", "--width=8",
 def command(launch):
     """`command("gan", "--steps=1", cwd=...)` runs `experiments.gan`."""
     return lambda name, *given, cwd: launch(f"experiments.{name}", *given, cwd=cwd, check=False)
-
-
-def idx(array):
-    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-    return header + array.astype(np.uint8).tobytes()
-
-
-def write_digits(folder, train=32, heldout=20):
-    """An MNIST of 4×4 pixels."""
-    rng = np.random.default_rng(0)
-    folder.mkdir()
-    for part, count in (("train", train), ("t10k", heldout)):
-        pixels, labels = rng.integers(256, size=(count, 4, 4)), rng.integers(10, size=count)
-        (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(pixels)))
-        (folder / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(labels)))
 
 
 @pytest.fixture(scope="module")
