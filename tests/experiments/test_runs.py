@@ -165,7 +165,7 @@ def test_evaluation_repeats_the_figures_of_the_run(run, launch, tmp_path):
 
 
 def test_quickstart_makes_one_page_of_its_runs_and_finds_them_again(launch, tmp_path):
-    launch("experiments.quickstart", "--steps=20", cwd=tmp_path)
+    launch("experiments.quickstart", "--steps=4", cwd=tmp_path)
     page = (tmp_path / "runs/quickstart/index.html").read_text()
     for heading in ("adversarial", "autoencoder", "Transformer"):
         assert f"{heading}" in page
@@ -173,7 +173,7 @@ def test_quickstart_makes_one_page_of_its_runs_and_finds_them_again(launch, tmp_
     assert "http" not in page.replace("http://www.w3.org", "").replace(
         "http://purl.org", ""
     ).replace("http://creativecommons.org", "").replace("https://matplotlib.org", "")
-    again = launch("experiments.quickstart", "--steps=20", cwd=tmp_path)
+    again = launch("experiments.quickstart", "--steps=4", cwd=tmp_path)
     assert again.stderr.count("finished") == 4
 
 

@@ -12,11 +12,11 @@ from aigc_jax import gan
 
 SIDE, BATCH = 8, 32
 PRESETS = {
-    "textbook": (gan.TEXTBOOK, {"width": 32}, 400),
-    "mlp": (gan.MLP, {"width": 32}, 400),
-    "dcgan": (gan.DCGAN, {"width": 8}, 200),
-    "wgan_gp": (gan.WGAN_GP, {"width": 8}, 200),
-    "sngan": (gan.SNGAN, {"width": 8}, 200),
+    "textbook": (gan.TEXTBOOK, {"width": 32}, 2000),
+    "mlp": (gan.MLP, {"width": 32}, 3000),
+    "dcgan": (gan.DCGAN, {"width": 8}, 400),
+    "wgan_gp": (gan.WGAN_GP, {"width": 8}, 400),
+    "sngan": (gan.SNGAN, {"width": 8}, 400),
     "r3gan": (gan.R3GAN, {"width": 8}, 200),
 }
 IN_ALL = {"textbook", "wgan_gp", "sngan"}
@@ -63,6 +63,5 @@ def test_a_preset_finds_both_kinds(preset):
 
     before, after = map(distances, run(jax.random.key(0)))
     assert before.min(1).mean() > 0.3  # grey is 0.35 from either
-    print(preset, after.min(1).mean(), np.quantile(after.min(1), [0.1, 0.9]), (after.argmin(1) == 0).mean())
     assert after.min(1).mean() < 0.15  # a toy itself is 0.06
     assert 0.2 < (after.argmin(1) == 0).mean() < 0.8
