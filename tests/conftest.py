@@ -30,19 +30,25 @@ def pytest_addoption(parser):
     parser.addoption("--part", help="3/10: the tests whose id's hash falls in the third tenth")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Leaves the tests of one part; a group that shares fixtures is not parted."""
-    if not config.getoption("part"):
-        return
-    part, parts = map(int, config.getoption("part").split("/"))
+    """Leaves the tests of one part, and keeps those of a file in one worker.
 
-    def falls(item):
-        group = item.get_closest_marker("xdist_group")
-        name = group.args[0] if group else item.nodeid.split("[")[0]
-        return int(hashlib.sha256(name.encode()).hexdigest(), 16) % parts == part % parts
-
-    config.hook.pytest_deselected(items=[item for item in items if not falls(item)])
-    items[:] = [item for item in items if falls(item)]
+    Where a file says nothing of its own, a fixture of it would else be made in each worker.
+    """
+    groups = [item.get_closest_marker("xdist_group") for item in items]
+    if config.getoption("part"):
+        part, parts = map(int, config.getoption("part").split("/"))
+        left = []
+        for item, group in zip(items, groups, strict=True):
+            name = group.args[0] if group else item.nodeid.split("[")[0]
+            number = int(hashlib.sha256(name.encode()).hexdigest(), 16)
+            left.append(number % parts == part % parts)
+        config.hook.pytest_deselected(items=[i for i, x in zip(items, left, strict=True) if not x])
+        items[:] = [item for item, x in zip(items, left, strict=True) if x]
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -36,7 +36,7 @@ def trained(launcher, preset, **values):
     return task.evaluate(state) | task.costly(state), task.baselines()
 
 
-# Of tests/gan/test_learning.py, which is of toys, the presets; here it is digits and the classifier.
+# The presets on toys: tests/gan/test_learning.py. Here it is digits, and the classifier.
 @pytest.mark.all
 def test_the_gan_covers_digits_that_shapeless_pixels_do_not(tmp_path):
     metrics, baselines = trained(gan, "mlp", classifier=str(tmp_path / "classifier"))

@@ -17,7 +17,7 @@ PRESETS = {
     "dcgan": (gan.DCGAN, {"width": 8}, 400),
     "wgan_gp": (gan.WGAN_GP, {"width": 8}, 400),
     "sngan": (gan.SNGAN, {"width": 8}, 400),
-    "r3gan": (gan.R3GAN, {"width": 8}, 200),
+    "r3gan": (gan.R3GAN, {"width": 8}, 400),
 }
 IN_ALL = {"textbook", "wgan_gp", "sngan"}
 

@@ -12,6 +12,8 @@ import time
 import pytest
 from digits import write_digits
 
+pytestmark = pytest.mark.xdist_group("kill")  # which share their inputs
+
 DIGITS = ["--dataset=mnist", "--batch_size=8", "--steps=40", "--steps_per_dispatch=2"]
 EVERY = ["--log_every=5", "--eval_every=10", "--checkpoint_every=4"]
 LM = ["--steps=40", "--steps_per_dispatch=2", "--batch_size=4", "--context=8"]
@@ -57,10 +59,9 @@ def samples(workdir):
 
 
 def chosen(*kept):
-    """Each family in one worker; those that are not kept in `make test-all`."""
+    """Each family; those that are not kept are left to `make test-all`."""
     for name in FAMILIES:
-        marks = [pytest.mark.xdist_group("kill"), *([] if name in kept else [pytest.mark.all])]
-        yield pytest.param(name, marks=marks)
+        yield pytest.param(name, marks=[] if name in kept else [pytest.mark.all])
 
 
 @pytest.fixture(scope="module", params=[*chosen(*FAMILIES)])
@@ -163,9 +164,7 @@ def test_more_steps_continue_a_run_whose_schedule_does_not_depend_on_them(launch
 
 
 # Of these, only the language model's rate depends on --steps.
-@pytest.mark.parametrize(
-    "whole", [pytest.param("lm", marks=pytest.mark.xdist_group("kill"))], indirect=True
-)
+@pytest.mark.parametrize("whole", ["lm"], indirect=True)
 def test_a_schedule_laid_out_for_other_steps_is_refused(whole, launch, inputs):
     name, folder = whole
     options = [*arguments(name, folder, inputs), "--steps=90"]
