@@ -51,16 +51,25 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))
 
 
+def crowded():
+    """Whether this process holds much memory, or many mappings of it; True where nothing says."""
+    try:
+        resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+        mappings = Path("/proc/self/maps").read_bytes().count(b"\n")
+    except OSError:
+        return True
+    return resident > 3 * 2**30 or mappings > 20_000
+
+
 @pytest.fixture(scope="module", autouse=True)
 def programs_of_some_files():
-    """Lets go of compiled programs when they have become many.
+    """Lets go of compiled programs after a file that leaves many.
 
     Each takes some memory mappings, of which Linux grants a process 65,530. A worker that kept
     those of thousands of tests grew to 5 GB, and the compiler ended in a segmentation fault.
     """
     yield
-    mappings = len(Path("/proc/self/maps").read_bytes().splitlines())
-    if mappings > 20_000 or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 3e6:  # kB
+    if crowded():
         jax.clear_caches()
 
 
