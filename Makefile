@@ -1,6 +1,7 @@
 # make run    trains the three classic models on real data and writes runs/quickstart/index.html
 # make test   linters, types and the tests
 # make docs   the documentation, into site/; a warning is an error
+# make test-all  the tests that take long as well; PART=3/10: of those alone the third tenth
 # make bench  the side-by-side benchmarks (installs PyTorch and TensorFlow)
 # Another interpreter: make PYTHON=python3.13 VENV=.venv313 test
 
@@ -8,13 +9,17 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint docs bench clean
+.PHONY: run test test-all lint docs bench clean
 
 run: $(VENV)/.installed
 	$(BIN)/python -m experiments.quickstart
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist=loadgroup
+
+test-all: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 2 --dist=loadgroup \
+		$(if $(PART),-m all --part=$(PART),-m "all or not all")
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

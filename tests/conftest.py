@@ -1,15 +1,17 @@
 """The suite runs on four virtual CPU devices, with implicit rank promotion forbidden."""
 
+import hashlib
 import os
-import subprocess
-import sys
+import resource
 from pathlib import Path
 
+from forks import QUICK
+from forks import forks as serving
+
 os.environ["JAX_PLATFORMS"] = "cpu"
-# LLVM's optimisations take a fifth of the time of tests that mostly compile; launched programs keep
-# them. XLA aborts when a device keeps the others waiting for 40 s, as a busy machine may.
+# XLA aborts when a device keeps the others waiting for 40 s, as a busy machine may.
 os.environ["XLA_FLAGS"] = (
-    "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
+    f"{QUICK} --xla_force_host_platform_device_count=4"
     " --xla_cpu_collective_call_terminate_timeout_seconds=600"
 )
 
@@ -24,15 +26,51 @@ jax.config.update("jax_enable_compilation_cache", False)
 ROOT = Path(__file__).parent.parent
 
 
+def pytest_addoption(parser):
+    parser.addoption("--part", help="3/10: the tests whose id's hash falls in the third tenth")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Leaves the tests of one part, and keeps those of a file in one worker.
+
+    Where a file says nothing of its own, a fixture of it would else be made in each worker.
+    """
+    groups = [item.get_closest_marker("xdist_group") for item in items]
+    if config.getoption("part"):
+        part, parts = map(int, config.getoption("part").split("/"))
+        left = []
+        for item, group in zip(items, groups, strict=True):
+            name = group.args[0] if group else item.nodeid.split("[")[0]
+            number = int(hashlib.sha256(name.encode()).hexdigest(), 16)
+            left.append(number % parts == part % parts)
+        config.hook.pytest_deselected(items=[i for i, x in zip(items, left, strict=True) if not x])
+        items[:] = [item for item, x in zip(items, left, strict=True) if x]
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))
+
+
+def crowded():
+    """Whether this process holds much memory, or many mappings of it; True where nothing says."""
+    try:
+        resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+        mappings = Path("/proc/self/maps").read_bytes().count(b"\n")
+    except OSError:
+        return True
+    return resident > 3 * 2**30 or mappings > 20_000
+
+
 @pytest.fixture(scope="module", autouse=True)
-def programs_of_one_file():
-    """Lets go of compiled programs after each file.
+def programs_of_some_files():
+    """Lets go of compiled programs after a file that leaves many.
 
     Each takes some memory mappings, of which Linux grants a process 65,530. A worker that kept
     those of thousands of tests grew to 5 GB, and the compiler ended in a segmentation fault.
     """
     yield
-    jax.clear_caches()
+    if crowded():
+        jax.clear_caches()
 
 
 @pytest.fixture
@@ -47,7 +85,7 @@ def environment(tmp_path_factory):
     cache = tmp_path_factory.getbasetemp().parent / "compiled"
     return {
         **os.environ,
-        "XLA_FLAGS": "",
+        "XLA_FLAGS": QUICK,
         "PYTHONPATH": str(ROOT),
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -56,14 +94,18 @@ def environment(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def launch(environment):
+def forks(environment, tmp_path_factory):
+    """Starts commands; see forks.py."""
+    with serving(environment, tmp_path_factory.mktemp("outputs")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def launch(forks):
     """`launch("experiments.gan", "--steps=1", cwd=...)` runs a module to its end."""
 
-    def run(module, *arguments, cwd, check=True, timeout=240):
-        command = [sys.executable, "-m", module, *arguments]
-        done = subprocess.run(
-            command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout
-        )
+    def run(module, *arguments, cwd, check=True):
+        done = forks.run(module, *arguments, cwd=cwd)
         if check:
             assert done.returncode == 0, done.stderr
         return done

@@ -70,7 +70,7 @@ def test_what_a_causal_mask_hides_is_hidden_where_half_of_it_is_left_out(
         def scalar(args):
             return jnp.sum(jnp.sin(function(*args, mask, softcap=softcap, **options)))
 
-        return jax.value_and_grad(scalar)((query, key, value))
+        return jax.jit(jax.value_and_grad(scalar))((query, key, value))
 
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
@@ -99,7 +99,8 @@ def test_the_fast_path_equals_the_reference_in_value_and_gradient(mask, inputs):
         return lambda args: jnp.sum(jnp.sin(function(*args, MASKS[mask])))
 
     fast, reference = (
-        jax.value_and_grad(loss(f))(inputs) for f in (_by_xla, scaled_dot_product_attention)
+        jax.jit(jax.value_and_grad(loss(f)))(inputs)
+        for f in (_by_xla, scaled_dot_product_attention)
     )
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), fast, reference

@@ -168,13 +168,15 @@ def test_logistic_mixture_of_two_channels_is_refused():
 )
 @pytest.mark.parametrize("channels", [1, 3])
 def test_means_are_images(likelihood, channels):
-    """softplus in place of the sigmoid would exceed 1."""
+    """From black to white, whatever the outputs are, and no number is lost on the way."""
     count = likelihood.outputs(channels) + likelihood.shared(channels)
-    outputs = 30 * jax.random.normal(jax.random.key(0), (2, 4, 3, count))
-    images = likelihood.mean(outputs)
-    assert images.shape == (2, 4, 3, channels)
-    assert images.min() >= 0
-    assert images.max() <= 1
+    outputs = jax.random.normal(jax.random.key(0), (2, 40, 30, count))
+    for size in (30.0, 1e4):
+        images = likelihood.mean(size * outputs)
+        assert images.shape == (2, 40, 30, channels)
+        assert ((images >= 0) & (images <= 1)).all()
+        np.testing.assert_allclose(images.min((0, 1, 2)), 0, atol=0.02)
+        np.testing.assert_allclose(images.max((0, 1, 2)), 1, atol=0.02)
 
 
 ALL = {n: getattr(vae, n) for n in vae.__all__ if isinstance(getattr(vae, n), vae.Likelihood)}

@@ -198,9 +198,22 @@ FAMILIES = {
 }
 
 
-# Operation by operation, the four steps of a convolutional network take most of a minute, so that
-# their reference is jit's; that jit changes nothing is shown by the perceptrons.
-COMPILED = {"vae-conv", "vae-ladder", "gan-dcgan", "gan-wgan_gp", "gan-sngan", "gan-r3gan"}
+# What these run through, another does: the perceptrons and the blocks of `gan`, `vae`, `lm-char`.
+REPEATED = {"gan-textbook", "vae-textbook", "lm-nano"}
+
+
+def chosen(kept):
+    """Parameters: the names of some families, and of the others for `make test-all`.
+
+    One worker for each family, since its reference is computed once.
+    """
+    for name in FAMILIES:
+        marks = [pytest.mark.xdist_group(name), *([] if name in kept else [pytest.mark.all])]
+        yield pytest.param(name, marks=marks)
+
+
+def only(*names):
+    return pytest.mark.parametrize("family", [*chosen(names)], indirect=True)
 
 
 def nth(tree, i):
@@ -208,52 +221,49 @@ def nth(tree, i):
 
 
 class Family(NamedTuple):
-    """An algorithm, and the reference: its step called without any transform, on whole batches.
-
-    See `COMPILED` for the exceptions.
-    """
+    """An algorithm, and the reference: its step under `jit` alone, called on whole batches."""
 
     algorithm: Algorithm
     jitted: Callable  # its step, compiled once for this file
-    traces: list  # grows by one whenever that step is traced
+    keys: jax.Array  # of two seeds
     batches: Any  # of four steps
-    states: list  # after 0, 1, … 4 plain steps
-    infos: list  # of each of them
+    runs: list  # by seed, the states after 0, 1, … 4 steps and the infos of each step
+
+    @property
+    def states(self):
+        return self.runs[0][0]
+
+    @property
+    def infos(self):
+        return self.runs[0][1]
 
 
 @cache
-def plain_run(name):
+def reference(name):
     algorithm, batches = FAMILIES[name][0], FAMILIES[name][1](4)
-    traces = []
-
-    def step(state, batch):
-        traces.append(None)
-        return algorithm.step(state, batch)
-
-    states, infos = [jax.jit(algorithm.init)(jax.random.key(0))], []
-    jitted = jax.jit(step)
-    plain = jitted if name in COMPILED else algorithm.step
-    for i in range(4):
-        state, info = plain(states[-1], nth(batches, i))
-        states.append(state)
-        infos.append(info)
-    return Family(algorithm, jitted, traces, batches, states, infos)
+    # Traced once for all the programs that it is a part of.
+    jitted, init, runs = jax.jit(algorithm.step), jax.jit(algorithm.init), []
+    keys = jax.random.split(jax.random.key(0))
+    for key in keys:
+        states, infos = [init(key)], []
+        for i in range(4):
+            state, info = jitted(states[-1], nth(batches, i))
+            states.append(state)
+            infos.append(info)
+        runs.append((states, infos))
+    return Family(algorithm, jitted, keys, batches, runs)
 
 
-# One worker for each family, since its reference is computed once.
-@pytest.fixture(
-    params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in FAMILIES],
-    scope="module",
-)
+@pytest.fixture(params=[*chosen(FAMILIES.keys() - REPEATED)], scope="module")
 def family(request):
-    return plain_run(request.param)
+    return reference(request.param)
 
 
-def test_jit(family, assert_close):
-    if family.traces:
-        pytest.skip("of convolutional networks it is the reference")
-    actual = family.jitted(family.states[0], nth(family.batches, 0))
-    assert_close(actual, (family.states[1], family.infos[0]))
+# Operation by operation a step takes some seconds, and under jit it is the same jaxpr.
+@only("gan", "vae", "lm-textbook")
+def test_without_jit(family, assert_close):
+    actual = family.algorithm.step(family.states[3], nth(family.batches, 3))
+    assert_close(actual, (family.states[4], family.infos[3]))
 
 
 # A constant added to all of D's logits changes nothing in these objectives (in the hinge's, nothing
@@ -271,23 +281,21 @@ def test_four_steps_change_every_parameter(family, request):
             assert np.allclose(a, b, rtol=0, atol=1e-6) if still else not np.array_equal(a, b)
 
 
-def test_scan_of_4(family, assert_close):
-    scan = jax.jit(partial(jax.lax.scan, family.algorithm.step))
-    actual, stacked = scan(family.states[0], family.batches)
-    assert int(actual.step) == 4
-    assert_close(actual, family.states[4], rtol=1e-4, atol=1e-5)
-    for i in range(4):
-        assert_close(nth(stacked, i), family.infos[i], rtol=1e-4, atol=1e-5)
+def test_scan_of_4_under_vmap_over_seeds(family, assert_close):
+    def run(key):
+        def step(state, batch):
+            after, info = family.jitted(state, batch)
+            return after, (after, info)
 
+        return jax.lax.scan(step, family.algorithm.init(key), family.batches)
 
-def test_vmap_over_seeds(family, assert_close):
-    keys = jax.random.split(jax.random.key(5), 8)
-    init = jax.jit(jax.vmap(family.algorithm.init))
-    batch, states = nth(family.batches, 0), init(keys)
-    assert_close(nth(states, 3), jax.jit(family.algorithm.init)(keys[3]))
-    together = jax.jit(jax.vmap(family.algorithm.step, (0, None)))(states, batch)
-    for seed in range(8):
-        assert_close(nth(together, seed), family.jitted(nth(states, seed), batch))
+    last, (states, infos) = jax.jit(jax.vmap(run))(family.keys)
+    for seed, (expected, told) in enumerate(family.runs):
+        assert int(nth(last, seed).step) == 4
+        assert_close(nth(last, seed), expected[4], rtol=1e-4, atol=1e-5)
+        for i in range(4):
+            of = nth((states, infos), (seed, i))
+            assert_close(of, (expected[i + 1], told[i]), rtol=1e-4, atol=1e-5)
 
 
 # From the fourth step on, when averages, ADA and penalties that come now and then are under way.
@@ -297,9 +305,11 @@ def test_jit_on_a_sharded_batch(family, assert_close):
     mesh = parallel.data_mesh()
     batch = jax.device_put(nth(family.batches, 3), parallel.split_on_axis(mesh))
     state = jax.device_put(family.states[3], parallel.replicated(mesh))
-    assert_close(jax.jit(family.algorithm.step)(state, batch), (family.states[4], family.infos[3]))
+    assert_close(family.jitted(state, batch), (family.states[4], family.infos[3]))
 
 
+# Since JAX 0.10 pmap is a shard_map, so that it is held against one of each kind of state.
+@only("gan-classes", "vae-gated", "vae-vq", "classifier", "lm-char")
 def test_pmap(family, replica, assert_close, assert_identical):
     batch = nth(family.batches, 3)
     shards = jax.tree.map(lambda x: x.reshape(DEVICES, -1, *x.shape[1:]), batch)
@@ -321,22 +331,6 @@ def test_shard_map(family, assert_close):
             np.testing.assert_array_equal(copy, copies[0])
 
 
-def test_calls_are_traced_once(family):
-    state, _ = family.jitted(family.states[0], nth(family.batches, 0))
-    family.jitted(state, nth(family.batches, 1))
-    assert len(family.traces) == 1
-
-
-def test_a_fixed_key_gives_identical_states(family, assert_identical):
-    init, batch = jax.jit(family.algorithm.init), nth(family.batches, 0)
-    runs = [family.jitted(init(jax.random.key(3)), batch) for _ in range(2)]
-    assert_identical(*runs)
-
-
-def test_states_hold_arrays_alone(family):
-    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(family.states[0]))
-
-
 def dtypes(tree):
     return [x.dtype for x in jax.tree.leaves(tree)]
 
@@ -346,11 +340,17 @@ def widened(batch):
     return jax.tree.map(lambda x: np.asarray(x, f"{x.dtype.kind}8"), batch)
 
 
+# One of each kind of networks, likelihood and prior: it takes a second or two for each.
+KINDS = ("gan-classes", "gan-dcgan", "vae-gated", "vae-classes", "vae-ladder", "vae-vq")
+KINDS += ("classifier", "lm-llama", "lm-translator")
+
+
+@only(*KINDS)
 def test_x64_changes_neither_dtypes_nor_numbers(family, assert_close):
     """A default dtype anywhere would be twice as wide, and draw other random numbers."""
 
     def init_and_step(state, batch):
-        return family.algorithm.init(jax.random.key(0)), family.algorithm.step(state, batch)
+        return family.algorithm.init(family.keys[0]), family.algorithm.step(state, batch)
 
     expected = family.states[0], (family.states[4], family.infos[3])
     with jax.enable_x64(True):
@@ -383,20 +383,9 @@ def samples_and_figures(name, algorithm, state, batch):
     return nll, algorithm.sample(state, key, 2, batch.inputs[0, :3], 12)
 
 
-# One of each kind of networks, likelihood and prior: it takes a second or two for each.
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xdist_group(name))
-        for name in (
-            *("gan-classes", "gan-dcgan", "vae-gated", "vae-classes", "vae-ladder", "vae-vq"),
-            *("classifier", "lm-llama", "lm-translator"),
-        )
-    ],
-)
-def test_x64_changes_neither_samples_nor_figures(name, assert_close):
-    family = plain_run(name)
-    batch = nth(family.batches, 0)
+@only(*KINDS)
+def test_x64_changes_neither_samples_nor_figures(family, request, assert_close):
+    name, batch = request.node.callspec.params["family"], nth(family.batches, 0)
     expected = samples_and_figures(name, family.algorithm, family.states[4], batch)
     with jax.enable_x64(True):
         actual = samples_and_figures(name, family.algorithm, family.states[4], batch)

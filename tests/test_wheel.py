@@ -55,7 +55,7 @@ def test_it_runs_from_an_empty_folder(wheel, environment, tmp_path):
     environment = {k: v for k, v in environment.items() if k != "PYTHONPATH"}
     work = tmp_path / "work"
     work.mkdir()
-    run = [python, "-m", "experiments.gan", "--steps=20", "--log_every=10", "--workdir=run"]
+    run = [python, "-m", "experiments.vae", "--steps=4", "--log_every=2", "--workdir=run"]
     done = subprocess.run(run, cwd=work, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (work / "run" / "index.html").exists()

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from forks import strike
 
 from aigc_jax.algorithm import Algorithm
 from aigc_jax.artefacts import Picture
@@ -173,24 +174,6 @@ def toy():
     return sys.modules[__name__]
 
 
-WRITES = ("os.rename", "os.mkdir", "os.remove", "os.rmdir", "shutil.rmtree")
-
-
-def kill_before(operation: int, workdir: str) -> None:
-    """Ends this process, as kill -9 does, when it is about to do its n-th write below a folder."""
-    left = operation
-
-    def hook(event, arguments):
-        nonlocal left
-        writes = event in WRITES or (event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR))
-        if writes and isinstance(arguments[0], str | Path) and workdir in str(arguments[0]):
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(hook)
-
-
 def serve():
     """Reads [workdir, operation or null], trains in a fork and writes how that ended."""
     for line in sys.stdin:
@@ -199,7 +182,7 @@ def serve():
         if pid == 0:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
             if operation:
-                kill_before(operation, workdir)
+                strike(operation, workdir)
             code = 1
             try:
                 Toy().train(Path(workdir))
@@ -213,7 +196,8 @@ def serve():
 def train_and_kill(environment):
     """`train_and_kill(workdir, n)` → whether the training came to its end before its n-th write."""
     # The same flags, since these runs are held against one of this process, bit by bit.
-    flags = {"XLA_FLAGS": os.environ["XLA_FLAGS"]}
+    own = {"XLA_FLAGS": os.environ["XLA_FLAGS"]}
+    own["PYTHONPATH"] = f"{environment['PYTHONPATH']}:{Path(__file__).parent.parent}"
     with contextlib.ExitStack() as stack:
         pipe = subprocess.PIPE
         server = subprocess.Popen(
@@ -221,7 +205,7 @@ def train_and_kill(environment):
             stdin=pipe,
             stdout=pipe,
             text=True,
-            env={**environment, **flags},
+            env={**environment, **own},
         )
         stack.enter_context(server)
         stack.callback(server.stdin.close)

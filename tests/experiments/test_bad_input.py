@@ -1,25 +1,13 @@
-"""Whatever is wrong is one line and a code, and costs nothing that was there before.
-
-Each command runs as `python -m` does, in a process of its own: forked from one that has imported
-JAX already, since importing takes longer than all the rest.
-"""
+"""Whatever is wrong is one line and a code, and costs nothing that was there before."""
 
 import contextlib
 import gzip
 import hashlib
-import importlib
-import json
-import os
 import re
-import runpy
-import struct
-import subprocess
-import sys
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
+from digits import idx, write_digits
 
 pytestmark = pytest.mark.xdist_group("bad_input")  # which share one server and its runs
 
@@ -30,83 +18,10 @@ GAN = [*VAE, "--preset=mlp", "--classifier=judge"]
 LM = ["--text=story.txt", "--context=8", "--layers=1", "--heads=2", "--width=8", *SMALL]
 
 
-def serve():
-    """Reads commands from standard input, runs each in a fork and writes its exit code."""
-    importlib.import_module("experiments.catalogue")  # and with it every launcher
-
-    for line in sys.stdin:
-        command = json.loads(line)
-        pid = os.fork()
-        if pid == 0:
-            for stream in (1, 2):
-                os.dup2(os.open(command[str(stream)], os.O_WRONLY | os.O_CREAT, 0o644), stream)
-            os.chdir(command["cwd"])
-            sys.argv = [command["module"], *command["arguments"]]
-            sys.modules.pop(command["module"], None)  # it is to be run, not to be found there
-            code = 1
-            try:
-                runpy.run_module(command["module"], run_name="__main__", alter_sys=True)
-            except SystemExit as exit:
-                code = exit.code or 0
-            except BaseException:
-                sys.excepthook(*sys.exc_info())
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(code)
-        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
-
-
-class Finished(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
-
-
 @pytest.fixture(scope="module")
-def command(environment, tmp_path_factory):
+def command(launch):
     """`command("gan", "--steps=1", cwd=...)` runs `experiments.gan`."""
-    outputs = tmp_path_factory.mktemp("outputs")
-    server = subprocess.Popen(
-        [sys.executable, __file__],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**environment, "XLA_FLAGS": "--xla_backend_optimization_level=0"},
-    )
-
-    def run(name, *arguments, cwd):
-        streams = {"1": str(outputs / "out"), "2": str(outputs / "err")}
-        for path in streams.values():
-            Path(path).unlink(missing_ok=True)
-        request = {
-            "module": f"experiments.{name}",
-            "arguments": list(arguments),
-            "cwd": str(cwd),
-            **streams,
-        }
-        print(json.dumps(request), file=server.stdin, flush=True)
-        code = int(server.stdout.readline())
-        return Finished(code, *(Path(path).read_text() for path in streams.values()))
-
-    with server:
-        yield run
-        server.stdin.close()
-
-
-def idx(array):
-    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-    return header + array.astype(np.uint8).tobytes()
-
-
-def write_digits(folder, train=32, heldout=20):
-    """An MNIST of 4×4 pixels."""
-    rng = np.random.default_rng(0)
-    folder.mkdir()
-    for part, count in (("train", train), ("t10k", heldout)):
-        pixels, labels = rng.integers(256, size=(count, 4, 4)), rng.integers(10, size=count)
-        (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(pixels)))
-        (folder / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(labels)))
+    return lambda name, *given, cwd: launch(f"experiments.{name}", *given, cwd=cwd, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -453,7 +368,3 @@ def test_the_exit_codes_of_python_m(launch, place, tmp_path, module, arguments, 
     with nothing_changes(place):
         done = launch(f"experiments.{module}", *arguments, *at, cwd=place, check=False)
     refusal(done, code, word)
-
-
-if __name__ == "__main__":
-    serve()

@@ -13,7 +13,7 @@ from experiments.families.vae import experiment as vae
 
 BUDGET = {
     gan: {"steps": 3000},
-    vae: {"steps": 1200, "learning_rate": 3e-3},
+    vae: {"steps": 600, "learning_rate": 3e-3},
     lm: {"steps": 300, "width": 64, "layers": 2, "learning_rate": 3e-3},
 }
 
@@ -36,6 +36,8 @@ def trained(launcher, preset, **values):
     return task.evaluate(state) | task.final_metrics(state), task.baselines()
 
 
+# The presets on toys: tests/gan/test_learning.py. Here it is digits, and the classifier.
+@pytest.mark.all
 def test_the_gan_covers_digits_that_shapeless_pixels_do_not(tmp_path):
     metrics, baselines = trained(gan, "mlp", classifier=str(tmp_path / "classifier"))
     known, shapeless = baselines["training images"], baselines["shuffled pixels"]
@@ -55,7 +57,7 @@ def test_the_vae_explains_digits_better_than_independent_pixels(preset):
     baseline = baselines["independent pixels"]
     assert metrics["nll_nats_per_image"] < baseline["nll_nats_per_image"] - 20
     assert metrics["negative_elbo_nats"] < baseline["negative_elbo_nats"] - 20
-    assert metrics["nll_nats_per_image"] < metrics["negative_elbo_nats"] or preset == "textbook"
+    assert metrics["nll_nats_per_image"] < metrics["negative_elbo_nats"]
 
 
 @pytest.mark.parametrize("preset", ["default", "textbook"])

@@ -169,7 +169,7 @@ def test_evaluation_repeats_the_figures_of_the_run(run, launch, tmp_path):
 
 
 def test_quickstart_makes_one_page_of_its_runs_and_finds_them_again(launch, tmp_path):
-    launch("experiments.quickstart", "--steps=20", cwd=tmp_path)
+    launch("experiments.quickstart", "--steps=4", cwd=tmp_path)
     page = (tmp_path / "runs/quickstart/index.html").read_text()
     for heading in ("adversarial", "autoencoder", "Transformer"):
         assert f"{heading}" in page
@@ -179,7 +179,7 @@ def test_quickstart_makes_one_page_of_its_runs_and_finds_them_again(launch, tmp_
     assert "http" not in page.replace("http://www.w3.org", "").replace(
         "http://purl.org", ""
     ).replace("http://creativecommons.org", "").replace("https://matplotlib.org", "")
-    for steps in (["--steps=20"], []):  # without, a run keeps the number it has
+    for steps in (["--steps=4"], []):  # without, a run keeps the number it has
         again = launch("experiments.quickstart", *steps, cwd=tmp_path)
         assert again.stderr.count("finished") == 4
         assert (tmp_path / "runs/quickstart/index.html").read_text() == page

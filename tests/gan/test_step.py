@@ -10,6 +10,7 @@ import optax
 import pytest
 
 from aigc_jax import gan
+from aigc_jax.gan.view import draw
 
 RATE = 0.05
 
@@ -375,15 +376,54 @@ def test_real_and_generated_images_are_augmented_alike_in_both_updates():
     assert np.abs(seen[0][0] - seen[0][1]).max() > 0.05
 
 
-def test_the_textbook_preset_is_the_articles():
-    config = gan.TEXTBOOK.config
-    assert (config.image_shape, config.latent_size) == ((28, 28, 1), 100)
-    assert config.architecture == gan.Perceptrons(width=128)
-    assert config.objective is gan.MINIMAX
-    assert config.penalties == ()
-    assert config.augmentation is None
-    assert config.packing == config.steps_d == 1
-    assert config.lecam_weight == config.ema_half_life == config.weight_decay_d == 0
-    assert (config.learning_rate_g, config.learning_rate_d) == (1e-3, None)
-    assert (config.adam_b1, config.adam_b2) == (0.9, 0.999)
-    assert config.decay_steps is None
+def layers(params):
+    """The two layers' kernels and biases, the wider kernel being next to the image."""
+    kernels = sorted((p for p in jax.tree.leaves(params) if p.ndim == 2), key=lambda k: -k.size)
+    biases = {b.size: b[None] for b in jax.tree.leaves(params) if b.ndim == 1}
+    return [(k, biases[k.shape[1]]) for k in kernels]
+
+
+def test_a_step_of_the_textbook_preset_is_the_articles():
+    """784 → 128 ReLU → 1 against 100 → 128 ReLU → 784 sigmoid; D's step by Adam, then G's."""
+    algorithm = gan.make(gan.TEXTBOOK)
+    before = algorithm.init(jax.random.key(0))
+    x = jax.random.uniform(jax.random.key(1), (4, 28, 28, 1))
+    after, info = jax.jit(algorithm.step)(before, x)
+    key = jax.random.fold_in(jax.random.fold_in(before.key, 0), 0)
+    z = draw(key, 4, 100).z
+
+    def generated(params):
+        (out, out_bias), (hidden, bias) = layers(params)
+        return jax.nn.sigmoid(jax.nn.relu(z @ hidden + bias) @ out + out_bias)
+
+    def probability(params, pixels):
+        (hidden, bias), (out, out_bias) = layers(params)
+        return jax.nn.sigmoid(jax.nn.relu(pixels @ hidden + bias) @ out + out_bias)
+
+    def loss_d(params):
+        real, fake = (
+            probability(params, p) for p in (x.reshape(4, 784), generated(before.params_g))
+        )
+        return -(jnp.log(real) + jnp.log(1 - fake)).mean()
+
+    def loss_g(params):
+        return jnp.log(1 - probability(after.params_d, generated(params))).mean()
+
+    players = (
+        (loss_d, info.loss_d, before.params_d, after.params_d),
+        (loss_g, info.loss_g, before.params_g, after.params_g),
+    )
+    for loss, told, old, new in players:
+        value, grads = jax.value_and_grad(loss)(old)
+        assert float(told) == pytest.approx(float(value), rel=1e-5)
+        for p, g, q in zip(*map(jax.tree.leaves, (old, grads, new)), strict=True):
+            clear = np.abs(g) > 1e-5  # where Adam's first step is the rate, whatever its ε
+            np.testing.assert_allclose(q[clear], (p - 1e-3 * jnp.sign(g))[clear], rtol=0, atol=3e-6)
+            assert clear.mean() > 0.2
+    for average, newest in zip(
+        *map(jax.tree.leaves, (after.ema_g.params, after.params_g)), strict=True
+    ):
+        np.testing.assert_array_equal(average, newest)
+    config = gan.TEXTBOOK.config  # what a first step does not show
+    assert (config.adam_b1, config.adam_b2, config.decay_steps) == (0.9, 0.999, None)
+    assert config.steps_d == 1

@@ -1,11 +1,13 @@
-"""Models of other software against that software: `transformers`, of the extra `bench`."""
+"""Models of other software, `transformers`: what it has made of them, and itself in test-all."""
 
 import json
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from parity.inputs import MODELS, T, prompts, tokens, weights
 from safetensors.numpy import load_file, save_file
 
 from aigc_jax import transformer
@@ -19,44 +21,7 @@ from aigc_jax.transformer.interchange import load_folder, save_folder
 from aigc_jax.transformer.networks import networks_of
 from aigc_jax.transformer.sampling import GREEDY
 
-V, T = 11, 12
-GPT2 = {
-    "vocab_size": V,
-    "n_positions": T,
-    "n_embd": 16,
-    "n_layer": 2,
-    "n_head": 4,
-    "n_inner": 24,
-    "layer_norm_epsilon": 0.01,
-    "bos_token_id": 0,
-    "eos_token_id": None,
-}
-LLAMA = {
-    "vocab_size": V,
-    "max_position_embeddings": T,
-    "hidden_size": 16,
-    "intermediate_size": 24,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "rms_norm_eps": 0.01,
-    "rope_parameters": {"rope_type": "default", "rope_theta": 50.0},
-    "eos_token_id": None,
-}
-CASES = {
-    "gpt2": ("GPT2Config", GPT2),
-    "untied-gpt2": (
-        "GPT2Config",
-        {**GPT2, "tie_word_embeddings": False, "activation_function": "gelu"},
-    ),
-    "llama": ("LlamaConfig", LLAMA),
-    "biased-llama": (
-        "LlamaConfig",
-        {**LLAMA, "attention_bias": True, "tie_word_embeddings": True},
-    ),
-    "mistral": ("MistralConfig", {**LLAMA, "head_dim": 4, "sliding_window": 3}),
-    "qwen3": ("Qwen3Config", {**LLAMA, "head_dim": 4, "rms_norm_eps": 1e-5}),
-}
+STORED = json.loads((Path(__file__).parent.parent / "parity/transformers.json").read_text())
 
 
 def logits_of(architecture, params, tokens):
@@ -65,15 +30,53 @@ def logits_of(architecture, params, tokens):
     return jax.jit(lambda p: networks.logits(p, networks.hidden(p, batch)))(params)
 
 
+def most_probable(model):
+    """The prompts, continued to T tokens."""
+    networks = transformer.networks_of(model.architecture)
+    extend = transformer.extender(model.params, networks)
+    start, keys = networks.start(model.params, 3, T), jax.random.split(jax.random.key(0), 3)
+    given = jnp.asarray(prompts()), jnp.full(3, 4)
+    return generate(extend, start, *given, T, keys, sampling=GREEDY)[0]
+
+
+class TestStored:
+    """Against what `transformers` has made of the same weights; see tests/parity."""
+
+    @pytest.fixture(params=MODELS)
+    def folder(self, request, tmp_path):
+        """The model as that software writes it, and what it has made of it."""
+        stored = STORED[request.param]
+        (tmp_path / "theirs").mkdir()
+        (tmp_path / "theirs/config.json").write_text(json.dumps(stored["config"]))
+        save_file(weights(stored["shapes"]), tmp_path / "theirs/model.safetensors")
+        return tmp_path / "theirs", stored
+
+    @pytest.mark.parametrize("scan", [False, True])
+    def test_logits_are_the_same_and_tensors_go_back_as_they_came(self, folder, scan, tmp_path):
+        place, stored = folder
+        ours = load_folder(place, scan=scan)
+        found = logits_of(ours.architecture, ours.params, tokens())
+        np.testing.assert_allclose(found, stored["logits"], rtol=0, atol=1e-4)
+        save_folder(tmp_path / "ours", ours.architecture, ours.params)
+        back, came = (load_file(p / "model.safetensors") for p in (tmp_path / "ours", place))
+        for name, tensor in came.items():
+            np.testing.assert_array_equal(back.pop(name), tensor)
+        assert not any(tensor.any() for tensor in back.values())  # biases that it has none of
+
+    def test_the_most_probable_text_is_the_same_token_for_token(self, folder):
+        np.testing.assert_array_equal(most_probable(load_folder(folder[0])), folder[1]["greedy"])
+
+
+@pytest.mark.all
 @pytest.mark.filterwarnings("ignore::Warning")  # theirs are not ours to mend
 class TestTransformers:
     """Against Hugging Face's implementation, of the extra `bench`; both directions."""
 
-    @pytest.fixture(params=CASES)
+    @pytest.fixture(params=MODELS)
     def model(self, request):
         pytest.importorskip("torch").manual_seed(0)
         transformers = pytest.importorskip("transformers")
-        kind, settings = CASES[request.param]
+        kind, settings = MODELS[request.param]
         config = getattr(transformers, kind)(**settings)
         model = transformers.AutoModelForCausalLM.from_config(config).eval()
         # Biases of 0 and scales of 1 would hide where they are.
@@ -91,15 +94,14 @@ class TestTransformers:
     @pytest.mark.parametrize("scan", [False, True])
     def test_logits_are_the_same_there_and_back(self, model, scan, tmp_path):
         transformers = pytest.importorskip("transformers")
-        tokens = np.random.default_rng(0).integers(0, V, (3, T))
-        expected = self.logits(model, tokens)
+        expected = self.logits(model, tokens())
         model.save_pretrained(tmp_path / "theirs")
         ours = load_folder(tmp_path / "theirs", scan=scan)
-        found = logits_of(ours.architecture, ours.params, tokens)
+        found = logits_of(ours.architecture, ours.params, tokens())
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
         save_folder(tmp_path / "ours", ours.architecture, ours.params)
         again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "ours").eval()
-        np.testing.assert_allclose(self.logits(again, tokens), expected, rtol=0, atol=1e-4)
+        np.testing.assert_allclose(self.logits(again, tokens()), expected, rtol=0, atol=1e-4)
 
     def test_a_file_s_own_output_layer_is_kept_as_there(self, model, tmp_path):
         transformers = pytest.importorskip("transformers")
@@ -110,7 +112,6 @@ class TestTransformers:
         tensors = load_file(file)
         name = next(n for n in tensors if n.endswith(("wte.weight", "embed_tokens.weight")))
         own = np.random.default_rng(0).normal(size=tensors[name].shape).astype(np.float32)
-        tokens = np.random.default_rng(0).integers(0, V, (3, T))
         for kept in (
             {**tensors, "lm_head.weight": own},
             {**tensors, "lm_head.weight": tensors[name]},
@@ -118,32 +119,21 @@ class TestTransformers:
             save_file(kept, file, metadata={"format": "pt"})
             again = transformers.AutoModelForCausalLM.from_pretrained(file.parent).eval()
             ours = load_folder(file.parent)
-            found = logits_of(ours.architecture, ours.params, tokens)
-            np.testing.assert_allclose(found, self.logits(again, tokens), rtol=0, atol=1e-4)
+            found = logits_of(ours.architecture, ours.params, tokens())
+            np.testing.assert_allclose(found, self.logits(again, tokens()), rtol=0, atol=1e-4)
 
     def test_the_most_probable_text_is_the_same_token_for_token(self, model, tmp_path):
         torch = pytest.importorskip("torch")
-        prompts = np.random.default_rng(0).integers(0, V, (3, 4))
         # Their guess of what is padding would hide tokens 0 of the prompts.
-        given = {"input_ids": torch.tensor(prompts), "attention_mask": torch.ones(3, 4)}
+        given = {"input_ids": torch.tensor(prompts()), "attention_mask": torch.ones(3, 4)}
         expected = model.generate(**given, max_length=T, do_sample=False, pad_token_id=0)
         model.save_pretrained(tmp_path / "theirs")
         ours = load_folder(tmp_path / "theirs")
-        networks = transformer.networks_of(ours.architecture)
-        extend = transformer.extender(ours.params, networks)
-        keys = jax.random.split(jax.random.key(0), 3)
-        found, _ = generate(
-            extend,
-            networks.start(ours.params, 3, T),
-            jnp.asarray(prompts),
-            jnp.full(3, 4),
-            T,
-            keys,
-            sampling=GREEDY,
-        )
+        found = most_probable(ours)
         np.testing.assert_array_equal(found, expected.numpy())
 
 
+@pytest.mark.all
 @pytest.mark.filterwarnings("ignore::Warning")
 @pytest.mark.parametrize("kind", ["char", "byte", "bpe"])
 def test_texts_that_end_do_there(kind, tmp_path):

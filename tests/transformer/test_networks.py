@@ -351,6 +351,10 @@ def softmax(scores):
     return weights / weights.sum(-1, keepdims=True)
 
 
+def capped(x, cap):
+    return x if cap == np.inf else cap * np.tanh(x / cap)
+
+
 def test_the_textbook_network_is_its_formulas():
     """Vaswani et al.'s blocks written out in NumPy, float64."""
     networks, params = made(**TEXTBOOK_BLOCKS)
@@ -386,9 +390,14 @@ def test_the_textbook_network_is_its_formulas():
     )
 
 
-def test_the_llama_network_is_its_formulas():
-    """Rotary positions as complex numbers, shared key heads, SwiGLU, RMSNorm; NumPy, float64."""
-    networks, params = made(**{**VARIANTS["llama"], "hidden": 24})
+@pytest.mark.parametrize("caps", [(np.inf, np.inf), (0.5, np.inf), (np.inf, 2.0)])
+def test_the_llama_network_is_its_formulas(caps):
+    """Rotary positions as complex numbers, shared key heads, SwiGLU, RMSNorm; NumPy, float64.
+
+    And soft caps on the scores or on the logits, x ← c tanh(x / c).
+    """
+    given = {n: c for n, c in zip(("score_cap", "logit_cap"), caps, strict=True) if c < np.inf}
+    networks, params = made(**{**VARIANTS["llama"], "hidden": 24, **given})
     p = jax.tree.map(np.float64, params)["params"]
     tokens, size, groups = np.array([3, 1, 4, 1, 5]), D // N, 2
 
@@ -409,7 +418,8 @@ def test_the_llama_network_is_its_formulas():
             g = n * groups // N
             q_n = turn(q[:, n * size : (n + 1) * size])
             k_n, v_n = (a[:, g * size : (g + 1) * size] for a in (k, v))
-            scores = np.where(np.tri(len(x)) > 0, q_n @ turn(k_n).T / np.sqrt(size), -np.inf)
+            scores = capped(q_n @ turn(k_n).T / np.sqrt(size), caps[0])
+            scores = np.where(np.tri(len(x)) > 0, scores, -np.inf)
             heads.append(softmax(scores) @ v_n)
         return np.concatenate(heads, -1) @ layer["out"]["kernel"]
 
@@ -422,7 +432,7 @@ def test_the_llama_network_is_its_formulas():
         inner = h @ layer["in"]["kernel"]
         gated = inner / (1 + np.exp(-inner)) * (h @ layer["gate"]["kernel"])
         x = x + gated @ layer["out"]["kernel"]
-    expected = norm(p["decoder"]["norm"], x) @ p["output"]["kernel"]
+    expected = capped(norm(p["decoder"]["norm"], x) @ p["output"]["kernel"], caps[1])
     np.testing.assert_allclose(
         logits_of(networks, params, tokens[None])[0], expected, rtol=1e-4, atol=1e-4
     )

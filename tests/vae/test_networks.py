@@ -37,12 +37,47 @@ def test_mean_and_variance_are_separate_outputs():
     assert not jnp.allclose(mean, log_variance)
 
 
-def test_the_textbook_preset_is_the_articles():
-    config = vae.TEXTBOOK.config
-    assert (config.image_shape, config.latent_size) == ((28, 28, 1), 2)
-    assert (config.architecture, config.objective) == (vae.Perceptrons(width=128), vae.Elbo())
-    assert config.pixels is None
-    assert config.ema_decay == 0
+def test_a_step_of_the_textbook_preset_is_the_articles():
+    """784 → 128 ReLU → μ, log σ² → 128 ReLU → 784; cross-entropy + KL; Adam's first step."""
+    algorithm = vae.make(vae.TEXTBOOK)
+    before = algorithm.init(KEY)
+    x = jax.random.uniform(jax.random.key(1), (4, 28, 28, 1))
+    after, info = jax.jit(algorithm.step)(before, x)
+    _, key = jax.random.split(jax.random.fold_in(before.key, 0))
+    noise = jax.vmap(lambda k: jax.random.normal(k, (2,)))(parallel.example_keys(key, 4))
+
+    def layers(params):
+        """(kernel, bias) of the hidden layer and of the outputs."""
+        kernels = sorted((p for p in jax.tree.leaves(params) if p.ndim == 2), key=lambda k: -k.size)
+        biases = {b.size: b for b in jax.tree.leaves(params) if b.ndim == 1}
+        if kernels[0].shape[0] < kernels[1].shape[0] or kernels[0].shape[1] == 784:
+            kernels.reverse()
+        return [(k, biases[k.shape[1]][None]) for k in kernels]
+
+    def loss(params):
+        (k1, b1), (k2, b2) = layers(params["encoder"])
+        mean, log_variance = jnp.split(
+            jax.nn.relu(x.reshape(4, 784) @ k1 + b1) @ k2 + b2, 2, axis=1
+        )
+        (k3, b3), (k4, b4) = layers(params["decoder"])
+        z = mean + jnp.exp(log_variance / 2) * noise
+        p = jax.nn.sigmoid(jax.nn.relu(z @ k3 + b3) @ k4 + b4)
+        pixels = x.reshape(4, 784)
+        entropy = -(pixels * jnp.log(p) + (1 - pixels) * jnp.log(1 - p)).sum(1)
+        kl = 0.5 * (mean**2 + jnp.exp(log_variance) - 1 - log_variance).sum(1)
+        return (entropy + kl).mean()
+
+    value, grads = jax.value_and_grad(loss)(before.params)
+    assert info.loss_nats == pytest.approx(float(value), rel=1e-5)
+    for name in ("encoder", "decoder"):
+        for p, g, new in zip(
+            *(jax.tree.leaves(t[name]) for t in (before.params, grads, after.params)), strict=True
+        ):
+            expected = p - 1e-3 * g / (jnp.abs(g) + 1e-8)
+            clear = jnp.abs(g) > 1e-5
+            np.testing.assert_allclose(new[clear], expected[clear], rtol=0, atol=2e-6)
+            assert clear.mean() > 0.3
+    np.testing.assert_array_equal(jax.tree.leaves(after.ema)[0], jax.tree.leaves(after.params)[0])
 
 
 def test_a_gated_layer_is_its_formula():
