@@ -29,8 +29,8 @@ from aigc_jax.algorithm import Key
 from benchmarks import textbook_gan, textbook_vae
 from benchmarks.harness import machine, ours, side_by_side
 from benchmarks.harness.turns import Check, Row
+from experiments.cli import launch
 
-PRESET = flags.DEFINE_enum("preset", "dcgan", ("dcgan", "conv_vae"), "Which model.")
 BATCH_SIZE = 128
 STEPS_PER_DISPATCH = 10
 ROWS = (
@@ -40,6 +40,11 @@ ROWS = (
     side_by_side.OURS,
     "ours (jit per step)",
 )
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Those of this comparison."""
+    flags.DEFINE_enum("preset", "dcgan", ("dcgan", "conv_vae"), "Which model.", flag_values=values)
 
 
 def off_the_kink(init: Callable[[Key], gan.State], key: Key) -> gan.State:
@@ -54,9 +59,9 @@ def off_the_kink(init: Callable[[Key], gan.State], key: Key) -> gan.State:
     return state._replace(params_d={**state.params_d, "Convolution_0": first})
 
 
-def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
+def prepare(arguments: launch.Arguments) -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     """What every row must compute, and a factory of each, which imports the row's framework."""
-    if PRESET.value == "dcgan":
+    if arguments.preset == "dcgan":
         gan_config = dataclasses.replace(gan.DCGAN.config, ema_half_life=0.0)
         algorithm = gan.make(gan_config)
         algorithm = algorithm._replace(init=partial(off_the_kink, algorithm.init))
@@ -84,7 +89,7 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     )
 
     def torch(channels_last: bool, compiled: bool) -> Row:
-        row = getattr(machine.import_peer("conv_torch"), f"{PRESET.value}_row")
+        row = getattr(machine.import_peer("peers.torch.conv"), f"{arguments.preset}_row")
         return row(task, *rates, channels_last, compiled)
 
     made = (
@@ -98,5 +103,4 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
 
 
 if __name__ == "__main__":
-    flags.adopt_module_key_flags(side_by_side)  # for --help
-    side_by_side.main("Convolutional model", prepare, ROWS)
+    side_by_side.main(__doc__, "Convolutional model", prepare, ROWS, define=define_flags)

@@ -19,18 +19,18 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
-from absl import flags
 
 from aigc_jax.data.text import LARGE
 from benchmarks import lm_step
 from benchmarks.harness import ours, side_by_side
 from benchmarks.harness.turns import Check, Row
+from experiments.cli import launch
 from experiments.families.lm.batching import windows_of
 
 ROWS = ("tokens on the device", side_by_side.OURS)
 
 
-def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
+def prepare(arguments: launch.Arguments) -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     """What both rows must compute, and a factory of each."""
     setting = lm_step.setting_of("nano")
     short = np.asarray(setting.data.arrays, np.uint8)
@@ -56,5 +56,4 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
 
 
 if __name__ == "__main__":
-    flags.adopt_module_key_flags(side_by_side)  # for --help
-    side_by_side.main("Language model, characters on disk", prepare, ROWS)
+    side_by_side.main(__doc__, "Language model, characters on disk", prepare, ROWS)

@@ -30,12 +30,8 @@ from aigc_jax.transformer.sampling import GREEDY
 from benchmarks.harness import machine, side_by_side
 from benchmarks.harness.turns import Check, Row, counted
 from benchmarks.harness.utilisation import bytes_per_step
+from experiments.cli import launch
 
-TEXTS = flags.DEFINE_integer("texts", 1, "Texts that are written at once.", lower_bound=1)
-PRESET = flags.DEFINE_enum("preset", "nano", ("nano", "gpt2"), "Which sizes.")
-_BANDWIDTH = flags.DEFINE_float(
-    "bandwidth_gb", None, "What the device's memory gives at most, in GB/s.", lower_bound=0.0
-)
 PROMPT, WRITTEN = 8, 256
 SIZES = {
     "nano": partial(transformer.nano, 65),
@@ -44,14 +40,29 @@ SIZES = {
 ROWS = ("transformers", side_by_side.OURS)
 
 
-def config_of() -> transformer.Config:
+def define_flags(values: flags.FlagValues) -> None:
+    """Those of this comparison."""
+    flags.DEFINE_integer(
+        "texts", 1, "Texts that are written at once.", lower_bound=1, flag_values=values
+    )
+    flags.DEFINE_enum("preset", "nano", ("nano", "gpt2"), "Which sizes.", flag_values=values)
+    flags.DEFINE_float(
+        "bandwidth_gb",
+        None,
+        "What the device's memory gives at most, in GB/s.",
+        lower_bound=0.0,
+        flag_values=values,
+    )
+
+
+def config_of(arguments: launch.Arguments) -> transformer.Config:
     """The model."""
-    return SIZES[PRESET.value](context=PROMPT + WRITTEN)
+    return SIZES[arguments.preset](context=PROMPT + WRITTEN)
 
 
-def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
+def prepare(arguments: launch.Arguments) -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     """The tokens, by whole passes without a cache, and a factory of each row."""
-    config = config_of()
+    config = config_of(arguments)
     networks = transformer.networks_of(config)
     state = transformer.make(config).init(jax.random.key(0))
     # Weights so large that what is most probable depends on the text.
@@ -68,13 +79,13 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     tokens[0, :PROMPT] = prompt
     for length in range(PROMPT, PROMPT + WRITTEN):
         tokens[:, length] = most_probable(jnp.asarray(tokens), length)
-    expected = np.repeat(tokens, TEXTS.value, axis=0) + 1.0
-    nothing = np.zeros((1, TEXTS.value))
+    expected = np.repeat(tokens, arguments.texts, axis=0) + 1.0
+    nothing = np.zeros((1, arguments.texts))
     draw = jax.jit(
         lambda params, key: transformer.sample(
             state._replace(params=params),
             key,
-            TEXTS.value,
+            arguments.texts,
             jnp.asarray(prompt),
             PROMPT + WRITTEN,
             networks=networks,
@@ -82,32 +93,39 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
             rows_at_once=8 if jax.default_backend() == "cpu" else None,
         )
     )
-    prompts = np.repeat(prompt[None], TEXTS.value, axis=0)
+    prompts = np.repeat(prompt[None], arguments.texts, axis=0)
     made = (
-        lambda: machine.import_peer("generation_torch").row(config, params, prompts, WRITTEN),
+        lambda: machine.import_peer("peers.torch.generation").row(config, params, prompts, WRITTEN),
         lambda: counted(lambda: np.asarray(draw(params, jax.random.key(0))) + 1.0),
     )
     return Check(nothing, nothing, expected), dict(zip(ROWS, made, strict=True))
 
 
-def throughput(figures: dict[str, dict[str, Any]]) -> list[str]:
+def throughput(arguments: launch.Arguments, figures: dict[str, dict[str, Any]]) -> list[str]:
     """Adds tokens per second to each row, and their share of what the memory allows."""
-    config, lines = config_of(), []
+    config, lines = config_of(arguments), []
     params = jax.eval_shape(transformer.networks_of(config).init, jax.random.key(0))
     size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(params))
-    read = bytes_per_step(config, size, TEXTS.value, PROMPT + WRITTEN / 2, 4)
+    read = bytes_per_step(config, size, arguments.texts, PROMPT + WRITTEN / 2, 4)
     for name, row in figures.items():
-        row["tokens_per_second"] = rate = 1e3 * TEXTS.value * WRITTEN / row["median_ms"]
+        row["tokens_per_second"] = rate = 1e3 * arguments.texts * WRITTEN / row["median_ms"]
         lines.append(f"{name}: {rate:,.0f} tokens/s")
-        if _BANDWIDTH.value:
-            bound = TEXTS.value * 1e9 * _BANDWIDTH.value / read
+        if arguments.bandwidth_gb:
+            bound = arguments.texts * 1e9 * arguments.bandwidth_gb / read
             row["share_of_bandwidth"] = rate / bound
             lines[-1] += (
-                f", {rate / bound:.1%} of the {bound:,.0f} that {_BANDWIDTH.value:g} GB/s allow"
+                f", {rate / bound:.1%} of the {bound:,.0f} that "
+                f"{arguments.bandwidth_gb:g} GB/s allow"
             )
     return lines
 
 
 if __name__ == "__main__":
-    flags.adopt_module_key_flags(side_by_side)  # for --help
-    side_by_side.main("256 tokens of a language model", prepare, ROWS, remarks=throughput)
+    side_by_side.main(
+        __doc__,
+        "256 tokens of a language model",
+        prepare,
+        ROWS,
+        remarks=throughput,
+        define=define_flags,
+    )

@@ -20,17 +20,18 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import flags
 
 from aigc_jax import vae
 from benchmarks.harness import machine, ours, side_by_side
 from benchmarks.harness.turns import Check, Row, counted
+from experiments.cli import launch
 
+PEER = "peers.torch.likelihood"
 IMAGES, SAMPLES = 1_000, 5_000
 ROWS = ("pytorch, image by image", side_by_side.OURS)
 
 
-def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
+def prepare(arguments: launch.Arguments) -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     """The mean that all rows must come close to, and a factory of each."""
     networks = vae.networks_of(vae.IWAE)
     params = vae.make(vae.IWAE).init(jax.random.key(0)).params
@@ -45,13 +46,15 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     nothing, calls = np.zeros((1, IMAGES)), iter(range(1, 1_000_000))
     check = Check(nothing, nothing, mean_nll(0)[None, None])
     weights = {name: ours.layers(params[name]) for name in ("encoder", "decoder")}
+    torch = machine.import_peer("peers.torch.likelihood")
     made = (
-        lambda: machine.import_peer("likelihood_torch").row(weights, np.array(images), SAMPLES),
+        lambda: machine.import_peer("peers.torch.likelihood").row(
+            weights, np.array(images), SAMPLES
+        ),
         lambda: counted(lambda: mean_nll(next(calls))),
     )
     return check, dict(zip(ROWS, made, strict=True))
 
 
 if __name__ == "__main__":
-    flags.adopt_module_key_flags(side_by_side)  # for --help
-    side_by_side.main("Likelihood of 1,000 images, K = 5,000", prepare, ROWS)
+    side_by_side.main(__doc__, "Likelihood of 1,000 images, K = 5,000", prepare, ROWS)

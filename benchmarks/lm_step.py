@@ -36,15 +36,9 @@ from aigc_jax.layers import gelu_tanh
 from benchmarks.harness import machine, ours, side_by_side
 from benchmarks.harness.turns import COARSE, Check, Row
 from benchmarks.harness.utilisation import add_throughput, flops_per_token
+from experiments.cli import launch
 from experiments.families.lm.batching import windows_of
 
-PRESET = flags.DEFINE_enum("preset", "nano", ("nano", "char", "gpt2"), "Which sizes.")
-_BATCH_SIZE = flags.DEFINE_integer(
-    "batch_size", None, "Windows of a step. Default: the preset's.", lower_bound=1
-)
-_PEAK = flags.DEFINE_float(
-    "peak_tflops", None, "What the device can do at most, in TFLOP/s.", lower_bound=0.0
-)
 LOSSES = ("nll_nats",)
 ROWS = ("pytorch eager", "pytorch compiled", side_by_side.OURS, "ours (jit per step)")
 RECIPE: dict[str, Any] = {
@@ -52,6 +46,27 @@ RECIPE: dict[str, Any] = {
     "learning_rate": 1e-3,
     "decay_steps": None,
 }
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Those of this comparison."""
+    flags.DEFINE_enum(
+        "preset", "nano", ("nano", "char", "gpt2"), "Which sizes.", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "batch_size",
+        None,
+        "Windows of a step. Default: the preset's.",
+        lower_bound=1,
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "peak_tflops",
+        None,
+        "What the device can do at most, in TFLOP/s.",
+        lower_bound=0.0,
+        flag_values=values,
+    )
 
 
 def config_of(preset: str, vocabulary_size: int) -> tuple[transformer.Config, int, int]:
@@ -95,9 +110,9 @@ def setting_of(preset: str, batch_size: int | None = None) -> Setting:
     return Setting(config, algorithm, data, task, steps)
 
 
-def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
+def prepare(arguments: launch.Arguments) -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     """What every row must compute, and a factory of each, which imports the row's framework."""
-    config, algorithm, data, task, steps = setting_of(PRESET.value, _BATCH_SIZE.value)
+    config, algorithm, data, task, steps = setting_of(arguments.preset, arguments.batch_size)
     check = ours.expected(algorithm, data, lambda _: jnp.zeros((task.batch_size, 0)), LOSSES)
     half = config.dtype == jnp.bfloat16
     if half:
@@ -105,7 +120,7 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
 
     def torch(compiled: bool) -> Row:
         approximate = "tanh" if config.activation is gelu_tanh else "none"
-        return machine.import_peer("lm_torch").row(task, config, compiled, approximate, half)
+        return machine.import_peer("peers.torch.lm").row(task, config, compiled, approximate, half)
 
     made = (
         lambda: torch(False),
@@ -116,14 +131,20 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     return check, dict(zip(ROWS, made, strict=True))
 
 
-def throughput(figures: dict[str, dict[str, Any]]) -> list[str]:
+def throughput(arguments: launch.Arguments, figures: dict[str, dict[str, Any]]) -> list[str]:
     """See `add_throughput`."""
-    config, _, _, task, _ = setting_of(PRESET.value, _BATCH_SIZE.value)
+    config, _, _, task, _ = setting_of(arguments.preset, arguments.batch_size)
     parameters = sum(x.size for x in jax.tree.leaves(task.weights))
     flops = flops_per_token(config, parameters - config.context * config.width)
-    return add_throughput(figures, task.batch_size * config.context, flops, _PEAK.value)
+    return add_throughput(figures, task.batch_size * config.context, flops, arguments.peak_tflops)
 
 
 if __name__ == "__main__":
-    flags.adopt_module_key_flags(side_by_side)  # for --help
-    side_by_side.main("Language model, characters", prepare, ROWS, remarks=throughput)
+    side_by_side.main(
+        __doc__,
+        "Language model, characters",
+        prepare,
+        ROWS,
+        remarks=throughput,
+        define=define_flags,
+    )

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 from flax import traverse_util
 
 from aigc_jax.strict_json import dumps
@@ -51,7 +51,7 @@ def peak_of(row: str, folder: Path) -> dict[str, Any]:
     Raises:
       Mismatch: it ended with an error.
     """
-    command = [sys.executable, "-m", "benchmarks.memory_row", row, str(folder)]
+    command = [sys.executable, "-m", "benchmarks.harness.memory_row", row, str(folder)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise Mismatch(f"{row}: its process ended with code {done.returncode}")
@@ -76,9 +76,15 @@ def compare() -> dict[str, Any]:
     return {"title": title, **machine.facts(), "rows": rows, "peers": {"best": next(iter(ROWS))}}
 
 
-def main() -> None:
-    """What the flags say."""
-    out = check_out(side_by_side.OUT.value) if side_by_side.OUT.value else None
+def define_flags(values: flags.FlagValues) -> None:
+    """What it can be told."""
+    flags.DEFINE_string("out", None, "A .json file for all that is printed.", flag_values=values)
+    flags.DEFINE_integer("rounds", 1, "One, as memory has no turns.", flag_values=values)
+
+
+def command(arguments: launch.Arguments) -> None:
+    """What the command line says."""
+    out = check_out(arguments.out) if arguments.out else None
     machine.hold_to("cpu")
     result = side_by_side.guarded(compare)
     print(f"{result['title']}\n{result['cpu']}, {result['cores']} cores, {result['date']}\n")
@@ -90,5 +96,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    flags.adopt_module_key_flags(side_by_side)  # for --help
-    app.run(lambda _: launch.report_errors(main, device=False), flags_parser=launch.parse)
+    launch.run(__doc__, define_flags, command, device=False)

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from absl import app, flags
+from absl import flags
 
 from aigc_jax.strict_json import dumps
 from benchmarks.harness.ratios import COMPARISONS, Comparison, lines_of
@@ -24,9 +24,15 @@ from benchmarks.harness.turns import choose
 from experiments.cli import launch
 from experiments.cli.output import check_out, write_out
 
-_ONLY = flags.DEFINE_list("only", None, f"Some of {', '.join(COMPARISONS)}. Default: all.")
-_ROUNDS = flags.DEFINE_integer("rounds", 9, "Turns of each row.", lower_bound=1)
-_OUT = flags.DEFINE_string("out", None, "A .json file for all that is printed, and every turn.")
+
+def define_flags(values: flags.FlagValues) -> None:
+    """What it can be told."""
+    names = ", ".join(COMPARISONS)
+    flags.DEFINE_list("only", None, f"Some of {names}. Default: all.", flag_values=values)
+    flags.DEFINE_integer("rounds", 9, "Turns of each row.", lower_bound=1, flag_values=values)
+    flags.DEFINE_string(
+        "out", None, "A .json file for all that is printed, and every turn.", flag_values=values
+    )
 
 
 def measured(comparison: Comparison, rounds: int) -> dict[str, Any] | None:
@@ -39,14 +45,14 @@ def measured(comparison: Comparison, rounds: int) -> dict[str, Any] | None:
         return json.loads(out.read_text()) if done.returncode == 0 else None
 
 
-def run() -> None:
-    """What the flags say."""
-    chosen = choose(_ONLY.value, list(COMPARISONS))
-    out = check_out(_OUT.value) if _OUT.value else None
+def run(arguments: launch.Arguments) -> None:
+    """What the command line says."""
+    chosen = choose(arguments.only, list(COMPARISONS))
+    out = check_out(arguments.out) if arguments.out else None
     results = {}
     for name in chosen:
         print(f"\n── {name}", flush=True)
-        results[name] = measured(COMPARISONS[name], _ROUNDS.value)
+        results[name] = measured(COMPARISONS[name], arguments.rounds)
         if out:
             write_out(out, dumps(results, indent=1) + "\n")
     print("\n| comparison | peer | it takes / ours | goal, 2 CPU cores |\n|---|---|---:|---:|")
@@ -57,4 +63,4 @@ def run() -> None:
 
 
 if __name__ == "__main__":
-    app.run(lambda _: launch.report_errors(run, device=False), flags_parser=launch.parse)
+    launch.run(__doc__, define_flags, run, device=False)

@@ -25,10 +25,15 @@ from aigc_jax.data.batches import shuffled
 from benchmarks.harness import ours, side_by_side
 from benchmarks.harness.turns import Check, Row
 from benchmarks.textbook_gan import BATCH_SIZE, LOSSES
+from experiments.cli import launch
 
-SEEDS = flags.DEFINE_integer("seeds", 8, "How many.", lower_bound=1)
 ROWS = ("one after another", side_by_side.OURS, "ours, one seed")
 Init = Callable[[], list[State]]
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Those of this comparison."""
+    flags.DEFINE_integer("seeds", 8, "How many.", lower_bound=1, flag_values=values)
 
 
 def seeds_row(
@@ -68,10 +73,10 @@ def seeds_row(
     return Row(run, counters, None if losses_of is None else losses, per)
 
 
-def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
+def prepare(arguments: launch.Arguments) -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     """What the rows must compute, and a factory of each."""
     algorithm, images = gan.make(gan.TEXTBOOK), ours.digits()
-    keys = [jax.random.key(seed) for seed in range(SEEDS.value)]
+    keys = [jax.random.key(seed) for seed in range(arguments.seeds)]
     order = shuffled(1, len(images), BATCH_SIZE)
     indices = np.stack([order(k) for k in range(ours.CHECKED_STEPS)])
 
@@ -89,7 +94,7 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
 
     def columns_of_vmap(infos: list) -> np.ndarray:
         arrays = [np.asarray(getattr(infos[0], name)) for name in LOSSES]  # [seeds, K]
-        return np.stack([a[seed] for seed in range(SEEDS.value) for a in arrays], axis=-1)
+        return np.stack([a[seed] for seed in range(arguments.seeds) for a in arrays], axis=-1)
 
     plain = []
     for state in one_by_one():
@@ -110,5 +115,4 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
 
 
 if __name__ == "__main__":
-    flags.adopt_module_key_flags(side_by_side)  # for --help
-    side_by_side.main("Seeds of the textbook GAN", prepare, ROWS)
+    side_by_side.main(__doc__, "Seeds of the textbook GAN", prepare, ROWS, define=define_flags)

@@ -28,10 +28,15 @@ from absl import flags
 from aigc_jax.errors import InputError
 from benchmarks.harness import side_by_side
 from benchmarks.harness.turns import Check, Row, counted
+from experiments.cli import launch
 
-EXPERIMENT = flags.DEFINE_enum("experiment", "lm", ("lm", "vae"), "Which one starts.")
 ROWS = ("cold", side_by_side.OURS)
 ROOT = Path(__file__).parent.parent
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Those of this comparison."""
+    flags.DEFINE_enum("experiment", "lm", ("lm", "vae"), "Which one starts.", flag_values=values)
 
 
 def first_loss(experiment: str, cache: Path) -> float:
@@ -61,17 +66,17 @@ def first_loss(experiment: str, cache: Path) -> float:
     raise InputError(f"{shlex.join(command)} ended before its first step")
 
 
-def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
+def prepare(arguments: launch.Arguments) -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     """The loss that every start must come to, and a factory of each row."""
     place = tempfile.TemporaryDirectory()  # deleted with the rows that use it
     cache = Path(place.name)
 
     def cold() -> np.ndarray:
         shutil.rmtree(cache / "cold", ignore_errors=True)
-        return np.array(first_loss(EXPERIMENT.value, cache / "cold"))
+        return np.array(first_loss(arguments.experiment, cache / "cold"))
 
     def warm() -> np.ndarray:
-        return np.array(first_loss(EXPERIMENT.value, Path(place.name) / "warm"))
+        return np.array(first_loss(arguments.experiment, Path(place.name) / "warm"))
 
     nothing = np.zeros((1, 1))
     check = Check(nothing, nothing, warm()[None, None])
@@ -79,5 +84,6 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
 
 
 if __name__ == "__main__":
-    flags.adopt_module_key_flags(side_by_side)  # for --help
-    side_by_side.main("From a command to its first step", prepare, ROWS)
+    side_by_side.main(
+        __doc__, "From a command to its first step", prepare, ROWS, define=define_flags
+    )

@@ -28,11 +28,11 @@ pip install 'aigc_jax[bench]'. It takes about two minutes on 2 cores.
 from collections.abc import Callable, Mapping
 
 import jax
-from absl import flags
 
 from aigc_jax import gan
 from benchmarks.harness import machine, ours, rows, side_by_side
 from benchmarks.harness.turns import Check, Row
+from experiments.cli import launch
 
 BATCH_SIZE = 128
 LOSSES = ("loss_d", "loss_g")
@@ -53,7 +53,7 @@ def latents(state: gan.State) -> jax.Array:
     return gan.draw(key, BATCH_SIZE, gan.TEXTBOOK.config.latent_size).z
 
 
-def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
+def prepare(arguments: launch.Arguments) -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     """What every row must compute, and a factory of each, which imports the row's framework."""
     algorithm, images = gan.make(gan.TEXTBOOK), ours.digits()
     data = ours.image_data(images, BATCH_SIZE)
@@ -71,5 +71,6 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
 
 
 if __name__ == "__main__":
-    flags.adopt_module_key_flags(side_by_side)  # for --help
-    side_by_side.main("Textbook GAN 100-128-784, 784-128-1", prepare, ROWS, article=ROWS[0])
+    side_by_side.main(
+        __doc__, "Textbook GAN 100-128-784, 784-128-1", prepare, ROWS, article=ROWS[0]
+    )

@@ -28,11 +28,11 @@ from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
-from absl import flags
 
 from aigc_jax import parallel, vae
 from benchmarks.harness import machine, ours, rows, side_by_side
 from benchmarks.harness.turns import Check, Row
+from experiments.cli import launch
 
 BATCH_SIZE = 128
 LOSSES = ("negative_elbo_nats", "reconstruction_nats", "kl_nats")
@@ -54,7 +54,7 @@ def noise(state: vae.State, latent_size: int = vae.TEXTBOOK.config.latent_size) 
     return vae.reparameterise(parallel.example_keys(key_z, BATCH_SIZE), zeros, zeros)
 
 
-def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
+def prepare(arguments: launch.Arguments) -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     """What every row must compute, and a factory of each, which imports the row's framework."""
     algorithm, images = vae.make(vae.TEXTBOOK), ours.digits()
     data = ours.image_data(images, BATCH_SIZE)
@@ -72,5 +72,4 @@ def prepare() -> tuple[Check, Mapping[str, Callable[[], Row]]]:
 
 
 if __name__ == "__main__":
-    flags.adopt_module_key_flags(side_by_side)  # for --help
-    side_by_side.main("Textbook VAE 784-128-2-128-784", prepare, ROWS, article=ROWS[0])
+    side_by_side.main(__doc__, "Textbook VAE 784-128-2-128-784", prepare, ROWS, article=ROWS[0])

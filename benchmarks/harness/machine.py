@@ -80,7 +80,7 @@ def foreign_cpu_seconds() -> float | None:
 
 
 def import_peer(module: str) -> Any:
-    """A module of this folder that needs a framework which the package itself does not.
+    """A module of `benchmarks`, such as `peers.torch.gan`, that needs a framework of its own.
 
     Raises:
       ImportError: the framework is not installed.

@@ -1,7 +1,7 @@
 """One row of benchmarks.memory, which starts this in a process of its own.
 
-    python -m benchmarks.memory_row torch FOLDER
-    python -m benchmarks.memory_row ours FOLDER
+    python -m benchmarks.harness.memory_row torch FOLDER
+    python -m benchmarks.harness.memory_row ours FOLDER
 
 It prints a line of JSON: the peak, and the losses of the first steps.
 """

@@ -33,10 +33,10 @@ def factories(
         with contextlib.suppress(ImportError):
             # Before TensorFlow: after it, PyTorch's compiler ends in a segmentation fault.
             importlib.import_module("torch._dynamo")
-        return getattr(machine.import_peer(f"{family}_keras"), row)(task, **options)
+        return getattr(machine.import_peer(f"peers.keras.{family}"), row)(task, **options)
 
     def torch(compiled: bool) -> Row:
-        return machine.import_peer(f"{family}_torch").row(task, compiled)
+        return machine.import_peer(f"peers.torch.{family}").row(task, compiled)
 
     made = (
         partial(keras, "article_row"),

@@ -11,9 +11,9 @@ is credited with.
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
-from absl import app, flags
+from absl import flags
 
 from aigc_jax.errors import InputError
 from aigc_jax.strict_json import dumps
@@ -24,47 +24,61 @@ from benchmarks.harness.turns import COARSE, Check, Mismatch, Row, check, choose
 from experiments.cli import launch
 from experiments.cli.output import check_out, write_out
 
-Remarks = Callable[[dict[str, dict[str, Any]]], list[str]]
+Prepare = Callable[[launch.Arguments], tuple[Check, Mapping[str, Callable[[], Row]]]]
+Remarks = Callable[[launch.Arguments, dict[str, dict[str, Any]]], list[str]]
 QUIET = 0.1  # cores that other programs may keep busy before the table carries a warning
 
-_ROUNDS = flags.DEFINE_integer(
-    "rounds",
-    9,
-    "Turns that each row gets; its figure is their median. At least 7 to report it.",
-    lower_bound=1,
-)
-_SECONDS = flags.DEFINE_float(
-    "seconds",
-    0.75,
-    "Seconds of one turn; each row's number of steps is chosen to fit.",
-    lower_bound=0.01,
-)
-_ONLY = flags.DEFINE_list("only", None, "Rows to run, separated by commas. Default: all of them.")
-_DEVICE = flags.DEFINE_enum(
-    "device",
-    "cpu",
-    ("cpu", "gpu"),
-    "Where all rows run. On a GPU, products of float32 have the bits of TF32 in all frameworks, "
-    "losses are compared to 1e-2, and the Keras rows are left out.",
-)
-OUT = flags.DEFINE_string("out", None, "A .json file for all that is printed, and every turn.")
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Those of every comparison."""
+    flags.DEFINE_integer(
+        "rounds",
+        9,
+        "Turns that each row gets; its figure is their median. At least 7 to report it.",
+        lower_bound=1,
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "seconds",
+        0.75,
+        "Seconds of one turn; each row's number of steps is chosen to fit.",
+        lower_bound=0.01,
+        flag_values=values,
+    )
+    flags.DEFINE_list(
+        "only", None, "Rows to run, separated by commas. Default: all of them.", flag_values=values
+    )
+    flags.DEFINE_enum(
+        "device",
+        "cpu",
+        ("cpu", "gpu"),
+        "Where all rows run. On a GPU, products of float32 have the bits of TF32 in all "
+        "frameworks, losses are compared to 1e-2, and the Keras rows are left out.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "out", None, "A .json file for all that is printed, and every turn.", flag_values=values
+    )
 
 
 def compare(
+    arguments: launch.Arguments,
     title: str,
-    prepare: Callable[[], tuple[Check, Mapping[str, Callable[[], Row]]]],
+    prepare: Prepare,
     names: Sequence[str],
     article: str | None = None,
-    remarks: Remarks = lambda _: [],
+    remarks: Remarks = lambda *_: [],
 ) -> dict[str, Any]:
     """Builds the chosen rows, checks and measures them, and prints what came of it.
 
     Args:
+      arguments: of the command line.
       title: what is compared.
-      prepare: gives the check, and a factory of each row by name.
+      prepare: `(arguments) -> ` the check, and a factory of each row by name.
       names: of all rows in order.
       article: the one that is the source article's own program.
-      remarks: `(figures by row) -> lines` that stand below the table; it may add to the figures.
+      remarks: `(arguments, figures by row) -> lines` that stand below the table; it may add to
+        the figures.
 
     Returns:
       All that was printed and every turn, for JSON.
@@ -73,9 +87,9 @@ def compare(
       InputError: an unknown row.
       Mismatch: see `check` and `turn`.
     """
-    chosen = choose(_ONLY.value, names)
-    expected, factories = prepare()
-    if _DEVICE.value == "gpu":
+    chosen = choose(arguments.only, names)
+    expected, factories = prepare(arguments)
+    if arguments.device == "gpu":
         chosen = [name for name in chosen if not name.startswith("keras")]
         expected = expected._replace(tolerance=COARSE)
     rows, checked = {}, {}
@@ -85,12 +99,13 @@ def compare(
         says = "its own program" if checked[name] is None else f"same losses, {checked[name]:.0e}"
         print(f"{name}: {says}", flush=True)
     facts, batch_size = machine.facts(), expected.indices.shape[1]
-    turns = f"{_ROUNDS.value} rounds of {_SECONDS.value:g} s"
+    rounds, seconds = arguments.rounds, arguments.seconds
+    turns = f"{rounds} rounds of {seconds:g} s"
     print(f"\n{title}, batch {batch_size}, {expected.precision}, {turns}")
     print(_machine_of(facts), flush=True)
-    figures, disturbance = measure(rows, _ROUNDS.value, _SECONDS.value)
+    figures, disturbance = measure(rows, rounds, seconds)
     peers, summary = add_ratios(figures, article)
-    summary += remarks(figures)
+    summary += remarks(arguments, figures)
     if disturbance is not None and disturbance > QUIET:
         summary.append(
             f"warning: other programs took {disturbance:.2f} of a core meanwhile, and threads that "
@@ -104,8 +119,8 @@ def compare(
         **facts,
         "batch_size": batch_size,
         "precision": expected.precision,
-        "rounds": _ROUNDS.value,
-        "seconds_per_turn": _SECONDS.value,
+        "rounds": rounds,
+        "seconds_per_turn": seconds,
         "cores_busy_elsewhere": disturbance,
         "rows": figures,
         "peers": peers,
@@ -135,23 +150,31 @@ def guarded(work: Callable[[], Any]) -> Any:
 
 
 def main(
+    description: str | None,
     title: str,
-    prepare: Callable[[], tuple[Check, Mapping[str, Callable[[], Row]]]],
+    prepare: Prepare,
     names: Sequence[str],
     article: str | None = None,
-    remarks: Remarks = lambda _: [],
-) -> None:
-    """The command line around `compare`: flags, one-line errors, the JSON file.
+    remarks: Remarks = lambda *_: [],
+    define: Callable[[flags.FlagValues], None] = lambda values: None,
+) -> NoReturn:
+    """The program around `compare`: flags, one-line errors, the JSON file.
 
     Args:
+      description: what --help shows above the flags.
       title, prepare, names, article, remarks: see `compare`.
+      define: defines flags of the program's own.
     """
 
-    def command() -> None:
-        out = check_out(OUT.value) if OUT.value else None
-        machine.hold_to(_DEVICE.value)
-        result = guarded(lambda: compare(title, prepare, names, article, remarks))
+    def define_all(values: flags.FlagValues) -> None:
+        define(values)
+        define_flags(values)
+
+    def command(arguments: launch.Arguments) -> None:
+        out = check_out(arguments.out) if arguments.out else None
+        machine.hold_to(arguments.device)
+        result = guarded(lambda: compare(arguments, title, prepare, names, article, remarks))
         if out:
             write_out(out, dumps(result, indent=1) + "\n")
 
-    app.run(lambda _: launch.report_errors(command, device=False), flags_parser=launch.parse)
+    launch.run(description, define_all, command, device=False)
