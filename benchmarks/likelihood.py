@@ -46,7 +46,6 @@ def prepare(arguments: launch.Arguments) -> tuple[Check, Mapping[str, Callable[[
     nothing, calls = np.zeros((1, IMAGES)), iter(range(1, 1_000_000))
     check = Check(nothing, nothing, mean_nll(0)[None, None])
     weights = {name: ours.layers(params[name]) for name in ("encoder", "decoder")}
-    torch = machine.import_peer("peers.torch.likelihood")
     made = (
         lambda: machine.import_peer("peers.torch.likelihood").row(
             weights, np.array(images), SAMPLES

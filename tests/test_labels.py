@@ -136,13 +136,14 @@ def test_the_classifier_learns_and_judges_classes_alone(label):
 
 @pytest.mark.parametrize("config", [vq.VQ, vq.FSQ], ids=["vq", "fsq"])
 def test_codes_that_are_none_are_not_decoded(config):
-    codes = config.quantiser.codes
+    quantiser = vq.quantiser_of(config)
+    codes = quantiser.codes
     networks = vq.networks_of(config)
     state = jax.eval_shape(vq.make(config).init, KEY)
     for wrong in (-1, codes):
         with pytest.raises(InputError, match=f"codes must be from 0 to {codes - 1}, got {wrong}"):
             vq.decode_codes(
-                state, jnp.full((1, 7, 7), wrong), networks=networks, quantiser=config.quantiser
+                state, jnp.full((1, 7, 7), wrong), networks=networks, quantiser=quantiser
             )
 
 

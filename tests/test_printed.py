@@ -92,7 +92,9 @@ def _is_safe(node):
 FREE = {
     ("progress.py", "message"),  # figures, and what `note` has escaped
     ("compress.py", "report(done)"),  # numbers, and names of ours
-    ("import_hf.py", "f'{name} {figure:.4f}'"),
+    ("import_hf.py", "f'{name} {value:.4f}'"),
+    ("launch.py", "_help(description, values)"),  # a program's own docstring and flags
+    ("quickstart.py", "f'{line} ({done} of {len(RUNS)} models)\\n'"),  # of which line is escaped
     ("verse.py", "f'{name} {share:.4f} of {len(verses)} poems'"),
     ("startup.py", "f'error: {error}'"),  # an InputError, whose words are escaped
     ("launch.py", "f'error: {names[len(left)]} is missing; see --help'"),

@@ -9,8 +9,8 @@ import pytest
 
 PROGRAM = """
 import jax
-from experiments import compiled
-print(compiled.keep_programs())
+from experiments.cli import compile_cache
+print(compile_cache.keep_programs())
 hits = []
 jax.monitoring.register_event_listener(lambda name, **_: hits.append(name.endswith("cache_hits")))
 print(jax.jit(lambda x: 2 * x + 1)(3.0), sum(hits))

@@ -21,7 +21,7 @@ from aigc_jax.run_folder import RunFolder
 from aigc_jax.vae.compression import bitsback, container
 from experiments import compress as compress_program
 from experiments.cli import launch as program
-from experiments.cli.options import from_flags, stored_options
+from experiments.cli.options import from_flags, from_stored, stored_options
 from experiments.families.vae import compression, compressors
 from experiments.families.vae.compression import (
     compress,
@@ -279,19 +279,24 @@ def test_what_cannot_be_compressed_is_refused(place, programs, tmp_path):
 @pytest.mark.parametrize("options", [{"prior": "vamp", "pseudo_inputs": 3}, {"preset": "ladder"}])
 def test_runs_that_cannot_code_are_named(place, models, options, monkeypatch):
     run = models["binary"].run
-    changed = from_flags(EXPERIMENT.presets, {**dataclasses.asdict(run.options), **options})
-    monkeypatch.setattr("experiments.compression.open_run", lambda _: other)
+    changed = from_stored(EXPERIMENT.presets, {**stored_options(run.options), **options})
+    monkeypatch.setattr(compression, "restore", lambda *_: other)
     algorithm = EXPERIMENT.algorithm(changed, run.metadata)
     state = jax.eval_shape(algorithm.init, jax.random.key(0))
     other = run._replace(options=changed, state=state)
     with pytest.raises(InputError, match="workdir there: the model "):
         open_model("there")
-    other = run._replace(experiment=EXPERIMENT._replace(name="gan"))
-    with pytest.raises(InputError, match=r"holds a run of experiments\.gan"):
-        open_model("there")
-    other = run._replace(options=EXPERIMENT.presets["vq"])
-    with pytest.raises(InputError, match="--preset=vq has codes for latents"):
-        open_model("there")
+
+
+@pytest.mark.parametrize("name", ["gan", "vq"])
+def test_runs_of_other_experiments_are_refused(tmp_path, name):
+    folder = RunFolder(tmp_path / "run")
+    folder.create()
+    # As a run with codes was stored before it had an experiment of its own.
+    config = {"experiment": "vae" if name == "vq" else name, "options": {"preset": name}}
+    folder.write_config({**config, "metadata": {}, "data": {}})
+    with pytest.raises(InputError, match=rf"holds a run of experiments\.{name}, and not of"):
+        open_model(str(tmp_path / "run"))
 
 
 def test_images_are_read_in_their_order_from_each_kind_of_input(tmp_path):
