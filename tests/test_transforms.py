@@ -378,7 +378,7 @@ def samples_and_figures(name, algorithm, state, batch):
     return nll, algorithm.sample(state, key, 2, batch.inputs[0, :3], 12)
 
 
-@only(*KINDS)
+@only("gan-classes", "vae-classes", "vae-vq", "classifier", "lm-llama", "lm-translator")
 def test_x64_changes_neither_samples_nor_figures(family, request, assert_close):
     name, batch = request.node.callspec.params["family"], nth(family.batches, 0)
     expected = samples_and_figures(name, family.algorithm, family.states[4], batch)
