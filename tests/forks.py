@@ -7,6 +7,7 @@ all the same: with its exit code, its signals and its death.
 import contextlib
 import gc
 import importlib
+import io
 import json
 import os
 import runpy
@@ -121,7 +122,10 @@ def _be(module: str, arguments: list, cwd: str, outputs: list, struck: list | No
 def serve() -> None:
     """Reads requests from standard input; answers one with a process's number or exit code."""
     importlib.import_module("experiments.catalogue")  # and with it every launcher
-    importlib.import_module("experiments.cli.environment").check_xla_flags()  # which is kept
+    importlib.import_module("experiments.cli.environment").settle()
+    figure = importlib.import_module("matplotlib.figure").Figure()
+    figure.add_subplot().set_title("fonts are found once")
+    figure.savefig(io.StringIO(), format="svg")
     gc.collect()
     gc.freeze()  # or each fork would copy what it looks through
     for line in sys.stdin:

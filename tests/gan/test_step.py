@@ -386,7 +386,7 @@ def layers(params):
 def test_a_step_of_the_textbook_preset_is_the_articles():
     """784 → 128 ReLU → 1 against 100 → 128 ReLU → 784 sigmoid; D's step by Adam, then G's."""
     algorithm = gan.make(gan.TEXTBOOK)
-    before = algorithm.init(jax.random.key(0))
+    before = jax.jit(algorithm.init)(jax.random.key(0))
     x = jax.random.uniform(jax.random.key(1), (4, 28, 28, 1))
     after, info = jax.jit(algorithm.step)(before, x)
     key = jax.random.fold_in(jax.random.fold_in(before.key, 0), 0)
@@ -414,7 +414,7 @@ def test_a_step_of_the_textbook_preset_is_the_articles():
         (loss_g, info.loss_g, before.params_g, after.params_g),
     )
     for loss, told, old, new in players:
-        value, grads = jax.value_and_grad(loss)(old)
+        value, grads = jax.jit(jax.value_and_grad(loss))(old)
         assert float(told) == pytest.approx(float(value), rel=1e-5)
         for p, g, q in zip(*map(jax.tree.leaves, (old, grads, new)), strict=True):
             clear = np.abs(g) > 1e-5  # where Adam's first step is the rate, whatever its ε

@@ -86,7 +86,7 @@ def test_kill_9_at_any_write(whole, forks, tmp_path, inputs):
     name, reference = whole
     options = arguments(name, tmp_path / "run", inputs)
     moments, kills, code = random.Random(name), 0, -signal.SIGKILL
-    while code and kills < 5:
+    while code and kills < 4:
         # The first ends before a checkpoint exists, each later one may last longer.
         at = [moments.randrange(1, 10 + 40 * kills), str(tmp_path / "run")]
         code = forks.run(f"experiments.{name}", *options, cwd=tmp_path, struck=at).returncode
@@ -126,7 +126,16 @@ def test_kill_9_at_random_moments(whole, environment, tmp_path, inputs):
     same(tmp_path / "run", reference, best=name == "gan")
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("whole", "signum"),
+    [
+        ("gan", signal.SIGTERM),
+        ("vae", signal.SIGTERM),
+        ("lm", signal.SIGTERM),
+        ("lm", signal.SIGINT),
+    ],
+    indirect=["whole"],
+)
 def test_signals_save_first_and_exit_with_a_code_of_their_own(
     whole, signum, forks, launch, tmp_path, inputs
 ):
