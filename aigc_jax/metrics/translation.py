@@ -99,6 +99,15 @@ def _scored(metric: Any, hypotheses: Sequence[str], references: Sequence[str]) -
     return Score(min(score, 100.0), str(metric.get_signature()))
 
 
+def require() -> None:
+    """Refuses early to evaluate translations without sacrebleu.
+
+    Raises:
+      InputError: it is missing.
+    """
+    _sacrebleu()
+
+
 def _sacrebleu() -> Any:
     try:
         import sacrebleu

@@ -3,6 +3,7 @@
 from aigc_jax import transformer
 from aigc_jax.data.cldr import load_cldr
 from aigc_jax.data.pairs import Pairs, load_pairs
+from aigc_jax.metrics.translation import require
 from experiments.families.transformer.options import extendable
 from experiments.families.translate.descriptions import of_translation
 from experiments.families.translate.evaluator import CAPTIONS, Evaluator
@@ -22,8 +23,9 @@ def load(options: TranslateOptions) -> Pairs:
     """The pairs that the options name.
 
     Raises:
-      InputError: they cannot be used.
+      InputError: they cannot be used, or what evaluates translations is not installed.
     """
+    require()
     files = (options.pairs, options.source_file, options.target_file)
     heldout = (options.heldout_source, options.heldout_target)
     if any(files) or any(heldout):

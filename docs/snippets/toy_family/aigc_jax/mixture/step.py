@@ -57,5 +57,5 @@ def step(
 def sample(state: State, key: Key, n: int) -> jax.Array:
     """n images, each the mean of a component drawn by its weight: `[n, H, W, C]` in [0, 1]."""
     keys = parallel.example_keys(key, n)
-    drawn = jax.vmap(jax.random.categorical, (0, None))(keys, state.ema.weights)
-    return jax.nn.sigmoid(state.ema.pixels[drawn])
+    drawn = jax.vmap(jax.random.categorical, (0, None))(keys, state.eval_params.weights)
+    return jax.nn.sigmoid(state.eval_params.pixels[drawn])

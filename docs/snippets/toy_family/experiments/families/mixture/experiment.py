@@ -10,30 +10,30 @@ from aigc_jax import mixture
 from aigc_jax.algorithm import Algorithm
 from aigc_jax.data.images import Images
 from aigc_jax.metrics.pixels import pixel_means
-from experiments.cli.options import option
+from experiments.cli.options import presets_of
 from experiments.data import images as shared
 from experiments.runs.experiment import Experiment, Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MixtureOptions(shared.ImageOptions):
-    """The options of every experiment on images, and the number of components."""
+    """The options of every experiment on images, and the settings of the config."""
 
-    components: int = option(20, "Components of the mixture.")
+    config: mixture.Config = mixture.DEFAULT.config
 
 
-PRESETS = {"default": MixtureOptions(learning_rate=0.2, eval_every=500)}
+PRESETS = presets_of(MixtureOptions, mixture.PRESETS)
 DESCRIPTIONS = {"nll_nats": "−log p(x) of binary images, nats per image, held-out: of fixed ones"}
 
 
 def algorithm(options: MixtureOptions, metadata: dict) -> Algorithm:
     """The mixture that the options describe."""
     shape = tuple(metadata["image_shape"])
-    return mixture.make(mixture.Config(shape, options.components, options.learning_rate))
+    return mixture.make(dataclasses.replace(options.config, image_shape=shape))
 
 
 def task(options: MixtureOptions, images: Images, metadata: dict, algorithm: Algorithm) -> Task:
-    """Trains on the images; judges by the likelihood of held-out ones."""
+    """Trains on the images, and evaluates the likelihood of held-out ones."""
     heldout = jnp.asarray(shared.unit_interval(shared.binarised(images.heldout, shared.HELDOUT)))
     measure = jax.jit(lambda params: mixture.nll(params, heldout).mean())
 
@@ -42,7 +42,7 @@ def task(options: MixtureOptions, images: Images, metadata: dict, algorithm: Alg
         one = mixture.Params(jnp.zeros(1), jnp.log(means / (1 - means))[None])
         return {"independent pixels": {"nll_nats": float(measure(one))}}
 
-    def pictures(state):
+    def artefacts(state):
         drawn = shared.sample(options, metadata, algorithm, state, 50, options.seed + 1)
         return {"samples": shared.grid(np.asarray(drawn), 10)}
 
@@ -50,9 +50,9 @@ def task(options: MixtureOptions, images: Images, metadata: dict, algorithm: Alg
         data=images.train,
         gather=shared.gather,
         examples=len(images.train),
-        evaluate=lambda state: {"nll_nats": float(measure(state.ema))},
+        evaluate=lambda state: {"nll_nats": float(measure(state.eval_params))},
         baselines=baselines,
-        pictures=pictures,
+        artefacts=artefacts,
     )
 
 
@@ -65,5 +65,6 @@ EXPERIMENT = Experiment(
     algorithm=algorithm,
     task=task,
     descriptions=lambda options, metadata: DESCRIPTIONS,
+    captions={"samples": "Samples: the mean of a component each"},
     sample=shared.sample,
 )
