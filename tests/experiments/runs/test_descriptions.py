@@ -59,7 +59,7 @@ def vae_metrics(ladder, **values):
     config = dataclasses.replace(to_config(options, METADATA), architecture=architecture)
     params = jax.jit(vae.networks_of(config).init)(jax.random.key(0))
     evaluator = Evaluator(IMAGES, config, 1, grey=options.binarisation == "none")
-    state = SimpleNamespace(ema=params)
+    state = SimpleNamespace(eval_params=params)
     shares = evaluator.latents(state)
     assert all(len(kl) == evaluator.networks.latent_size for kl in shares.values())
     return {**evaluator.bound(state), **evaluator.likelihood(state)}
