@@ -33,7 +33,7 @@ from experiments.runs.experiment import Experiment, Task
 def digit_classifier(launch, tmp_path_factory):
     """The folder of a finished classifier of mnist5k, of hardly any training."""
     place = tmp_path_factory.mktemp("judge")
-    launch("experiments.classifier", "--steps=20", "--workdir=classifier", cwd=place)
+    launch("experiments.classifier", "--steps=4", "--workdir=classifier", cwd=place)
     return place / "classifier"
 
 
