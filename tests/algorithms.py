@@ -14,6 +14,7 @@ import numpy as np
 
 from aigc_jax import classifier, gan, transformer, vae, vq
 from aigc_jax.image_batch import Batch
+from aigc_jax.settings import configuration
 
 ROWS, CLASSES, TOKENS = 4, 3, 11
 
@@ -51,9 +52,10 @@ def pairs() -> transformer.Batch:
     return tokens()._replace(segments=own, source=transformer.Source(found, theirs))
 
 
-def _gan(config: gan.Config, batch: Any = None, side: int = 8, sizes: Any = (), **txs: Any) -> Case:
+def _gan(config: Any, batch: Any = None, side: int = 8, sizes: Any = (), **txs: Any) -> Case:
+    config = configuration(config)
     small = {"image_shape": (side, side, 1), "latent_size": 3}
-    small["architecture"] = partial(config.architecture, **dict(sizes))
+    small["architecture"] = dataclasses.replace(config.architecture, **dict(sizes))
     if config.steps_d > 1:
         small["steps_d"] = 2
     given = images(side) if batch is None else batch
@@ -61,17 +63,19 @@ def _gan(config: gan.Config, batch: Any = None, side: int = 8, sizes: Any = (), 
 
 
 def _vae(
-    config: vae.Config, architecture=vae.mlp, sizes=(), side=8, batch=None, changes=(), **txs
+    config: Any, architecture=vae.mlp, sizes=(), side=8, batch=None, changes=(), **txs
 ) -> Case:
+    config = configuration(config)
     small = {"image_shape": (side, side, 1), "latent_size": 3, **dict(changes)}
     small["architecture"] = partial(architecture, **{"width": 4, **dict(sizes)})
     given = images(side) if batch is None else batch
     return Case(vae.make(dataclasses.replace(config, **small), **txs), given)
 
 
-def _vq(config: vq.Config, quantiser: vq.Quantiser, **txs: Any) -> Case:
+def _vq(config: Any, quantiser: vq.Quantiser, **txs: Any) -> Case:
+    config = configuration(config)
     small = {"image_shape": (8, 8, 1), "quantiser": quantiser}
-    small["architecture"] = partial(config.architecture, width=4)
+    small["architecture"] = vq.Convolutional(width=4)
     return Case(vq.make(dataclasses.replace(config, **small), **txs), images())
 
 
@@ -94,7 +98,11 @@ _TOLD = gan.Config(
     decay_steps=10,
 )
 _PACKED = gan.Config(packing=2, augmentation=gan.DIFFAUGMENT)
-_VAMP = {"pseudo_inputs": 4, "warmup_steps": 2, "objective": partial(vae.elbo, free_nats=0.1)}
+_VAMP = {
+    "prior": vae.Vamp(pseudo_inputs=4),
+    "warmup_steps": 2,
+    "objective": vae.Elbo(free_nats=0.1),
+}
 _GREY = {
     "classes": CLASSES,
     "likelihood": vae.logistic_mixture(2),

@@ -173,7 +173,9 @@ FAMILIES = {
     "gan-dcgan": (gan_preset(gan.DCGAN, 16, width=2), partial(square_batches, side=16)),
     # Perceptrons: the gradient of a gradient through convolutions is r3gan's.
     "gan-wgan_gp": (
-        gan_preset(dataclasses.replace(gan.WGAN_GP, architecture=gan.mlp), width=4),
+        gan_preset(
+            dataclasses.replace(gan.WGAN_GP.config, architecture=gan.Perceptrons()), width=4
+        ),
         partial(square_batches, images=2 * BATCH),
     ),
     "gan-sngan": (gan_preset(gan.SNGAN, width=4), square_batches),
