@@ -153,6 +153,8 @@ STAIRS = {
     "objective": partial(vae.elbo, free_nats=1e-4),  # few enough that the prior learns at once
 }
 
+WGAN_GP = dataclasses.replace(gan.WGAN_GP.config, architecture=gan.Perceptrons())
+
 # So that codes are revived again within four steps.
 CODES = vq.vector_quantiser(8, 3, decay=0.7, revive_below=0.9)
 LEVELS = vq.finite_scalar_quantiser((8, 7, 5))
