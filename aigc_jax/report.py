@@ -107,7 +107,8 @@ def _lead(config: Mapping[str, Any], records: list[dict]) -> str:
     parameters = ", ".join(
         f"{name} {count:,}" for name, count in config.get("parameters", {}).items()
     )
-    text = (
+    about = config.get("preset", {}).get("about")
+    text = (f"{about} " if about else "") + (
         f"Preset {options.get('preset')} on {data.get('name')} "
         f"({data.get('train', 0):,} {data.get('unit', '')} to train on, "
         f"{data.get('heldout', 0):,} held out). "
@@ -253,5 +254,9 @@ def _configuration(config: Mapping[str, Any]) -> str:
         for k, v in rows.items()
     )
     command = html.escape(config.get("command", ""))
-    content = f"<pre>{command}</pre><table>{cells}</table>"
+    preset, expected = config.get("preset"), ""
+    if preset:
+        text = f"The preset as it was tried: {preset['reaches']}; {preset['time']}: "
+        expected = f"<p>{html.escape(text)}<code>{html.escape(preset['command'])}</code></p>"
+    content = f"<pre>{command}</pre>{expected}<table>{cells}</table>"
     return f"<details><summary>Configuration</summary>{content}</details>"

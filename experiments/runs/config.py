@@ -11,6 +11,7 @@ from aigc_jax import optim
 from aigc_jax.algorithm import State
 from aigc_jax.errors import InputError
 from aigc_jax.run_folder import RunFolder
+from aigc_jax.settings import to_json
 from experiments.cli.options import Options, refuse_changes, stored_options
 from experiments.runs.experiment import Experiment, Task
 
@@ -141,6 +142,15 @@ def check_metadata(
             )
 
 
+def _declared(options: Options) -> dict[str, Any]:
+    """The model's whole config, and what its preset says of itself."""
+    if options.declared is None:
+        return {}
+    preset = options.declared
+    said = {name: getattr(preset, name) for name in ("about", "command", "time", "reaches")}
+    return {"config": to_json(options.config), "preset": said}
+
+
 def describe(
     experiment: Experiment,
     options: Options,
@@ -161,6 +171,7 @@ def describe(
         "title": experiment.title,
         "command": command,
         "options": stored_options(options),
+        **_declared(options),
         "metadata": metadata,
         "parameters": {
             k.removeprefix("params").lstrip("_") or "model": sum(x.size for x in jax.tree.leaves(v))

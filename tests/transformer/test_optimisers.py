@@ -72,3 +72,16 @@ def test_embeddings_norms_and_biases_do_not_decay(optimiser, scan):
     if optimiser is transformer.muon:  # whose part for other leaves decays nothing
         kernels = {name for name in kernels if "/block" in name}
     assert decayed == kernels
+
+
+def test_the_textbooks_optimiser_is_adam_as_published():
+    """No warm-up, decay, schedule or bound: a gradient of 1,000 is not clipped."""
+    tx = transformer.optimizer(transformer.TEXTBOOK.configured(vocabulary_size=7))
+    params = {"block_0": {"dense": {"kernel": jnp.full((2, 2), 5.0)}}}
+    state, m, v, x = tx.init(params), 0.0, 0.0, 5.0
+    for t, g in enumerate((1000.0, 1.0, -3.0), start=1):
+        updates, state = tx.update(jax.tree.map(lambda p, g=g: g + 0 * p, params), state, params)
+        params = optax.apply_updates(params, updates)
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        x -= 3e-4 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        np.testing.assert_allclose(params["block_0"]["dense"]["kernel"], x, rtol=1e-6)

@@ -11,7 +11,7 @@ NO_SPACE = "error: standard output cannot be written (No space left on device)"
 # A command in small: `launch.report_errors` does the same around real ones.
 PROGRAM = """
 import os, sys
-from experiments import streams
+from experiments.cli import streams
 streams.guard()
 print("log", file=sys.stderr, flush=True)
 code = 0

@@ -15,13 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aigc_jax import classifier, gan, transformer, vae, vq
+from aigc_jax import classifier, gan, optim, transformer, vae, vq
 from aigc_jax.data.images import Images
 from aigc_jax.likelihoods import LIKELIHOODS
 from aigc_jax.report import write_page
 from aigc_jax.run_folder import RunFolder
+from aigc_jax.settings import from_json
 from experiments.catalogue import EXPERIMENTS
-from experiments.cli.options import from_flags, stored_options
+from experiments.cli.options import from_flags, from_stored, stored_options
 from experiments.data.texts import metrics_of
 from experiments.families.translate.evaluator import scores
 from experiments.families.vae.artefacts import artefacts, latents_text
@@ -29,6 +30,7 @@ from experiments.families.vae.evaluator import Evaluator
 from experiments.families.vae.options import PRESETS, to_config
 from experiments.fidelity import evaluator as fidelity
 from experiments.fidelity.features import FeatureNetwork
+from experiments.runs.config import describe
 
 SHAPE = (8, 8, 1)
 METADATA = {"image_shape": list(SHAPE), "classes": 3, "classifier_sha256": "ab"}
@@ -215,3 +217,24 @@ def test_the_manifold_is_shown_where_its_steps_are_the_priors(prior):
     assert ("manifold" in found) == (prior == "normal")
     assert ("traversals" in found) == (prior == "vamp")
     assert ("KL nats of all latents" in found["latents"].text) == (prior == "vamp")
+
+
+@pytest.mark.parametrize(
+    ("name", "preset"), [(name, preset) for name, e in EXPERIMENTS.items() for preset in e.presets]
+)
+def test_config_json_and_the_page_say_what_the_preset_is(name, preset, tmp_path):
+    options = from_flags(EXPERIMENTS[name].presets, {"preset": preset, "seed": 3})
+    task = SimpleNamespace(score=None, goal=None)
+    state = optim.State(jnp.int32(0), jax.random.key(0), {"w": jnp.zeros((2, 3))}, (), None)
+    data = {"name": "noise", "sha256": "00"}
+    described = describe(EXPERIMENTS[name], options, "command", data, METADATA, state, task)
+    folder = RunFolder(tmp_path / "run")
+    folder.create()
+    folder.write_config(described)
+    stored = folder.read_config()
+    assert from_json(type(options.config), stored["config"]) == options.config
+    assert from_stored(EXPERIMENTS[name].presets, stored["options"]) == options
+    assert stored["parameters"] == {"model": 6}
+    written = html.unescape(write_page(folder, stored).read_text("utf-8"))
+    for said in (options.declared.about, options.declared.reaches, options.declared.command):
+        assert said in written
