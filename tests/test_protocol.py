@@ -205,9 +205,13 @@ def wrong_tokens(batch):
         return
     yield "no source", batch._replace(source=None), "source is missing"
     for what, wrong, message in (
-        ("few", jax.tree.map(lambda x: x[1:], source), "of 4 rows, got 3"),
-        ("flat", jax.tree.map(lambda x: x[0], source), r"of shape \[B, S\], S at .* \(6,\)"),
-        ("no tokens", jax.tree.map(lambda x: x[:, :0], source), r"of shape \[B, S\], S at "),
+        ("few", jax.tree.map(lambda x: x[1:], source), r"of shape \[4, S\], got \(3, 6\)"),
+        ("flat", jax.tree.map(lambda x: x[0], source), r"of shape \[4, S\], got \(6,\)"),
+        (
+            "no tokens",
+            jax.tree.map(lambda x: x[:, :0], source),
+            r"of shape \[B, S\], S at least 1, got",
+        ),
     ):
         yield f"source: {what}", batch._replace(source=wrong), f"source.tokens must be {message}"
     short = source._replace(segments=source.segments[:, 1:])

@@ -184,6 +184,9 @@ def _made(presets: Mapping[str, T], values: Mapping[str, Any]) -> tuple[T, list[
         _check_type(k, v, known[k].kind)
         if known[k].setting.path:
             given[k] = local(v, f"--{k}")
+        # Before a config divides by it.
+        if k != "seed":
+            _check_number(k, v, known[k].setting.least)
     try:
         options = with_settings(presets[name].suited_to(given), {**given, "preset": name})
     except InputError:

@@ -11,6 +11,7 @@ WEIGHTS = np.array([[1.5, -2.0, 0.7, 0.3]])  # z [1] → four logits
 BIASES = np.array([0.2, -0.5, 1.0, -1.0])
 KEY = jax.random.key(0)
 X = np.array([[1.0, 0, 1, 1], [0, 0, 1, 0], [1, 1, 0, 0]])
+IMAGES = jnp.float32(X).reshape(3, 2, 2, 1)
 
 
 def model(mean=0.0, log_variance=0.0):
@@ -82,7 +83,7 @@ def test_the_textbook_mistakes_would_be_seen():
 
 
 def test_heldout_figures_do_not_depend_on_the_chunk():
-    networks, x = model(), jnp.float32(X)
+    networks, x = model(), IMAGES
     key = jax.random.key(0)
     whole = vae.heldout_elbo({}, x, key, networks=networks, chunk=3)
     parts = vae.heldout_elbo({}, x, key, networks=networks, chunk=2)
@@ -92,7 +93,7 @@ def test_heldout_figures_do_not_depend_on_the_chunk():
 
 
 def test_the_likelihood_of_an_image_does_not_depend_on_what_it_is_judged_with():
-    x, key = jnp.float32(X[[0, 0, 2]]), jax.random.key(3)
+    x, key = IMAGES[jnp.array([0, 0, 2])], jax.random.key(3)
     call = {"networks": model(0.3, 0.5), "k": 3}
     alone = vae.importance_sampled_nll({}, x, key, **call)
     assert alone[0] != alone[1]  # one image in two places
@@ -126,7 +127,5 @@ def test_weights_of_nothing_add_up_to_nothing():
 
 
 def test_heldout_nll_is_the_mean(exact):
-    actual = vae.heldout_nll(
-        {}, jnp.float32(X), jax.random.key(0), networks=model(), k=20_000, chunk=2
-    )
+    actual = vae.heldout_nll({}, IMAGES, jax.random.key(0), networks=model(), k=20_000, chunk=2)
     assert actual == pytest.approx(-exact.mean(), abs=1e-2)
