@@ -13,8 +13,9 @@ from aigc_jax.classifier.config import (
 )
 from aigc_jax.classifier.evaluate import Description, describe
 from aigc_jax.classifier.losses import cross_entropy
+from aigc_jax.classifier.model import Info, Networks
 from aigc_jax.classifier.networks import convolutional
-from aigc_jax.classifier.step import Batch, Info, Networks, State, dropout, init, logits, step
+from aigc_jax.classifier.step import Batch, State, dropout, init, logits, step
 
 __all__ = [
     "DEFAULT",

@@ -10,8 +10,9 @@ import optax
 
 from aigc_jax import optim
 from aigc_jax.algorithm import Key, Params
+from aigc_jax.classifier.model import Info, Networks
 from aigc_jax.classifier.networks import convolutional
-from aigc_jax.classifier.step import Info, Networks, State, init, logits, step
+from aigc_jax.classifier.step import State, init, logits, step
 from aigc_jax.settings import Preset, Run, Settings, configuration, setting
 
 

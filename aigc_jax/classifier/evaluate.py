@@ -12,7 +12,7 @@ import numpy as np
 
 from aigc_jax.algorithm import Params
 from aigc_jax.classifier.losses import cross_entropy
-from aigc_jax.classifier.step import Networks
+from aigc_jax.classifier.model import Networks
 
 
 class Description(NamedTuple):

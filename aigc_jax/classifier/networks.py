@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from aigc_jax.algorithm import narrow
-from aigc_jax.classifier.step import Networks
+from aigc_jax.classifier.model import Networks
 from aigc_jax.convolution import conv, conv_down, max_pool
 from aigc_jax.layers import Convolution, Dense
 from aigc_jax.nn.functions import pure_functions

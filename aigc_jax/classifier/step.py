@@ -3,9 +3,6 @@
 Dimensions: B batch, D features, C classes, H W image.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 import optax
@@ -14,34 +11,10 @@ from aigc_jax import optim, parallel
 from aigc_jax.algorithm import Key, Keys, Params, narrow
 from aigc_jax.classifier.augment import augment
 from aigc_jax.classifier.losses import cross_entropy
-from aigc_jax.image_batch import Batch, Shape, check_images
+from aigc_jax.classifier.model import Info, Networks
+from aigc_jax.image_batch import Batch, check_images
 from aigc_jax.labels import one_for_each
 from aigc_jax.optim import State
-
-
-class Networks(NamedTuple):
-    """A classifier as two pure functions; the step knows nothing else of it.
-
-    Neither mixes examples: what is computed of an image does not depend on its batch.
-
-    Attributes:
-      init: `(key) -> params`.
-      features: `(params, images [B, H, W, channels] in [0, 1]) -> [B, D]`.
-      head: `(params, features [B, D]) -> logits [B, C]`.
-      image_shape: (H, W, channels) of the one kind of image that it is made for; None for any.
-    """
-
-    init: Callable[[Key], Params]
-    features: Callable[[Params, jax.Array], jax.Array]
-    head: Callable[[Params, jax.Array], jax.Array]
-    image_shape: Shape | None = None
-
-
-class Info(NamedTuple):
-    """Means over the whole batch as augmented, under the parameters before the update."""
-
-    loss_nats: jax.Array
-    accuracy: jax.Array
 
 
 def dropout(keys: Keys, x: jax.Array, rate: float) -> jax.Array:

@@ -48,11 +48,11 @@ from aigc_jax.vae.evaluate import (
 )
 from aigc_jax.vae.losses import gaussian_kl, kl_to_standard_normal
 from aigc_jax.vae.marginal import importance_sampled_nll, log_weights
-from aigc_jax.vae.model import Draw, Gaussian, Networks, reparameterise
+from aigc_jax.vae.model import Draw, Gaussian, Info, Networks, reparameterise
 from aigc_jax.vae.networks import Context, convolutional, ladder, mlp, one_layer
 from aigc_jax.vae.objectives import Terms, dreg, elbo, iwae
 from aigc_jax.vae.priors import STANDARD_NORMAL, Prior, mixture_log_density, vamp_prior
-from aigc_jax.vae.step import Info, init, sample, step
+from aigc_jax.vae.step import init, sample, step
 
 __all__ = [
     "BERNOULLI",

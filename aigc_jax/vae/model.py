@@ -61,6 +61,15 @@ class Networks(NamedTuple):
     image_shape: Shape | None = None
 
 
+class Info(NamedTuple):
+    """Means over the whole batch, under the parameters before the update."""
+
+    loss_nats: jax.Array  # what is descended
+    negative_elbo_nats: jax.Array  # reconstruction + KL, with β = 1 and without free nats
+    reconstruction_nats: jax.Array
+    kl_nats: jax.Array
+
+
 def reparameterise(keys: Keys, mean: jax.Array, log_variance: jax.Array) -> jax.Array:
     """z = μ + σ ε with ε ~ N(0, I): keys `[B]`, μ and log σ² `[B, ...]` → `[B, ...]`."""
     noise = jax.vmap(lambda key: jax.random.normal(key, mean.shape[1:], jnp.float32))(keys)

@@ -4,7 +4,6 @@ Dimensions: B batch, Z latent, H W C image.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,17 +16,8 @@ from aigc_jax.image_batch import Batch, as_batch
 from aigc_jax.labels import labels_to_draw
 from aigc_jax.likelihoods import BERNOULLI, Likelihood, binarise
 from aigc_jax.optim import State
-from aigc_jax.vae.model import Networks
+from aigc_jax.vae.model import Info, Networks
 from aigc_jax.vae.objectives import Objective, elbo
-
-
-class Info(NamedTuple):
-    """Means over the whole batch, under the parameters before the update."""
-
-    loss_nats: jax.Array  # what is descended
-    negative_elbo_nats: jax.Array  # reconstruction + KL, with β = 1 and without free nats
-    reconstruction_nats: jax.Array
-    kl_nats: jax.Array
 
 
 def init(key: Key, networks: Networks, tx: optax.GradientTransformation) -> State:

@@ -16,9 +16,9 @@ from aigc_jax.vq.config import (
 )
 from aigc_jax.vq.evaluate import code_perplexity, code_usage, heldout_metrics
 from aigc_jax.vq.fsq import finite_scalar_quantiser
-from aigc_jax.vq.model import DiscreteNetworks, Quantised, Quantiser, straight_through
+from aigc_jax.vq.model import DiscreteNetworks, Info, Quantised, Quantiser, State, straight_through
 from aigc_jax.vq.networks import convolutional
-from aigc_jax.vq.step import Info, State, init, step
+from aigc_jax.vq.step import init, step
 
 __all__ = [
     "FSQ",

@@ -13,8 +13,7 @@ from aigc_jax.algorithm import Key
 from aigc_jax.blockwise import in_blocks
 from aigc_jax.labels import check_choices
 from aigc_jax.likelihoods import GAUSSIAN, Likelihood
-from aigc_jax.vq.model import DiscreteNetworks, Quantiser
-from aigc_jax.vq.step import State
+from aigc_jax.vq.model import DiscreteNetworks, Quantiser, State
 
 
 def encode_images(

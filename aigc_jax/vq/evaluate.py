@@ -11,8 +11,7 @@ import numpy as np
 
 from aigc_jax.likelihoods import GAUSSIAN, Likelihood
 from aigc_jax.vq.coding import decode_codes, encode_images
-from aigc_jax.vq.model import DiscreteNetworks, Quantiser
-from aigc_jax.vq.step import State
+from aigc_jax.vq.model import DiscreteNetworks, Quantiser, State
 
 
 @partial(jax.jit, static_argnames=("networks", "quantiser", "likelihood"))

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 from jax import lax
 
+from aigc_jax import optim
 from aigc_jax.algorithm import Key, Params
 from aigc_jax.image_batch import Shape
 
@@ -59,6 +60,39 @@ class Quantiser(NamedTuple):
     update: Callable[[Any, jax.Array, jax.Array, Key, str | None], tuple[Any, jax.Array]]
     codes: int
     features: int
+
+
+class State(NamedTuple):
+    """The networks in training, and what gradients do not train."""
+
+    trained: optim.State
+    quantiser: Any  # see `Quantiser`
+    frequencies: jax.Array  # [h, w, K]: how often each code stood at each position, an average
+
+    @property
+    def step(self) -> jax.Array:
+        """int32 [], the number of updates done."""
+        return self.trained.step
+
+    @property
+    def params(self) -> Params:
+        """The newest."""
+        return self.trained.params
+
+    @property
+    def eval_params(self) -> Params:
+        """The average."""
+        return self.trained.eval_params
+
+
+class Info(NamedTuple):
+    """Means over the whole batch, under the parameters before the update."""
+
+    loss_nats: jax.Array  # what is descended
+    reconstruction_nats: jax.Array  # −log p(x|z)
+    commitment: jax.Array  # Σ (f − e)², before β
+    batch_perplexity: jax.Array  # of the codes in this batch: below that of the set
+    revived_codes: jax.Array
 
 
 def straight_through(value: jax.Array, of: jax.Array) -> jax.Array:

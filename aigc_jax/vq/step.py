@@ -4,7 +4,6 @@ Dimensions: B batch, H W C image, h w the grid, D features, K codes.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,43 +11,10 @@ import optax
 from jax import lax
 
 from aigc_jax import optim, parallel
-from aigc_jax.algorithm import Key, Keys, Params
+from aigc_jax.algorithm import Key, Keys
 from aigc_jax.image_batch import Batch, as_batch
 from aigc_jax.likelihoods import GAUSSIAN, Likelihood
-from aigc_jax.vq.model import DiscreteNetworks, Quantiser
-
-
-class State(NamedTuple):
-    """The networks in training, and what gradients do not train."""
-
-    trained: optim.State
-    quantiser: Any  # see `Quantiser`
-    frequencies: jax.Array  # [h, w, K]: how often each code stood at each position, an average
-
-    @property
-    def step(self) -> jax.Array:
-        """int32 [], the number of updates done."""
-        return self.trained.step
-
-    @property
-    def params(self) -> Params:
-        """The newest."""
-        return self.trained.params
-
-    @property
-    def eval_params(self) -> Params:
-        """The average."""
-        return self.trained.eval_params
-
-
-class Info(NamedTuple):
-    """Means over the whole batch, under the parameters before the update."""
-
-    loss_nats: jax.Array  # what is descended
-    reconstruction_nats: jax.Array  # −log p(x|z)
-    commitment: jax.Array  # Σ (f − e)², before β
-    batch_perplexity: jax.Array  # of the codes in this batch: below that of the set
-    revived_codes: jax.Array
+from aigc_jax.vq.model import DiscreteNetworks, Info, Quantiser, State
 
 
 def init(

@@ -1,0 +1,37 @@
+"""What a classifier is made of: its networks as pure functions, and what a step reports.
+
+Dimensions: B batch, D features, C classes, H W image.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+
+from aigc_jax.algorithm import Key, Params
+from aigc_jax.image_batch import Shape
+
+
+class Networks(NamedTuple):
+    """A classifier as two pure functions; the step knows nothing else of it.
+
+    Neither mixes examples: what is computed of an image does not depend on its batch.
+
+    Attributes:
+      init: `(key) -> params`.
+      features: `(params, images [B, H, W, channels] in [0, 1]) -> [B, D]`.
+      head: `(params, features [B, D]) -> logits [B, C]`.
+      image_shape: (H, W, channels) of the one kind of image that it is made for; None for any.
+    """
+
+    init: Callable[[Key], Params]
+    features: Callable[[Params, jax.Array], jax.Array]
+    head: Callable[[Params, jax.Array], jax.Array]
+    image_shape: Shape | None = None
+
+
+class Info(NamedTuple):
+    """Means over the whole batch as augmented, under the parameters before the update."""
+
+    loss_nats: jax.Array
+    accuracy: jax.Array
