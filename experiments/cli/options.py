@@ -17,6 +17,7 @@ from aigc_jax.settings import Leaf, Preset, Run, setting, settings, with_setting
 from experiments.cli.paths import local
 
 T = TypeVar("T", bound="Options")
+B = TypeVar("B")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,12 +188,8 @@ def _made(presets: Mapping[str, T], values: Mapping[str, Any]) -> tuple[T, list[
         # Before a config divides by it.
         if k != "seed":
             _check_number(k, v, known[k].setting.least)
-    try:
-        options = with_settings(presets[name].suited_to(given), {**given, "preset": name})
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(str(error)) from error
+    suited = presets[name].suited_to(given)
+    options = checked(lambda: with_settings(suited, {**given, "preset": name}))
     found = settings(options)
     for k, leaf in found.items():
         if k == "seed":
@@ -223,6 +220,20 @@ def _check_number(name: str, value: Any, least: int | None) -> None:
         raise InputError(f"--{name} must be at least {least} and finite, got {value}")
     if type(value) is int and value < (1 if least is None else least):
         raise InputError(f"--{name} must be at least {1 if least is None else least}, got {value}")
+
+
+def checked(build: Callable[[], B]) -> B:
+    """What `build` returns; what the package refuses is an error of the user's.
+
+    Raises:
+      InputError: in place of any other ValueError.
+    """
+    try:
+        return build()
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 def check_seed(seed: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from aigc_jax import gan
 from aigc_jax.errors import InputError
 from aigc_jax.settings import setting
-from experiments.cli.options import presets_of
+from experiments.cli.options import checked, presets_of
 from experiments.data.images import ImageOptions, check_conditional
 
 
@@ -47,7 +47,8 @@ def to_config(options: GanOptions, metadata: dict[str, Any]) -> gan.Config:
         raise InputError(
             f"--packing={options.config.packing} does not divide --batch_size={options.batch_size}"
         )
-    try:
+
+    def build() -> gan.Config:
         config = dataclasses.replace(
             options.config,
             image_shape=tuple(metadata["image_shape"]),
@@ -55,8 +56,6 @@ def to_config(options: GanOptions, metadata: dict[str, Any]) -> gan.Config:
             decay_steps=options.steps if options.decay else None,
         )
         gan.make(config)  # which builds the networks, and nothing else
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(str(error)) from error
-    return config
+        return config
+
+    return checked(build)

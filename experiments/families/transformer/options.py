@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from aigc_jax import optim, transformer
 from aigc_jax.errors import InputError
-from experiments.cli.options import Options
+from experiments.cli.options import Options, checked
 
 ROWS = 64  # whose loss is computed at once at most, where training has as many
 
@@ -51,7 +51,4 @@ def configured(options: TransformerOptions, **data: Any) -> transformer.Config:
         raise InputError(
             f"--microbatches={microbatches} does not divide --batch_size={options.batch_size}"
         )
-    try:
-        return dataclasses.replace(options.config, decay_steps=options.steps, **data)
-    except ValueError as error:
-        raise InputError(str(error)) from error
+    return checked(lambda: dataclasses.replace(options.config, decay_steps=options.steps, **data))

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from aigc_jax import vae
-from aigc_jax.errors import InputError
 from aigc_jax.likelihoods import GAUSSIAN, binarise, dequantise
 from aigc_jax.settings import setting, settings
-from experiments.cli.options import presets_of
+from experiments.cli.options import checked, presets_of
 from experiments.data.images import (
     BINARISATIONS,
     ImageOptions,
@@ -73,7 +72,8 @@ def to_config(options: VaeOptions, metadata: dict[str, Any]) -> vae.Config:
     likelihood = options.config.likelihood
     check_binarisation(options.binarisation, likelihood)
     pixels = binarise if options.binarisation == "dynamic" else None
-    try:
+
+    def build() -> vae.Config:
         config = dataclasses.replace(
             options.config,
             image_shape=tuple(metadata["image_shape"]),
@@ -82,8 +82,6 @@ def to_config(options: VaeOptions, metadata: dict[str, Any]) -> vae.Config:
             decay_steps=options.steps if options.decay else None,
         )
         vae.make(config)  # which builds the networks, and nothing else
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(str(error)) from error
-    return config
+        return config
+
+    return checked(build)

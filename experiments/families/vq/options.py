@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from aigc_jax import vq
-from aigc_jax.errors import InputError
 from aigc_jax.likelihoods import binarise
 from aigc_jax.settings import setting, settings
-from experiments.cli.options import presets_of
+from experiments.cli.options import checked, presets_of
 from experiments.data.images import BINARISATIONS, ImageOptions, check_binarisation
 
 
@@ -45,7 +44,8 @@ def to_config(options: VqOptions, metadata: dict[str, Any]) -> vq.Config:
       InputError: options exclude each other, or do not fit the data.
     """
     check_binarisation(options.binarisation, options.config.likelihood)
-    try:
+
+    def build() -> vq.Config:
         config = dataclasses.replace(
             options.config,
             image_shape=tuple(metadata["image_shape"]),
@@ -53,8 +53,6 @@ def to_config(options: VqOptions, metadata: dict[str, Any]) -> vq.Config:
             decay_steps=options.steps if options.decay else None,
         )
         vq.make(config)  # which builds the networks, and nothing else
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(str(error)) from error
-    return config
+        return config
+
+    return checked(build)
