@@ -308,7 +308,7 @@ def test_too_few_held_out_images_are_named(command, tmp_path):
     write_digits(tmp_path / "digits", heldout=5)
     with nothing_changes(tmp_path):
         done = command("gan", *DEFAULTS["gan"], "--workdir=new", cwd=tmp_path)
-    assert "has 5 held-out images; the figures need 6" in refusal(done)
+    assert "has 5 held-out images; the metrics need 6" in refusal(done)
 
 
 def test_few_held_out_images_are_enough_where_no_neighbours_are_counted(command, tmp_path):
