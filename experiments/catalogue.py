@@ -1,4 +1,4 @@
-"""Every experiment by name; whoever has a run's folder and not its experiment begins here."""
+"""Every experiment by name; start here with a run's folder whose experiment is not known."""
 
 from typing import Any
 

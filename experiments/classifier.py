@@ -1,4 +1,4 @@
-"""Trains a classifier of images, whose features judge generated ones, and reports its accuracy.
+"""Trains an image classifier and reports its accuracy; its features evaluate generated images.
 
     python -m experiments.classifier --dataset=fashion_mnist
     python -m experiments.classifier --images=FILE.npz    # with labels; or a folder of subfolders

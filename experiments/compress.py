@@ -9,14 +9,14 @@
 
 INPUT is an .npz file with a uint8 array `images` ([M, H, W], [M, H, W, 1] or [M, H, W, 3]), a
 folder of PNG and JPEG files of one size, or an IDX file such as MNIST's, gzipped or not. OUTPUT is
-replaced when it exists; it is decoded once before it is written. The size is that of the model's
+replaced if it exists; it is decoded once before it is written. The size is that of the model's
 negative ELBO, and is shown beside what other compressors need.
 
-The model is to be one of --preset=default, textbook, gated, iwae or conv with the prior N(0, I), of
+The model must be one of --preset=default, textbook, gated, iwae or conv with the prior N(0, I), of
 binary pixels (--likelihood=bernoulli, whatever its --binarisation: the images that are compressed
-are binary) or of grey ones (--likelihood=logistic_mixture). It is not in the file: whoever
-decompresses needs the run, the same versions of the libraries and the same kind of processor. The
-package constriction codes: pip install 'aigc_jax[compress]'.
+are binary) or of grey ones (--likelihood=logistic_mixture). It is not in the file: decompressing
+needs the run, the same versions of the libraries and the same kind of processor. Coding needs the
+package constriction: pip install 'aigc_jax[compress]'.
 """
 
 import os
@@ -44,19 +44,19 @@ NAMES = ("INPUT", "OUTPUT")
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    """What it can be told."""
-    define_path("workdir", None, "Folder of the run that compresses. Required.", values)
+    """Defines the program's flags."""
+    define_path("workdir", None, "Folder of the run to compress with. Required.", values)
     flags.DEFINE_boolean(
         "binarise",
         False,
-        "Draw binary images first, once, each pixel with its grey value as the chance; it is these "
-        "that are compressed, and the grey ones are lost.",
+        "First draw binary images, once, each pixel with its grey value as probability of white; "
+        "these are compressed, and the grey ones are lost.",
         flag_values=values,
     )
 
 
 def report(done: Compressed) -> str:
-    """What a person is told of a file's size."""
+    """The report on a file's size."""
     size = len(done.content)
     above = 100 * (size / done.goal - 1)
     return (
@@ -69,7 +69,7 @@ def report(done: Compressed) -> str:
 
 
 def run(workdir: str | None, source: str, out: str, binarise: bool) -> None:
-    """Compresses INPUT into OUTPUT, and prints what came of it."""
+    """Compresses INPUT into OUTPUT, and prints the result."""
     if not workdir:
         raise InputError("--workdir is required; see --help")
     source, target = local(source, "INPUT"), check_out(out, "OUTPUT")
@@ -78,7 +78,7 @@ def run(workdir: str | None, source: str, out: str, binarise: bool) -> None:
     model = open_model(workdir)
     images = suited(read_input(source), model, binarise, source)
     if binarise:
-        drawn = f"Binary images drawn from {source}: these are compressed, and not the grey ones"
+        drawn = f"Binary images drawn from {source}: these are compressed, not the grey ones"
         print(printed.line(drawn))
     start = time.perf_counter()
     done = compress(model, images)
@@ -86,12 +86,12 @@ def run(workdir: str | None, source: str, out: str, binarise: bool) -> None:
     write_out(target, done.content, "OUTPUT")
     took = f"after {seconds:.1f} s, one decoding included"
     print(printed.line(f"{len(done.images)} images in {target}, {took}"))
-    print("What other compressors make of them (a minute for 7 million pixels):", flush=True)
+    print("The same with other compressors (a minute for 7 million pixels):", flush=True)
     print(report(done))
 
 
 def command(arguments: launch.Arguments) -> None:
-    """What the command line says."""
+    """Does what the flags ask for."""
     source, out = arguments.positional
     run(arguments.workdir, source, out, arguments.binarise)
 

@@ -2,10 +2,10 @@
 
     python -m experiments.decompress --workdir=runs/binary digits.bb digits.npz
 
-OUTPUT is an .npz file with the array `images`, uint8 [M, H, W, C], replaced when it exists. The run
-must be the one that compressed, not trained any further since, with the same versions of the
+OUTPUT is an .npz file with the array `images`, uint8 [M, H, W, C], replaced if it exists. The run
+must be the one used to compress, not trained any further since, with the same versions of the
 libraries on the same kind of processor; anything else is refused, and so is a damaged file. OUTPUT
-is written only when the images are exactly those that were compressed.
+is written only if the images are exactly those that were compressed.
 """
 
 import io
@@ -28,12 +28,12 @@ NAMES = ("INPUT", "OUTPUT")
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    """What it can be told."""
-    define_path("workdir", None, "Folder of the run that compressed. Required.", values)
+    """Defines the program's flags."""
+    define_path("workdir", None, "Folder of the run used to compress. Required.", values)
 
 
 def _content(source: str) -> bytes:
-    """All of the file, but of one that is none of ours its beginning alone."""
+    """The file's content; only the beginning of one that is not in our format."""
     with open(source, "rb") as file:
         begun = file.read(len(MAGIC))
         return begun + (file.read() if begun == MAGIC else b"")
@@ -50,7 +50,7 @@ def run(workdir: str | None, source: str, out: str) -> None:
         content = _content(source)
     except OSError as error:
         raise InputError(f"{source}: cannot be read ({error.strerror})") from error
-    except (MemoryError, ValueError) as error:  # a name with a zero byte is the second
+    except (MemoryError, ValueError) as error:  # ValueError: a name with a zero byte
         raise InputError(f"{source}: cannot be read ({error or 'it is too large'})") from error
     start = time.perf_counter()
     images = decompress(open_model(workdir), content, source)

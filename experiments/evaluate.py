@@ -1,10 +1,10 @@
-"""Judges a run on its held-out data, beside trivial baselines.
+"""Evaluates a run on its held-out data, beside trivial baselines.
 
     python -m experiments.evaluate --workdir=runs/vae-mnist5k-default
     python -m experiments.evaluate --workdir=runs/vae-mnist-iwae --k=5000
 
-The newest checkpoint is judged, or with --checkpoint=best that of the lowest held-out score, where
-the experiment has one. The metrics are printed, and written as JSON with --out.
+The newest checkpoint is evaluated, or with --checkpoint=best the one with the lowest held-out
+score, if the experiment has a score. Metrics are printed, and written as JSON with --out.
 """
 
 import textwrap
@@ -24,27 +24,27 @@ from experiments.runs.config import check_data, describe_data
 from experiments.runs.restore import CHECKPOINTS
 
 MOVED = {
-    "data_dir": "the folder of the data set's files is",
-    "images": "the file or folder of the run's own images is",
-    "text": "the run's text is",
-    "classifier": "the run of the classifier that evaluated is",
+    "data_dir": "the folder of the data set's files",
+    "images": "the file or folder of the run's own images",
+    "text": "the run's text",
+    "classifier": "the run of the classifier whose features are used",
 }
 LISTS = "lists"  # the key of the metrics that are more than one number
 MOST = 50  # numbers of a list that are printed
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    """What it can be told."""
+    """Defines the program's flags."""
     define_path("workdir", None, "Folder of the run to evaluate. Required.", values)
     flags.DEFINE_enum(
         "checkpoint", "newest", CHECKPOINTS, "Which state to evaluate.", flag_values=values
     )
     for name, what in MOVED.items():
-        define_path(name, None, f"Where {what}, if no longer where it was.", values)
+        define_path(name, None, f"New path of {what}, if it has moved.", values)
     flags.DEFINE_integer(
         "k",
         None,
-        "Importance samples of a VAE's likelihood, in place of the run's own number.",
+        "Importance samples of a VAE's likelihood, instead of the run's own number.",
         flag_values=values,
     )
     define_path("out", None, "JSON file to write the metrics to, replaced if it exists.", values)
@@ -54,7 +54,7 @@ def evaluate(workdir: str, checkpoint: str = "newest", **changes: Any) -> dict:
     """All held-out metrics of the run's checkpoint, and those of trivial models, by name."""
     run = open_any(workdir, checkpoint, **changes)
     if changes.get("k") is not None and not hasattr(run.options, "k"):
-        raise InputError(f"--k is of a VAE's likelihood; the run in {workdir} has none")
+        raise InputError(f"--k is for a VAE's likelihood; the run in {workdir} has none")
     data = run.experiment.load(run.options)
     check_data(describe_data(data), run.config, workdir)
     task = run.experiment.task(run.options, data, run.metadata, run.algorithm)
@@ -64,7 +64,7 @@ def evaluate(workdir: str, checkpoint: str = "newest", **changes: Any) -> dict:
 
 
 def table(metrics: dict) -> str:
-    """A row for each figure, a column for the model and one for each reference; then the lists."""
+    """A row for each metric, a column for the model and one for each baseline; then the lists."""
     columns = {k: v for k, v in metrics.items() if isinstance(v, dict) and k != LISTS}
     rows = [["", *columns]]
     for name in columns["heldout"]:
@@ -80,7 +80,7 @@ def table(metrics: dict) -> str:
 
 
 def command(arguments: launch.Arguments) -> None:
-    """What the command line says."""
+    """Does what the flags ask for."""
     workdir = arguments.workdir
     if not workdir:
         raise InputError("--workdir is required; see --help")

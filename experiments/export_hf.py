@@ -5,13 +5,13 @@
 
 OUTPUT is a new folder with config.json, model.safetensors and tokenizer.json. The parameters are
 those the run is evaluated with: the averaged ones, where it keeps an average. A model with biases,
-LayerNorm and learned positions becomes GPT-2; one of Llama's blocks becomes Llama, or Qwen 3 where
-queries and keys are normalised. What these do not have is refused by name: a window, say, or the
-post-norm of --preset=textbook.
+LayerNorm and learned positions becomes GPT-2; one with Llama's blocks becomes Llama, or Qwen 3 if
+queries and keys are normalised. A feature that none of these has is refused by name, such as a
+window or the post-norm of --preset=textbook.
 
-Characters and bytes are tokens of the same numbers there. The text in transformers should begin as
-unprompted text does here, with a line break; of a run on documents it does, with U+001E, which is a
-special token there: texts begin with it, and generation stops at it.
+Characters and bytes keep their token ids. Text in transformers should begin as unprompted text
+does here, with a line break; for a run on documents this happens by itself, with U+001E, which is
+a special token there: texts begin with it, and generation stops at it.
 """
 
 import os
@@ -37,7 +37,7 @@ from experiments.runs.restore import CHECKPOINTS
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    """What it can be told."""
+    """Defines the program's flags."""
     define_path("workdir", None, "Folder of the run to export. Required.", values)
     flags.DEFINE_enum(
         "checkpoint", "newest", CHECKPOINTS, "Which state to export.", flag_values=values
@@ -52,11 +52,11 @@ def export(workdir: str | None, checkpoint: str, out: str) -> None:
     """
     if not workdir:
         raise InputError("--workdir is required; see --help")
-    target = Path(os.path.realpath(local(out, "OUTPUT")))  # a link stays, and leads to the folder
+    target = Path(os.path.realpath(local(out, "OUTPUT")))  # a link is kept and followed
     check_new(target)
     run = open_any(workdir, checkpoint)
     if run.experiment.name != "lm":
-        raise InputError(f"the run in {workdir} is no language model; only those are exported")
+        raise InputError(f"the run in {workdir} is not of a language model and cannot be exported")
     config = to_config(run.options, run.metadata)
     try:
         family_of(config)

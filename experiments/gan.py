@@ -5,7 +5,7 @@
     python -m experiments.gan --dataset=fashion_mnist --conditional
     python -m experiments.gan --preset=sngan --augment=ada --images=FOLDER
 
-The metrics are taken in the features of a classifier of the same data, which is trained first where
+Metrics are computed in the features of a classifier of the same data, which is trained first if
 there is none. Run the same command again to continue a run that was stopped.
 """
 

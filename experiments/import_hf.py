@@ -1,11 +1,11 @@
-"""Writes text with a model from a folder of Hugging Face's format, or takes its loss on a text.
+"""Writes text with a model from a folder in Hugging Face's format, or computes its loss on a text.
 
     python -m experiments.import_hf gpt2 --prompt="The meaning of life is" --length=100
     python -m experiments.import_hf gpt2 --temperature=0 --prompt="1, 2, 3,"
     python -m experiments.import_hf gpt2 --text=FILE
 
-FOLDER is on this machine: config.json, model.safetensors (or shards), tokenizer.json. GPT-2, Llama,
-and the Mistral and Qwen 3 that differ from Llama in a window and in normalised queries are read;
+FOLDER is on this machine: config.json, model.safetensors (or shards), tokenizer.json. It can hold
+GPT-2, Llama, or a Mistral or Qwen 3 that differs from Llama in its window or normalised queries;
 nothing is downloaded and nothing is unpickled. From Python the same is
 `transformer.interchange.load_folder(path)`.
 """
@@ -32,20 +32,20 @@ from experiments.cli.options import check_seed
 from experiments.cli.paths import define_path, local
 from experiments.data import texts
 
-SHOWN = 5  # characters without a token that a line names
+SHOWN = 5  # characters without a token that a message names
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    """What it can be told."""
+    """Defines the program's flags."""
     flags.DEFINE_string("prompt", "", "What the text begins with.", flag_values=values)
     flags.DEFINE_integer(
-        "length", 200, "Tokens to write; fewer where the model ends.", flag_values=values
+        "length", 200, "Tokens to write; fewer if the model ends the text.", flag_values=values
     )
     sampling_flags.define_flags(values)
-    flags.DEFINE_integer("seed", 0, "Decides the text.", flag_values=values)
-    define_path("text", None, "A UTF-8 file to take the loss on, in place of writing.", values)
+    flags.DEFINE_integer("seed", 0, "Random seed.", flag_values=values)
+    define_path("text", None, "A UTF-8 file to compute the loss on, instead of writing.", values)
     flags.DEFINE_integer(
-        "context", 1024, "Of --text: tokens that the model sees at most.", flag_values=values
+        "context", 1024, "For --text: the most tokens that the model sees.", flag_values=values
     )
     flags.DEFINE_enum("dtype", "float32", tuple(DTYPES), "Of the computation.", flag_values=values)
 
@@ -54,10 +54,10 @@ def encoded(model: Model, coder: ForeignTokenizer, text: str, specials: bool) ->
     """Tokens, int32 `[T]`.
 
     Args:
-      model: that is to read them.
+      model: the one that will read them.
       coder: its tokeniser.
       text: to encode.
-      specials: whether the tokeniser's own beginning of a text comes before it.
+      specials: whether to prepend the tokeniser's own beginning of a text.
 
     Raises:
       InputError: the tokeniser has more tokens than the model.
@@ -75,13 +75,13 @@ def encoded(model: Model, coder: ForeignTokenizer, text: str, specials: bool) ->
 def stream(
     model: Model, coder: ForeignTokenizer, prompt: str, length: int, seed: int, sampling: Sampling
 ) -> Iterator[str]:
-    """A continuation, in pieces as they come; joined, they begin with the prompt.
+    """A continuation, in pieces as they are written; joined, they begin with the prompt.
 
     Args:
       model: see `load_folder`.
       coder: its tokeniser.
       prompt: what the text begins with; where it is empty, the model's first token.
-      length: tokens to add at most; the text ends with the model's context.
+      length: maximum number of tokens to add; the text ends with the model's context.
       seed: decides the text.
       sampling: how a token is chosen.
 
@@ -99,7 +99,7 @@ def stream(
             raise InputError("the model has no token that texts begin with; give a --prompt")
         tokens = np.array([first], np.int32)
     if len(tokens) >= context:
-        raise InputError(f"the prompt has {len(tokens)} tokens of the {context} that fit; cut it")
+        raise InputError(f"the prompt has {len(tokens)} tokens, and {context} fit; shorten it")
     pieces = transformer.stream(
         model.params,
         tokens,
@@ -139,7 +139,7 @@ def evaluate(model: Model, coder: ForeignTokenizer, path: str, context: int) -> 
     if lacking:
         message = (
             f"note: the tokeniser has no token for {len(lacking)} of {len(text)} characters, "
-            f"{named(lacking)}: bits_per_byte is of the others"
+            f"{named(lacking)}: bits_per_byte covers the others"
         )
         print(printed.line(message), file=sys.stderr)
     networks = transformer.networks_of(model.architecture)
@@ -158,7 +158,7 @@ def named(lacking: str) -> str:
 
 
 def run(arguments: launch.Arguments) -> None:
-    """Writes or evaluates, as the command line says."""
+    """Writes or evaluates, as the flags ask."""
     folder = local(arguments.positional[0], "FOLDER")
     check_seed(arguments.seed)
     for name in ("length", "context"):

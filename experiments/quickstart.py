@@ -1,4 +1,4 @@
-"""Trains three generative models and a classifier on real data, and makes one page of them.
+"""Trains three generative models and a classifier on real data, and writes one page about them.
 
     python -m experiments.quickstart
 
@@ -31,7 +31,7 @@ from experiments.runs.experiment import Experiment
 RUNS: tuple[tuple[Experiment, dict[str, Any]], ...] = (
     (VAE, {"steps": 4000}),
     (LM, {"steps": 1000, "eval_every": 250}),
-    (CLASSIFIER, {}),  # by whose features the GAN is evaluated
+    (CLASSIFIER, {}),  # in whose features the GAN is evaluated
     (GAN, {"steps": 1200, "eval_every": 300}),
 )
 ON_PAGE = (GAN, VAE, LM, CLASSIFIER)  # in this order
@@ -44,14 +44,14 @@ LEAD = (
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    """The program's flags."""
+    """Defines the program's flags."""
     define_path("workdir", "runs/quickstart", "Folder for the runs and the page.", values)
     steps = ", ".join(f"{chosen['steps']} ({e.name})" for e, chosen in RUNS if chosen)
     flags.DEFINE_integer(
         "steps",
         None,
-        f"Steps of each run but the classifier's. Default: {steps}; of a run that has begun, its "
-        "own.",
+        f"Steps of each run but the classifier's. Default: {steps}; for a run already begun, its "
+        "own number.",
         flag_values=values,
     )
 
@@ -74,12 +74,12 @@ def train_all(workdir: str, steps: int | None) -> Iterator[RunFolder]:
 
 
 def folder_of(workdir: str, experiment: Experiment) -> RunFolder:
-    """Where a run of the experiment lies."""
+    """The folder of the experiment's run."""
     return RunFolder(f"{workdir}/{experiment.name}")
 
 
 def write_page(workdir: str) -> Path:
-    """Writes the page of the runs that have one of their own, where it is older than one of them.
+    """Writes the page about the runs that have pages of their own, if it is older than one of them.
 
     Returns:
       Its path.

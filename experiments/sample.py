@@ -1,4 +1,4 @@
-"""Draws samples from a run, from its folder alone.
+"""Draws samples from a run, given only its folder.
 
     python -m experiments.sample --workdir=runs/gan-mnist5k-r3gan --num=64 --out=samples.png
     python -m experiments.sample --workdir=runs/vae-mnist5k-default --num=1000 --out=samples.npz
@@ -6,10 +6,10 @@
     python -m experiments.sample --workdir=runs/lm-python_docs-default --num=3 --out=samples.txt
     python -m experiments.sample --workdir=runs/lm-python_docs-default --prompt="The value of"
 
-Without --out, text goes to the terminal: a single one as it is written.
+Without --out, text goes to the terminal; a single sample appears as it is written.
 
-The newest checkpoint is taken, or with --checkpoint=best that of the lowest held-out score, where
-the experiment has one. The run is only read.
+The newest checkpoint is used, or with --checkpoint=best the one with the lowest held-out score, if
+the experiment has a score. The run is only read.
 """
 
 import io
@@ -37,18 +37,18 @@ OF_TEXT = ("prompt", "length", *sampling_flags.NAMES)
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    """What it can be told."""
+    """Defines the program's flags."""
     define_path("workdir", None, "Folder of the run to sample from. Required.", values)
     flags.DEFINE_enum(
         "checkpoint", "newest", CHECKPOINTS, "Which state to sample from.", flag_values=values
     )
     flags.DEFINE_integer(
-        "num", None, "How many samples: 64 images or 1 text without it.", flag_values=values
+        "num", None, "Number of samples. Default: 64 images or 1 text.", flag_values=values
     )
     define_path(
         "out",
         None,
-        "File to write, replaced when it exists: .png (a grid of images), .npz (array `images`, "
+        "File to write, replaced if it exists: .png (a grid of images), .npz (array `images`, "
         "float32 [num, H, W, C] in [0, 1]) or .txt (texts, separated by dashes). Images "
         "need one.",
         values,
@@ -56,30 +56,30 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "seed",
         0,
-        "Decides the samples; the first n of more are the same n.",
+        "Random seed; the first n samples are the same whatever --num is.",
         flag_values=values,
     )
     flags.DEFINE_list(
         "labels",
         None,
-        "Of class-conditional models: the classes to draw, such as 3,3,7, in turn where --num asks "
-        "for more. Without it, all classes in turn.",
+        "For class-conditional models: the classes to draw, such as 3,3,7, repeated in turn where "
+        "--num asks for more. Default: all classes in turn.",
         flag_values=values,
     )
-    flags.DEFINE_string("prompt", None, "Of text: what it begins with.", flag_values=values)
-    flags.DEFINE_integer("length", 500, "Of text: tokens to write.", flag_values=values)
-    sampling_flags.define_flags(values, "Of text: ")
+    flags.DEFINE_string("prompt", None, "For text: what it begins with.", flag_values=values)
+    flags.DEFINE_integer("length", 500, "For text: tokens to write.", flag_values=values)
+    sampling_flags.define_flags(values, "For text: ")
 
 
 def encode(samples: np.ndarray | list[str], suffix: str) -> bytes:
-    """The contents of a file of that kind.
+    """The contents of a file with this suffix.
 
     Raises:
-      InputError: the samples cannot be written as such.
+      InputError: samples of this kind are not written to such files.
     """
     if isinstance(samples, list):
         if suffix != ".txt":
-            raise InputError(f"--out: texts go to .txt, not {suffix or 'a file without an ending'}")
+            raise InputError(f"--out: texts go to .txt, not {suffix or 'a file with no suffix'}")
         return (texts.SEPARATOR.join(samples) + "\n").encode()
     if suffix == ".npz":
         buffer = io.BytesIO()
@@ -87,7 +87,7 @@ def encode(samples: np.ndarray | list[str], suffix: str) -> bytes:
         return buffer.getvalue()
     if suffix != ".png":
         raise InputError(
-            f"--out: images go to .png or .npz, not {suffix or 'a file without an ending'}"
+            f"--out: images go to .png or .npz, not {suffix or 'a file with no suffix'}"
         )
     return grid(samples, columns=math.isqrt(len(samples) - 1) + 1).encode()
 
@@ -99,8 +99,8 @@ def draw(
     model = (run.options, run.metadata, run.algorithm, run.state)
     if run.experiment.sample is None:
         raise InputError(
-            f"the run in {run.folder.path} is of experiments.{run.experiment.name}, from which "
-            "nothing can be sampled"
+            f"the run in {run.folder.path} is of experiments.{run.experiment.name}, which has "
+            "nothing to sample"
         )
     told = {} if labels is None else {"labels": labels}
     samples = run.experiment.sample(*model, num, seed, **told)
@@ -108,16 +108,16 @@ def draw(
 
 
 def classes(run: Restored, labels: list[str] | None) -> list[int]:
-    """The classes that --labels names; none without it.
+    """The classes that --labels names; None without it.
 
     Raises:
-      InputError: the model knows no classes, or not these.
+      InputError: the model is not class-conditional, or does not have these classes.
     """
     if labels is None:
         return []
     if not getattr(run.options, "conditional", False):
         raise InputError(
-            f"--labels is of models trained with --conditional; the run in {run.folder.path} is not"
+            f"--labels is for models trained with --conditional; not the run in {run.folder.path}"
         )
     known = run.metadata["classes"]
     for label in labels or [""]:
@@ -130,9 +130,9 @@ def classes(run: Restored, labels: list[str] | None) -> list[int]:
 
 
 def write_texts(run: Restored, arguments: launch.Arguments, out: Path | None) -> int:
-    """Texts, to a file or to the terminal: a single one as it comes. Returns how many."""
+    """Writes texts to a file or to the terminal, a single one as it comes. Returns how many."""
     if arguments.given("labels"):
-        raise InputError(f"--labels is of images; the run in {run.folder.path} is of text")
+        raise InputError(f"--labels is for images; the run in {run.folder.path} is of text")
     if out:
         encode([], out.suffix)
     length, seed, num = arguments.length, arguments.seed, arguments.num or 1
@@ -154,11 +154,11 @@ def write_texts(run: Restored, arguments: launch.Arguments, out: Path | None) ->
 
 
 def write_images(run: Restored, arguments: launch.Arguments, out: Path | None) -> int:
-    """Images, to a file. Returns how many."""
+    """Writes images to a file. Returns how many."""
     labels = classes(run, arguments.labels)
     num = arguments.num or len(labels) or 64
     if given := arguments.given(*OF_TEXT):
-        raise InputError(f"--{given[0]} is of text; the run in {run.folder.path} has none")
+        raise InputError(f"--{given[0]} is for text; the run in {run.folder.path} has none")
     if out is None:
         raise InputError("--out is required for images; see --help")
     told = np.resize(np.array(labels, np.int32), num) if labels else None
@@ -167,7 +167,7 @@ def write_images(run: Restored, arguments: launch.Arguments, out: Path | None) -
 
 
 def sample(arguments: launch.Arguments) -> None:
-    """What the command line says."""
+    """Does what the flags ask for."""
     workdir, num = arguments.workdir, arguments.num
     if not workdir:
         raise InputError("--workdir is required; see --help")

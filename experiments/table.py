@@ -3,10 +3,10 @@
     python -m experiments.table --runs='runs/gan-*'
     python -m experiments.table --runs=runs/a,runs/b --metrics=fcd,kid --out=results.md
 
-Runs that differ in their seed alone make one row. Where runs of one experiment, data set and preset
-differ in another option that decides the result, each value has a row of its own, which names it.
-The metrics are those of the last evaluation; below them stand those of the trivial models that the
-runs are held against. Markdown; with --out=FILE.json also the numbers, unrounded.
+Runs that differ only in their seed make one row. Where runs of one experiment, data set and preset
+differ in another option that affects the result, each value has a row of its own, which names it.
+Metrics are those of the last evaluation; below them come those of the runs' baselines, which are
+trivial models. Markdown; with --out=FILE.json also the numbers, unrounded.
 """
 
 import math
@@ -36,11 +36,11 @@ from experiments.runs.comparison import (
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    """What it can be told."""
+    """Defines the program's flags."""
     flags.DEFINE_string(
         "runs",
         None,
-        "Folders of runs, separated by commas; * and ? are filled in. Required.",
+        "Folders of runs, separated by commas; * and ? are expanded. Required.",
         flag_values=values,
     )
     flags.DEFINE_list(
@@ -51,7 +51,7 @@ def define_flags(values: flags.FlagValues) -> None:
 
 
 def finished(names: Sequence[str]) -> list[Run]:
-    """The finished ones among the runs that are named; says which are left out, and why.
+    """The finished ones among the named runs; says which are left out, and why.
 
     Raises:
       InputError: a name leads to no run, or none is finished.
@@ -72,7 +72,7 @@ def columns(rows: Sequence[Row], chosen: Sequence[str] | None) -> list[str]:
     """The names of the metrics that the table has.
 
     Raises:
-      InputError: one was asked for that no run has.
+      InputError: no run has one that was asked for.
     """
     known = list({name: None for row in rows for run in row.runs for name in run.metrics})
     for name in chosen or []:
@@ -138,7 +138,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _told(row: Row) -> str:
-    """`penalty=r1, width=32`: what sets a row apart."""
+    """`penalty=r1, width=32`: what distinguishes a row."""
 
     def brief(value: Any) -> str:
         text = "none" if value is None else str(value)
@@ -148,7 +148,7 @@ def _told(row: Row) -> str:
 
 
 def numbers(rows: Sequence[Row], metrics: Sequence[str]) -> list[dict[str, Any]]:
-    """The same unrounded: an object for each row, with its runs and its own references."""
+    """The same unrounded: an object for each row, with its runs and its own baselines."""
 
     def plain(values: Sequence[float | None]) -> dict[str, Any] | None:
         found = estimate(values)
@@ -176,13 +176,13 @@ def numbers(rows: Sequence[Row], metrics: Sequence[str]) -> list[dict[str, Any]]
 
 
 def command(arguments: launch.Arguments) -> None:
-    """What the command line says."""
+    """Does what the flags ask for."""
     if not arguments.runs:
         raise InputError("--runs is required; see --help")
     out = check_out(arguments.out) if arguments.out else None
     if out and out.suffix not in (".md", ".json"):
         raise InputError(f"--out: a table goes to .md or .json, not {out.suffix or out.name}")
-    # A name may have commas, and what a list of absl's takes for quotes.
+    # A name may have commas, and what absl's lists take for quotes.
     whole = os.path.lexists(local(arguments.runs, "--runs"))
     names = [arguments.runs] if whole else [name.strip() for name in arguments.runs.split(",")]
     rows = rows_of(finished(names))

@@ -8,7 +8,7 @@
     echo "Monday, June 3, 2024" | python -m experiments.translate --workdir=... --input=-
 
 With --input, each line of the file (- is the standard input) is translated by the run in --workdir;
-one line comes out for each that goes in, blank ones too. Run a training again to continue it.
+one line comes out for each that goes in, blank ones too. Repeat a training command to continue it.
 """
 
 import sys
@@ -44,14 +44,14 @@ def translate_lines(workdir: str, name: str) -> None:
         raise InputError(f"--input: {name} is not UTF-8 (byte {error.start})") from error
     lines = text.split("\n")
     if not lines[-1]:
-        del lines[-1]  # what follows the last line break is no line
+        del lines[-1]  # what follows the last line break is not a line
     translator = SentenceTranslator(run.options, run.metadata, run.algorithm)
     for line in translator.translate(run.state, lines):
         print(printed.lines(line))
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    """Beyond those of training."""
+    """Defines the flags beyond those of training."""
     define_path(
         "input", None, "File to translate line by line, or - for the standard input.", values
     )

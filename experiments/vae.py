@@ -23,7 +23,7 @@ _PRESET = re.compile(r"--?preset=?(vq|fsq)")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """The program; presets that experiments.vq has now are left to that."""
+    """The program; presets that have moved to experiments.vq are handed on to it."""
     typed = sys.argv[1:] if arguments is None else list(arguments)
     named = (
         a + b if a.endswith("preset") else a for a, b in zip(typed, [*typed[1:], ""], strict=True)

@@ -3,11 +3,11 @@
     python -m experiments.lm --text=poems.txt --documents --context=128 --workdir=runs/poems
     python -m experiments.verse --workdir=runs/poems --text=poems.txt
 
-The poems of the file are separated by blank lines, and each is its title, author and verse, on
-lines of their own. Of the held-out ones that are regulated verse the model is given title, author
-and first line, and goes on. What is counted are the poems of which every line is as long as the
-first, and among them those of four or eight lines. A poem that is longer than the model's context
-is evaluated without the line that this cuts. A few poems are shown.
+Poems in the file are separated by blank lines; each consists of title, author and verse, on
+separate lines. For each held-out poem in regulated verse, the model is given title, author and
+first line, and continues. Reported are the shares of poems whose lines are all as long as the
+first, and of those that also have four or eight lines. A poem longer than the model's context is
+evaluated without the line that this cuts off. A few poems are shown.
 """
 
 from collections.abc import Sequence
@@ -38,21 +38,21 @@ SHOWN = 3
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    """What it can be told."""
+    """Defines the program's flags."""
     define_path("workdir", None, "Folder of a run on documents. Required.", values)
     flags.DEFINE_enum(
         "checkpoint", "newest", CHECKPOINTS, "Which state to evaluate.", flag_values=values
     )
-    define_path("text", None, "Where the text is, if not where it was.", values)
+    define_path("text", None, "The text's new path, if it has moved.", values)
     flags.DEFINE_integer(
-        "num", 500, "Poems to evaluate at most.", lower_bound=1, flag_values=values
+        "num", 500, "Maximum number of poems to evaluate.", lower_bound=1, flag_values=values
     )
     sampling_flags.define_flags(values)
-    flags.DEFINE_integer("seed", 0, "Decides the poems.", flag_values=values)
+    flags.DEFINE_integer("seed", 0, "Random seed.", flag_values=values)
 
 
 def heads_and_verses(documents: list[str]) -> list[tuple[str, str]]:
-    """Title and author with their line breaks, and the verse, of those that are regulated."""
+    """Title and author with their line breaks, and the verse, of each poem in regulated verse."""
     found = []
     for document in documents:
         *head, verse = document.split("\n", 2)
@@ -62,7 +62,7 @@ def heads_and_verses(documents: list[str]) -> list[tuple[str, str]]:
 
 
 def continued(run: Restored, prompts: list[str], sampling: Sampling, seed: int) -> list[str]:
-    """A poem for each prompt, that included; one without `END` at its end fills the context."""
+    """A poem for each prompt, prompt included; one that does not end in `END` fills the context."""
     networks = transformer.networks_of(to_config(run.options, run.metadata))
     coder, stop = texts.tokenizer(run.metadata), stop_of(run.options, run.metadata)
     given = [begun(run.options, run.metadata, prompt) for prompt in prompts]
@@ -92,13 +92,13 @@ def continued(run: Restored, prompts: list[str], sampling: Sampling, seed: int) 
 
 
 def whole_lines(verse: str) -> str:
-    """A verse that has ended, or up to the last line that the context left whole."""
+    """The verse if it has ended, else up to the last line that the context left whole."""
     ended = verse.removesuffix(END)
     return ended if ended != verse else up_to_last_line(verse)
 
 
 def verse(arguments: launch.Arguments) -> None:
-    """What the command line says."""
+    """Does what the flags ask for."""
     workdir, seed = arguments.workdir, arguments.seed
     if not workdir:
         raise InputError("--workdir is required; see --help")
@@ -106,13 +106,13 @@ def verse(arguments: launch.Arguments) -> None:
     sampling = sampling_flags.sampling_of(arguments)
     run = open_any(workdir, arguments.checkpoint, text=arguments.text)
     if run.experiment.name != "lm" or not run.options.documents:
-        raise InputError(f"the run in {workdir} is not of documents: train lm --documents")
+        raise InputError(f"the run in {workdir} was not trained on documents: use lm --documents")
     heldout = heads_and_verses(documents_of(texts.load(run.options).heldout))
-    longest = run.options.context // 2  # of a prompt, so that the rest of the poem fits
+    longest = run.options.context // 2  # tokens of a prompt, so that the rest of the poem fits
     heads = [(head, head + first_line(verse)) for head, verse in heldout]
     heads = [(head, prompt) for head, prompt in heads if len(prompt) < longest][: arguments.num]
     if not heads:
-        raise InputError("no held-out document is title, author and a regulated verse")
+        raise InputError("no held-out document consists of a title, an author and regulated verse")
     poems = continued(run, [prompt for _, prompt in heads], sampling, seed)
     verses = [whole_lines(poem[len(head) :]) for poem, (head, _) in zip(poems, heads, strict=True)]
     shown = texts.SEPARATOR.join(poem.rstrip(END) for poem in poems[:SHOWN])

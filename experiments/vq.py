@@ -1,4 +1,4 @@
-"""Trains an autoencoder whose latents are codes, and reports how well held-out images come back.
+"""Trains an autoencoder with discrete latents and reports how well it reconstructs held-out images.
 
     python -m experiments.vq                        # VQ-VAE: a codebook of 512 vectors
     python -m experiments.vq --preset=fsq           # finite scalar quantisation: 1,000 codes

@@ -1,8 +1,8 @@
-"""Compiled programs are kept between runs, so that a command starts faster the next time.
+"""Keeps compiled programs between runs, so that a command starts faster the next time.
 
-JAX writes each to a file whose name is a hash of the program, of the compiler's version and of its
-options, and reads it in place of compiling. What the name does not say is for which instructions of
-the CPU it was compiled; machines that share a home folder have folders of their own for that.
+JAX writes each to a file whose name is a hash of the program, the compiler's version and its
+options, and reads it instead of compiling. The hash does not cover the CPU's instruction set, so
+each kind of CPU has its own folder, in case machines share a home folder.
 """
 
 import contextlib
@@ -20,16 +20,16 @@ _KEPT_DAYS = 30
 
 
 def keep_programs(folder: Path | None = None) -> Path | None:
-    """Has JAX keep what it compiles from here on; deletes what is older than 30 days.
+    """Makes JAX keep what it compiles from now on; deletes what is older than 30 days.
 
-    A folder that JAX has been told of already, as by JAX_COMPILATION_CACHE_DIR, stays in use.
+    A folder already set in JAX, as by JAX_COMPILATION_CACHE_DIR, stays in use.
 
     Args:
-      folder: where; default: `cache_folder("compiled")`, in it a folder for this kind of CPU.
+      folder: default: a folder for this kind of CPU, in `cache_folder("compiled")`.
 
     Returns:
-      The folder; None where it is not ours, cannot be written to, or has a name that JAX takes for
-        a bucket's or cannot take, and nothing was changed.
+      The folder; None, with nothing changed, if it is not ours, cannot be written to, or has a name
+        that JAX takes for a bucket's or cannot use.
     """
     if jax.config.values["jax_compilation_cache_dir"]:
         return None
@@ -44,11 +44,11 @@ def keep_programs(folder: Path | None = None) -> Path | None:
         folder.mkdir(parents=True, exist_ok=True)
         _delete_old(folder)
     except (OSError, UnicodeEncodeError):
-        return None  # without it everything works, and compiles
+        return None  # everything works without it, but compiles
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    # Of a file that a killed process left unfinished, or a full disk: the program is compiled.
+    # A file left unfinished by a killed process, or a full disk: the program is compiled.
     warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
     return folder
 
@@ -62,7 +62,7 @@ def _delete_old(folder: Path) -> None:
 
 
 def _kind_of_cpu() -> str:
-    """A hash of the instructions that this machine's CPU has, where the system says which."""
+    """A hash of the instruction set of this machine's CPU, where the system reports it."""
     file = Path("/proc/cpuinfo")
     try:
         lines = file.read_text().splitlines()

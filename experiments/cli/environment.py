@@ -1,17 +1,17 @@
-"""What the environment decides of a command, and what it does not.
+"""Which environment variables a command obeys, and which it overrides.
 
-It decides where a command runs and what is told of it: JAX_PLATFORMS, CUDA_VISIBLE_DEVICES,
+They decide where a command runs and what it logs: JAX_PLATFORMS, CUDA_VISIBLE_DEVICES,
 JAX_NUM_CPU_DEVICES and XLA_FLAGS, caches, logs and dumps. One of these that cannot be obeyed, or
-any that JAX or Flax cannot read, is named in one line with code 2.
+any that JAX or Flax cannot read, is named in a one-line error with code 2.
 
-It does not decide what a command computes, which its flags and config.json say alone: a run would
-not go on in the bits it began in when it is continued from another shell. What would change a
-figure, or would raise where nothing is wrong, is set to JAX's default at launch, in silence:
-JAX_ENABLE_X64, say, JAX_DEFAULT_PRNG_IMPL, JAX_NUMPY_RANK_PROMOTION, JAX_TRANSFER_GUARD or
-JAX_DEBUG_NANS (a figure that is not finite ends a training anyhow, and is named).
-JAX_DEFAULT_DEVICE is refused where it is not where the command would run, which JAX_PLATFORMS says.
+They do not decide what a command computes, which depends only on its flags and config.json: else
+a run continued from another shell would not give the same bits. What would change a number, or
+raise where nothing is wrong, is silently set to JAX's default at launch: JAX_ENABLE_X64, for
+instance, JAX_DEFAULT_PRNG_IMPL, JAX_NUMPY_RANK_PROMOTION, JAX_TRANSFER_GUARD or JAX_DEBUG_NANS (a
+metric that is not finite ends training anyway, and is named). JAX_DEFAULT_DEVICE is refused unless
+it is where the command runs, which JAX_PLATFORMS decides.
 
-This is for commands. Who imports the package in a program of their own configures JAX there.
+This is for commands. Other programs that import the package configure JAX themselves.
 """
 
 import atexit
@@ -29,7 +29,7 @@ from aigc_jax.cache_folder import cache_folder
 from aigc_jax.errors import InputError
 
 SETTINGS: dict[str, Any] = {
-    # What numbers are, and how they are drawn.
+    # Number formats, and how random numbers are drawn.
     "jax_enable_x64": False,
     "jax_explicit_x64_dtypes": "warn",
     "jax_default_prng_impl": "threefry2x32",
@@ -61,7 +61,7 @@ SETTINGS: dict[str, Any] = {
     "jax_memory_fitting_effort": 0.0,
     "jax_enable_pgle": False,
     "jax_use_shardy_partitioner": True,
-    # What raises, to find mistakes in a program: these find none in ours.
+    # Checks that raise, to find mistakes in a program: they find none in ours.
     "jax_transfer_guard": None,
     "jax_transfer_guard_host_to_device": None,
     "jax_transfer_guard_device_to_device": None,
@@ -120,7 +120,7 @@ def settle() -> None:
     check_xla_flags()
     _check_folders()
     for name, value in SETTINGS.items():
-        if name in jax.config.values:  # versions differ in what there is
+        if name in jax.config.values:  # not all versions have all of them
             jax.config.update(name, value)
     for name, value in FLAX_SETTINGS.items():
         with contextlib.suppress(LookupError):
@@ -129,10 +129,10 @@ def settle() -> None:
 
 
 def start_device() -> str:
-    """Starts what the command is to run on; returns its platform: `cpu`, `gpu` or `tpu`.
+    """Starts the device that the command runs on; returns its platform: `cpu`, `gpu` or `tpu`.
 
     Raises:
-      InputError: the environment asks for what is not there; names the variable.
+      InputError: the environment asks for a device that is not there; names the variable.
     """
     import jax
 
@@ -141,7 +141,7 @@ def start_device() -> str:
         jax.config.update("jax_default_device", None)
     try:
         jax.devices()
-    except Exception as error:  # RuntimeError, as a rule; plugins have others
+    except Exception as error:  # usually RuntimeError; plugins have others
         guilty = _asking(str(error))
         what = f"{_given(guilty)} cannot be obeyed" if guilty else "there is no device to run on"
         raise InputError(f"{what} ({_first_line(error)})") from error
@@ -149,13 +149,13 @@ def start_device() -> str:
     if isinstance(wanted, str) and wanted not in (platform, jax.devices()[0].platform):
         raise InputError(
             f"JAX_DEFAULT_DEVICE={wanted!r} is not where this command runs, which is {platform!r}; "
-            f"unset it, or set JAX_PLATFORMS to what is wanted"
+            f"unset it, or set JAX_PLATFORMS instead"
         )
     return platform
 
 
 def check_xla_flags() -> None:
-    """Has XLA read XLA_FLAGS in a process of its own, since it ends that process where it cannot.
+    """Lets XLA read XLA_FLAGS in a child process, since it ends a process where it cannot.
 
     Raises:
       InputError: it cannot.
@@ -186,7 +186,7 @@ def check_xla_flags() -> None:
 def _check_folders() -> None:
     for name in ("JAX_COMPILATION_CACHE_DIR", "JAX_DUMP_IR_TO"):
         folder = os.environ.get(name, "")
-        if not folder or "://" in folder or folder == "sponge":  # which JAX takes for another
+        if not folder or "://" in folder or folder == "sponge":  # special names to JAX
             continue
         try:
             os.makedirs(folder, exist_ok=True)
@@ -210,7 +210,7 @@ def _read_flags(said: int) -> None:
 
 
 def _settle_matplotlib() -> None:
-    """Keeps a foreign backend, and a home that cannot be written to, from the curves of a page."""
+    """Keeps a page's curves independent of a foreign backend and of a home folder not writable."""
     if "matplotlib" in sys.modules:
         return
     os.environ["MPLBACKEND"] = "svg"
@@ -230,7 +230,7 @@ def _settle_matplotlib() -> None:
 
 
 def _named(message: str, prefix: str) -> list[str]:
-    """Which variables a message is about: those it names, or whose value it has, or all."""
+    """The variables that a message is about: those it names, or whose value it contains, or all."""
     names = [name for name in os.environ if name.startswith(prefix)]
     # `JAX_DEBUG_NANS`, `jax_debug_nans` and `jax.debug_nans` occur.
     said = message.upper().replace(".", "_")
@@ -239,8 +239,8 @@ def _named(message: str, prefix: str) -> list[str]:
 
 
 def _asking(message: str) -> list[str]:
-    """Which variables ask for the device that a message is about: it has their value, or all."""
-    # Of `cpu`, which is always there, none has asked in vain.
+    """The variables that ask for a message's device: those whose value it contains, or all."""
+    # `cpu` is always there, so asking for it is never the cause.
     asked = {name: os.environ.get(name, "").replace("cpu", "") for name in _PLACES}
     places = {name: value.split(",") for name, value in asked.items() if value}
     named = [
@@ -252,7 +252,7 @@ def _asking(message: str) -> list[str]:
 
 
 def _given(names: list[str]) -> str:
-    """`JAX_PLATFORMS='tpu'`: in one line, and without a terminal's escapes."""
+    """`JAX_PLATFORMS='tpu'`: in one line, and without terminal escapes."""
     return ", ".join(f"{name}={os.environ[name]!r}" for name in names)
 
 

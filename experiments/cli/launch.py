@@ -1,7 +1,7 @@
 """The command line of every program: flags in, one-line errors and exit codes out.
 
 Exit codes: 0 finished; 1 a bug; 2 unusable input, environment or output; 3 diverged; 130 and 143
-interrupted by Ctrl-C and SIGTERM, and saved; 141 whoever read standard output has gone. A standard
+interrupted by Ctrl-C and SIGTERM, and saved; 141 the reader of standard output has gone. A standard
 error that cannot be written to changes nothing.
 
 A program defines its flags in a `flags.FlagValues` of its own when it starts, so that importing it
@@ -25,7 +25,7 @@ BAD_INPUT, DIVERGED, CTRL_C = 2, 3, 130
 
 
 class Arguments:
-    """The flags of one command by name, as attributes, and what is no flag.
+    """The flags of one command as attributes, and its positional arguments.
 
     Attributes:
       positional: an argument for each of the program's `names`.
@@ -35,7 +35,7 @@ class Arguments:
         self._values, self.positional = values, tuple(positional)
 
     def __getattr__(self, name: str) -> Any:
-        """The value of a flag; of a path what `paths.local` makes of it.
+        """The value of a flag; for a path, what `paths.local` returns.
 
         Raises:
           InputError: see `paths.local`.
@@ -48,7 +48,7 @@ class Arguments:
         return flag.value
 
     def given(self, *names: str) -> list[str]:
-        """Those of the flags that the command line names."""
+        """Which of these flags the command line sets."""
         return [name for name in names if self._values[name].present]
 
     def values(self) -> dict[str, Any]:
@@ -68,12 +68,12 @@ def run(
     """A whole program: reads the command line, does what it says, and exits.
 
     Args:
-      description: what --help shows above the flags; a program's own docstring.
+      description: what --help shows above the flags; the program's docstring.
       define: defines the flags in the `FlagValues` that it is given.
       command: what to do, under the settings of `environment`.
       arguments: those of the command line. Default: the process's own.
-      names: of the arguments that are no flags, each of which must be given.
-      device: start what it runs on first; False for a command that chooses it.
+      names: of the positional arguments, all of which are required.
+      device: start the device first; False for a command that chooses it.
     """
     given = parse(description, define, sys.argv[1:] if arguments is None else arguments, names)
     report_errors(lambda: command(given), device)
@@ -84,7 +84,7 @@ def report_errors(command: Callable[[], None], device: bool = True) -> NoReturn:
 
     Args:
       command: what to do, under the settings of `environment`.
-      device: start what it runs on first; False for a command that chooses it.
+      device: start the device first; False for a command that chooses it.
     """
     code = 0
     try:

@@ -22,11 +22,11 @@ B = TypeVar("B")
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Run):
-    """What every training experiment can be told, beside the settings of its model's config.
+    """Options of every training experiment, beside the settings of its model's config.
 
     Attributes:
       config: of the family; a subclass says which.
-      declared: the preset of the package that these began with.
+      declared: the package's preset that these started from.
     """
 
     config: Any = None
@@ -41,12 +41,12 @@ class Options(Run):
     )
     workdir: str | None = setting(
         None,
-        "Folder of the run, made when missing; a run found there is continued. "
+        "Folder of the run, created if missing; a run found there is continued. "
         "Without it: runs/EXPERIMENT-DATASET-PRESET.",
         changeable=True,
         path=True,
     )
-    seed: int = setting(0, "Decides initialisation, order of the data and all sampling.")
+    seed: int = setting(0, "Random seed of initialisation, data order and all sampling.")
     profile: bool = setting(
         False, "Trace dispatches 3 to 5 with jax.profiler into WORKDIR/profile.", changeable=True
     )
@@ -56,23 +56,23 @@ class Options(Run):
 
     @property
     def data_name(self) -> str:
-        """What the run's folder is called after, where no other name is given."""
+        """What the run's folder is named after by default."""
         return self.dataset
 
     def suited_to(self, given: Mapping[str, Any]) -> Self:
-        """The preset beside these options, where they decide what others should be."""
+        """The preset, changed where the given options decide the defaults of others."""
         return self
 
 
 def presets_of(
     options: type[T], presets: Iterable[Preset], **own: Mapping[str, Any]
 ) -> dict[str, T]:
-    """Options by name of the preset that they are.
+    """The options of each preset, by its name.
 
     Args:
       options: the class.
       presets: of the package.
-      own: by name of a preset, values of options that the package does not know.
+      own: by name of a preset, values of options that the package does not have.
     """
     return {
         p.name: options(
@@ -114,7 +114,7 @@ def define_flags(presets: Mapping[str, Options], flag_values: flags.FlagValues) 
 
 
 def every_setting(presets: Mapping[str, Options]) -> dict[str, Leaf]:
-    """By name, the settings of all presets, and those of the choices that none of them makes."""
+    """By name, the settings of all presets, and those of choices that no preset makes."""
     found: dict[str, Leaf] = {}
     chosen = [choice for options in presets.values() for choice in _choices(options).values()]
     for part in (*presets.values(), *chosen):
@@ -124,7 +124,7 @@ def every_setting(presets: Mapping[str, Options]) -> dict[str, Leaf]:
 
 
 def _choices(options: Options) -> dict[str, Any]:
-    """By flag, as `--penalty=r1`, what could be chosen."""
+    """By flag, such as `--penalty=r1`, the available choices."""
     return {
         f"--{name}={choice}": value
         for name, leaf in settings(options).items()
@@ -151,12 +151,12 @@ def from_flags(presets: Mapping[str, T], values: Mapping[str, Any]) -> T:
 
     Args:
       presets: by name; the first is the default.
-      values: by flag; None leaves the preset's. Names that are no setting of any preset are passed
-        over: other flags of the program.
+      values: by flag; None leaves the preset's. Names that are not settings of any preset are
+        ignored: they are other flags of the program.
 
     Raises:
       InputError: the preset or a choice is unknown, a value is of another type or out of range, it
-        has no effect with the others, or a path leads off this machine.
+        has no effect with the others, or a path is not on this machine.
     """
     options, foreign = _made(presets, values)
     for name in foreign:
@@ -165,7 +165,7 @@ def from_flags(presets: Mapping[str, T], values: Mapping[str, Any]) -> T:
 
 
 def from_stored(presets: Mapping[str, T], values: Mapping[str, Any]) -> T:
-    """The same of the options in a config.json: what has no effect is passed over.
+    """The same for the options in a config.json; what has no effect is ignored.
 
     Raises:
       InputError: see `from_flags`.
@@ -200,15 +200,15 @@ def _made(presets: Mapping[str, T], values: Mapping[str, Any]) -> tuple[T, list[
 
 
 def _where(name: str, presets: Mapping[str, Options], options: Options) -> str:
-    """`with --preset=vq; it is of --preset=fsq`."""
+    """`with --preset=vq; it belongs to --preset=fsq`."""
     choices = [flag for flag, value in _choices(options).items() if name in settings(value)]
     others = [f"--preset={preset}" for preset, o in presets.items() if name in settings(o)]
     owners = " or ".join(choices or others)
-    return f"with --preset={options.preset}" + (f"; it is of {owners}" if owners else "")
+    return f"with --preset={options.preset}" + (f"; it belongs to {owners}" if owners else "")
 
 
 def _check_type(name: str, value: Any, wanted: type) -> None:
-    """Of a value that no flag has parsed, as those of a config.json."""
+    """Checks a value that no flag has parsed, such as one of a config.json."""
     if type(value) is not wanted and not (type(value) is int and wanted is float):
         raise InputError(f"{name} must be {wanted.__name__}, not {type(value).__name__}")
 
@@ -237,7 +237,7 @@ def checked(build: Callable[[], B]) -> B:
 
 
 def check_seed(seed: int) -> None:
-    """Refuses a seed that JAX would take for another one, as it keeps 32 bits.
+    """Refuses a seed that JAX, which keeps 32 bits, would take for another one.
 
     Raises:
       InputError: it is negative or too large.

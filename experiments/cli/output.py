@@ -1,4 +1,4 @@
-"""Files that a person asked for, with --out or as OUTPUT."""
+"""Files that the user asked for, with --out or as OUTPUT."""
 
 import contextlib
 import errno
@@ -13,28 +13,28 @@ from aigc_jax.errors import InputError
 from aigc_jax.run_folder import OF_A_RUN, write_atomically
 from experiments.cli.paths import local
 
-# An open file of this process, such as the standard output: it is written to where it stands, since
-# opened again it would begin anew.
+# An open file of this process, such as standard output: it is written at its current position,
+# since opening it again would start from the beginning.
 _OPEN = re.compile(r"/dev/std(?P<name>in|out|err)|/(dev|proc/self)/fd/(?P<number>\d+)")
 _PATIENCE = 5.0  # seconds
 _KINDS = {stat.S_ISDIR: "folder", stat.S_ISSOCK: "socket", stat.S_ISBLK: "disk"}
 
 
 def check_out(name: str, called: str = "--out") -> Path:
-    """The path, found to be one that can be written before any work is done for it.
+    """The path, checked to be writable before any work is done for it.
 
     Args:
-      name: the file's; a link, a pipe or a device is written to, and stays what it is.
-      called: what it is called on the command line.
+      name: the file's; a link, a pipe or a device is written to, not replaced.
+      called: its name on the command line.
 
     Raises:
-      InputError: its folder does not exist; or it is itself a folder, a socket or a disk, has other
-        names, which a new file would not have, or is what a run is known by.
+      InputError: its folder does not exist; or it is itself a folder, a socket or a disk, has hard
+        links, which a new file would not have, or is a file of a run.
     """
     path = Path(local(name, called))
     if _OPEN.fullmatch(str(path)):
         return path
-    target = Path(os.path.realpath(path))  # of a link, also where nothing is there yet
+    target = Path(os.path.realpath(path))  # of a link, even one to nothing yet
     try:
         found = os.stat(path)
     except FileNotFoundError:
@@ -52,12 +52,12 @@ def check_out(name: str, called: str = "--out") -> Path:
         if found.st_nlink > 1:
             raise InputError(f"{called}: {path} has hard links; delete it, or give another name")
         if target.name in OF_A_RUN and all((target.parent / own).exists() for own in OF_A_RUN):
-            raise InputError(f"{called}: {path} is what a run is known by; give another name")
+            raise InputError(f"{called}: {path} is a run's own file; give another name")
     return path
 
 
 def write_out(path: Path, content: str | bytes, called: str = "--out") -> None:
-    """Writes the file whole, replacing the one that is there; a link, a pipe or a device stays.
+    """Writes the whole file, replacing an existing one; a link, a pipe or a device is kept.
 
     Raises:
       InputError: it cannot be written.
@@ -74,7 +74,7 @@ def write_out(path: Path, content: str | bytes, called: str = "--out") -> None:
 
 
 def _descriptor(path: Path) -> int | None:
-    """The number of an open file, where the path names one or leads to where our output goes."""
+    """The descriptor of the open file that the path names, or of our output if the path is its."""
     if there := _OPEN.fullmatch(str(path)):
         return int(there["number"] or ("in", "out", "err").index(there["name"]))
     for number in (1, 2):
@@ -85,7 +85,7 @@ def _descriptor(path: Path) -> int | None:
 
 
 def _opened(path: Path) -> int:
-    """A pipe or a device opened for writing; a pipe's reader, who may never come, has his time."""
+    """A pipe or a device opened for writing; waits a while for a pipe's reader."""
     end = time.monotonic() + _PATIENCE
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What is written beside a run for those who ask: TensorBoard files and a profile."""
+"""What a run writes on request: TensorBoard files and a profile."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -30,12 +30,12 @@ def tensorboard_writer() -> Any:
 
 
 class Board:
-    """TensorBoard files of a run. Where they cannot be written the run goes on without them.
+    """TensorBoard files of a run. If they cannot be written, the run goes on without them.
 
     Args:
       folder: where they go.
-      start: the step from which on those of an earlier process do not count.
-      note: is told, once, that they cannot be written.
+      start: the step from which on those of an earlier process are discarded.
+      note: called once if they cannot be written.
     """
 
     def __init__(self, folder: Path, start: int, note: Callable[[str], None]):
@@ -69,15 +69,15 @@ class Board:
 def profiled(
     dispatch: Dispatch, path: Path, note: Callable[[str], None]
 ) -> Generator[Dispatch, None, None]:
-    """Traces the third dispatch and the next two, so that one sees whether the device ever waits.
+    """Traces dispatches 3 to 5, which shows whether the device ever waits.
 
-    The first dispatch compiles, and the second may still wait for data. A training that ends
-    earlier ends the trace. One that cannot be written is noted, and the training goes on.
+    The first dispatch compiles, and the second may still wait for data. Training that ends earlier
+    ends the trace. A trace that cannot be written is noted, and training goes on.
 
     Args:
       dispatch: what to trace.
       path: the folder of the trace.
-      note: is told where it is, or why it is not.
+      note: called with the trace's location, or with why there is none.
     """
     calls, tracing = 0, False
 
@@ -101,7 +101,7 @@ def profiled(
         nonlocal calls, tracing
         calls += 1
         if calls == FIRST_TRACED:
-            jax.block_until_ready(state)  # of the one before
+            jax.block_until_ready(state)  # of the previous dispatch
             tracing = told(jax.profiler.start_trace, str(place), create_perfetto_trace=True)
         result = dispatch(state, data, examples)
         if tracing and calls == LAST_TRACED:

@@ -1,4 +1,4 @@
-"""How a token is chosen, as flags: those of `Sampling`, for every program that writes text."""
+"""Flags for how a token is chosen, one per field of `Sampling`, for programs that write text."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -10,11 +10,11 @@ from aigc_jax.transformer.sampling import Sampling
 from experiments.cli.launch import Arguments
 
 _HELP = {
-    "temperature": "Below 1 the probable becomes more so; 0 takes the most probable.",
-    "top_k": "Draw from so many most probable tokens.",
-    "top_p": "Draw from the fewest tokens that have this probability together.",
-    "min_p": "Leave out tokens below this share of the most probable's probability.",
-    "repetition_penalty": "Above 1, tokens that were there become less probable.",
+    "temperature": "Below 1, sharpens the distribution; 0 takes the most probable token.",
+    "top_k": "Sample from this number of most probable tokens.",
+    "top_p": "Sample from the fewest tokens whose probabilities sum to this.",
+    "min_p": "Exclude tokens below this fraction of the largest probability.",
+    "repetition_penalty": "Above 1, makes tokens that have occurred less probable.",
 }
 NAMES = tuple(field.name for field in fields(Sampling))
 
@@ -24,7 +24,7 @@ def define_flags(flag_values: flags.FlagValues, prefix: str = "") -> None:
 
     Args:
       flag_values: where they are defined.
-      prefix: of each help text, such as "Of text: ".
+      prefix: of each help text, such as "For text: ".
     """
     defaults = Sampling()
     for field in fields(Sampling):
@@ -34,7 +34,7 @@ def define_flags(flag_values: flags.FlagValues, prefix: str = "") -> None:
 
 
 def sampling_of(arguments: Arguments) -> Sampling:
-    """What the flags say.
+    """The `Sampling` that the flags describe.
 
     Raises:
       InputError: names the flag whose value is impossible.

@@ -19,9 +19,9 @@ class Interrupted(Exception):
 
 @contextlib.contextmanager
 def noted_signals() -> Iterator[Callable[[], int | None]]:
-    """Within it SIGTERM and Ctrl-C are noted, not obeyed; a second one ends the process at once.
+    """Inside it, SIGTERM and Ctrl-C are noted, not obeyed; a second one ends the process at once.
 
-    In any other thread than the main one, which alone is told of signals, nothing changes.
+    Nothing changes outside the main thread, the only one to receive signals.
 
     Yields:
       A function that returns the signal received, or None.
@@ -34,7 +34,7 @@ def noted_signals() -> Iterator[Callable[[], int | None]]:
 
     def restore() -> None:
         for s, handler in before.items():
-            # None is a handler that was not set from Python, and cannot be from there.
+            # None: a handler not set from Python, which cannot be restored from there.
             signal.signal(s, signal.SIG_DFL if handler is None else handler)
 
     def note(signum: int, _frame: Any) -> None:

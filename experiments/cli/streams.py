@@ -1,7 +1,7 @@
-"""Standard input, output and error such that no command ends in a traceback because of them.
+"""Keeps a failing standard input, output or error from ending a command in a traceback.
 
-Standard error is a log: what cannot be written there is forgotten, and the command goes on.
-Standard output is what was asked for: a command that cannot write it ends, as `cat` would.
+Standard error is a log: what cannot be written there is dropped, and the command goes on.
+Standard output is the result: a command that cannot write it ends, as `cat` would.
 
     the reader has gone, as `head` does     code 141 = 128 + SIGPIPE, in silence
     the disk is full, or another error      one line and code 2
@@ -22,7 +22,7 @@ UNUSABLE, BROKEN_PIPE = 2, 141
 
 
 class OutputLost(Exception):
-    """Standard output cannot be written. `exit_code` says what the command ends with."""
+    """Standard output cannot be written. `exit_code` is the command's."""
 
     def __init__(self, error: OSError):
         super().__init__(f"standard output cannot be written ({error.strerror or error})")
@@ -52,15 +52,15 @@ class _Output:
 
 
 def guard() -> None:
-    """Makes the standard streams of this process such; done twice, it does nothing more."""
+    """Guards the standard streams of this process so; a second call does nothing."""
     if isinstance(sys.stderr, LogStream):
         return
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            # Else the next file that is opened would have this number, and a checkpoint be what
-            # the compiler writes its warnings to. The lowest free one is given, which is this one.
+            # Else the next file opened would get this descriptor, and the compiler might write its
+            # warnings into a checkpoint. `open` gives the lowest free one, which is this one.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -70,13 +70,13 @@ def guard() -> None:
 
 
 def finish(code: int) -> int:
-    """Writes out what standard output holds back.
+    """Flushes standard output.
 
     Args:
-      code: what the command ends with.
+      code: the command's exit code.
 
     Returns:
-      The same, or the code of an output that is lost where it was 0.
+      The same; if it was 0 and the output is lost, the code for that.
     """
     try:
         if sys.stdout is not None:
@@ -87,8 +87,8 @@ def finish(code: int) -> int:
 
 
 def give_up(lost: OutputLost) -> int:
-    """Says why, where a person should know; returns the exit code."""
-    # What is still held back would fail once more when Python ends.
+    """Says why, where the user should know; returns the exit code."""
+    # What is still buffered would fail once more when Python exits.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if lost.exit_code != BROKEN_PIPE:
         print(printed.line(f"error: {lost}"), file=sys.stderr)

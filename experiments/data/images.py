@@ -21,13 +21,13 @@ from aigc_jax.settings import name_of, setting
 from experiments.cli.options import Options
 
 BINARISATIONS = ("dynamic", "static", "none")
-HELDOUT = 0  # seed of the held-out pixels, for all runs alike
+HELDOUT = 0  # seed of the held-out pixels, the same in all runs
 TRAINING = 1  # seed of the training set's, where they are drawn once
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImageOptions(Options):
-    """The options of every experiment, and which images it is about."""
+    """The options of every experiment, and the choice of images."""
 
     dataset: str = setting("mnist5k", "What to train on.", choices=DATASETS)
     images: str | None = setting(
@@ -42,7 +42,7 @@ class ImageOptions(Options):
 
     @property
     def data_name(self) -> str:
-        """What the run's folder is called after: the images, by their own name."""
+        """What the run's folder is named after: the images' own name."""
         return Path(os.path.abspath(self.images)).stem if self.images else self.dataset
 
 
@@ -58,19 +58,19 @@ def metadata(options: Options, images: Images) -> dict[str, Any]:
     classes = None
     if images.train_labels is not None and images.heldout_labels is not None:
         found = 1 + int(max(images.train_labels.max(), images.heldout_labels.max()))
-        classes = found if found > 1 else None  # of a single class there is nothing to learn
+        classes = found if found > 1 else None  # a single class has nothing to learn
     return {"image_shape": list(images.train.shape[1:]), "classes": classes}
 
 
 def check_conditional(conditional: bool, metadata: dict[str, Any]) -> None:
-    """Refuses to tell classes where there are none.
+    """Refuses class-conditional training without classes.
 
     Raises:
       InputError: the images have no labels, or all the same.
     """
     if conditional and not metadata.get("classes"):
         raise InputError(
-            "--conditional needs labelled images of two classes at least, and these have none"
+            "--conditional needs labelled images of at least two classes, and these are not"
         )
 
 
@@ -82,7 +82,7 @@ def check_binarisation(binarisation: str, likelihood: Likelihood) -> None:
     """
     if likelihood is not BERNOULLI and binarisation != "none":
         raise InputError(
-            f"--binarisation={binarisation} is of --likelihood=bernoulli, not of "
+            f"--binarisation={binarisation} is for --likelihood=bernoulli, not "
             f"{name_of(likelihood, LIKELIHOODS)}"
         )
 
@@ -93,7 +93,7 @@ def unit_interval(images: np.ndarray) -> np.ndarray:
 
 
 def binarised(images: np.ndarray, seed: int, chunk: int = 5000) -> np.ndarray:
-    """Binary images, each pixel drawn once with its grey value as the chance: uint8 0 or 255."""
+    """Binary images, each pixel drawn once with its grey value as probability: uint8 0 or 255."""
     draw = jax.jit(lambda keys, x: 255 * binarise(keys, x).astype(jnp.uint8))
     keys = example_keys(jax.random.key(seed), len(images))
     starts = range(0, len(images), chunk)
@@ -126,19 +126,19 @@ def sample(
     """`num` images of a trained model, `[num, H, W, C]` in [0, 1], of the classes `[num]` if given.
 
     Raises:
-      InputError: labels that are no classes of the model.
+      InputError: labels that are not classes of the model.
     """
     told = {} if labels is None else {"labels": labels}
     return algorithm.sample(state, jax.random.key(seed), num, **told)
 
 
 def grid(images: np.ndarray | jax.Array, columns: int) -> Picture:
-    """Images `[n, H, W, C]` in [0, 1] in rows of so many, blank where they run out."""
+    """Images `[n, H, W, C]` in [0, 1] in rows of `columns`, blank where they run out."""
     blanks = np.zeros((-len(images) % columns, *images.shape[1:]), np.float32)
     return Picture(np.concatenate([images, blanks]).reshape(-1, columns, *images.shape[1:]))
 
 
 def normal_quantiles(side: int) -> np.ndarray:
-    """A square of 2-D latents at equal steps of N(0, 1)'s distribution function: `[side², 2]`."""
+    """A square of 2-D latents at equally spaced quantiles of N(0, 1): `[side², 2]`."""
     quantiles = [NormalDist().inv_cdf((i + 0.5) / side) for i in range(side)]
     return np.array([(x, -y) for y in quantiles for x in quantiles], np.float32)

@@ -1,4 +1,4 @@
-"""What launchers on text need of it: loading, a tokeniser to keep, tokens in memory or on disk."""
+"""Text for launchers: loading it, the tokeniser that a run keeps, tokens in memory or on disk."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -20,10 +20,10 @@ from aigc_jax.strict_json import dumps
 
 SEPARATOR = "\n\n――――――――\n\n"
 TOKENIZERS = ("char", "byte", "bpe")
-VOCABULARY = 8000  # tokens of a BPE where nothing else is said
-TRAINED_ON = 2**25  # characters that a BPE is trained on at most, from all over the text
-LONG = 2**22  # characters whose encoding takes a while, of which a line tells
-COUNTED = 2**24  # training tokens that are counted at most, from the beginning on
+VOCABULARY = 8000  # tokens of a BPE by default
+TRAINED_ON = 2**25  # characters that a BPE is trained on, at most, from all over the text
+LONG = 2**22  # characters whose encoding takes long enough to be announced
+COUNTED = 2**24  # training tokens that are counted, at most, from the beginning
 
 
 def load(options: Any) -> Text:
@@ -34,7 +34,7 @@ def load(options: Any) -> Text:
     """
     if options.vocabulary is not None and options.tokenizer != "bpe":
         raise InputError(
-            f"--vocabulary is of --tokenizer=bpe; --tokenizer={options.tokenizer} has its own"
+            f"--vocabulary is for --tokenizer=bpe; --tokenizer={options.tokenizer} has its own"
         )
     text = load_text(options.dataset, options.text)
     return documents.split_documents(text) if options.documents else text
@@ -44,8 +44,8 @@ def metadata(options: Any, text: Text) -> dict[str, Any]:
     """The tokeniser, so that a run can be sampled from without its text.
 
     Returns:
-      `alphabet`: the characters, or None where tokens are made of bytes. `bpe`, where they are made
-      so by pairing: its JSON, trained on the training part.
+      `alphabet`: the characters, or None where tokens are bytes or pairs of them. `bpe`, for the
+      latter: its JSON, trained on the training part.
     """
     if options.tokenizer == "byte":
         return {"alphabet": None}
@@ -68,8 +68,8 @@ def tokenizer(metadata: dict[str, Any]) -> Tokenizer:
 
 
 def first_token(options: Any, metadata: dict[str, Any]) -> str:
-    """What unprompted text begins after: the end of a document where there are documents, a line
-    break where there are none, and the first of an alphabet without.
+    """What unprompted text follows: the end of a document if there are documents, else a line
+    break, or the first character of an alphabet that has none.
     """
     if options.documents:
         return documents.END
@@ -84,7 +84,7 @@ def tokens(options: Any, metadata: dict[str, Any], text: Text) -> tuple[np.ndarr
     """The tokens of the training and the held-out part, `[M]` each.
 
     Returns:
-      int32 in memory, or unsigned and mapped from files where the text is not in memory either.
+      int32 in memory, or unsigned and memory-mapped where the text is not in memory either.
 
     Raises:
       InputError: a part of it is shorter than one context.
@@ -116,7 +116,7 @@ def tokens(options: Any, metadata: dict[str, Any], text: Text) -> tuple[np.ndarr
 
 
 def counting_nlls(train: np.ndarray, heldout: np.ndarray, vocabulary_size: int) -> dict[str, float]:
-    """What a model is held against: the held-out loss of counting, nats per token, by name."""
+    """Baselines by name: the held-out loss of models that count tokens, nats per token."""
     counted = train[:COUNTED], heldout, vocabulary_size
     return {"unigram counts": unigram_nll(*counted), "bigram counts": bigram_nll(*counted)}
 
@@ -124,7 +124,7 @@ def counting_nlls(train: np.ndarray, heldout: np.ndarray, vocabulary_size: int) 
 def metrics_of(
     tokens: np.ndarray, part: Part, unread: int = 0
 ) -> Callable[[float], dict[str, float]]:
-    """What follows from a loss on a part of the text, as a function of it.
+    """The metrics of a part of the text, as a function of the loss on it.
 
     Args:
       tokens: of the part, `[M]`; all but the first are predicted.
@@ -132,8 +132,8 @@ def metrics_of(
       unread: bytes of the part that no token stands for.
 
     Returns:
-      `(nats per token) -> metrics`. The perplexity is exp(nats): among how many tokens, all as
-      likely, the model is in doubt.
+      `(nats per token) -> metrics`. The perplexity is exp(nats): the number of equally likely
+      tokens that would be as hard to predict.
     """
     bits_per_byte = (len(tokens) - 1) / (count_bytes(part) - unread) / math.log(2)
 

@@ -1,7 +1,7 @@
-"""Judging generated images by a classifier's features, beside what a perfect sampler would reach.
+"""Evaluates generated images in a classifier's features, beside what a perfect sampler would reach.
 
-Everything is quantised to uint8 first, and as many images are drawn as are held out, up to 10,000,
-since the metrics depend on the number.
+All images are quantised to uint8 first. As many are generated as are held out, up to 10,000, since
+the metrics depend on the number.
 """
 
 import math
@@ -32,9 +32,9 @@ from aigc_jax.metrics.pixels import shuffled_pixels
 from aigc_jax.metrics.prdc import expected_coverage, prdc
 from experiments.fidelity.features import FeatureNetwork
 
-EVALUATED = 10_000  # images on either side at most
+EVALUATED = 10_000  # generated and held-out images each, at most
 NEIGHBOURS = 5
-SEARCHED = 60_000  # training images in which a sample's nearest is looked for
+SEARCHED = 60_000  # training images among which a sample's nearest is sought
 STACKED, MODE_SAMPLES = "stacked_mnist", 26_000  # the one data set whose modes are counted
 
 
@@ -50,11 +50,11 @@ def pixels(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 PIXELS = FeatureNetwork("pixels", 0, "", math.nan, pixels)
-"""What judges where there is nothing to learn features from: no classes, so no FCD either."""
+"""Stands in where there are no labels to learn features from: no classes, so no FCD either."""
 
 
 def count_of(images: Images) -> int:
-    """How many images are judged on either side.
+    """How many generated images are evaluated against as many held-out ones.
 
     Raises:
       InputError: too few are held out.
@@ -68,16 +68,17 @@ def count_of(images: Images) -> int:
 
 
 class Evaluator:
-    """The metrics of images, against the held-out ones of a data set.
+    """Metrics of generated images against the held-out images of a data set.
 
     Args:
       images: the data set.
       network: its feature network, or `PIXELS`, or one of your own: all it needs is `describe` and
         the number of classes.
-      conditional: whether the generator is told classes, and judged by how it heeds them.
+      conditional: whether the generator is given class labels, and evaluated on how well it
+        follows them.
 
     Raises:
-      InputError: too few images are held out, or of each class where classes are told.
+      InputError: too few images are held out, or `conditional` and too few of each class.
     """
 
     def __init__(self, images: Images, network: FeatureNetwork, conditional: bool = False):
@@ -92,11 +93,11 @@ class Evaluator:
         return self.network.describe(self.images.heldout[: self.count])
 
     def metrics(self, generated: np.ndarray, asked: np.ndarray | None = None) -> dict[str, float]:
-        """By name, for uint8 images `[N, H, W, C]`, N the number held out.
+        """Metrics by name, for uint8 images `[N, H, W, C]`, N the number held out.
 
         Args:
           generated: the images.
-          asked: int `[N]`, the classes that a conditional generator was told.
+          asked: int `[N]`, the classes that a conditional generator was given.
         """
         (real, real_labels), (features, labels) = self._heldout, self.network.describe(generated)
         found = {"kid": kid(real, features).value, **prdc(real, features, NEIGHBOURS)._asdict()}
@@ -113,7 +114,7 @@ class Evaluator:
 
     @property
     def _classes(self) -> np.ndarray:
-        """Those of the held-out images, by whoever labelled them."""
+        """The data set's own labels of the held-out images."""
         return np.asarray(self.images.heldout_labels)[: self.count]
 
     def final_metrics(self, draw: Callable[[int], np.ndarray]) -> dict[str, float]:
@@ -132,10 +133,10 @@ class Evaluator:
         return float(nearest(self.images.train[:SEARCHED], generated).distance.mean() / 255)
 
     def expected(self) -> dict[str, float]:
-        """What a perfect sampler, one of the held-out images' own distribution, can be expected to
-        reach; of what has no such figure, nothing.
+        """The metrics expected of a perfect sampler, one that draws from the held-out images'
+        distribution; those whose expectation is not known are left out.
 
-        No judge's training comes into it: moments and accuracy are of held-out images.
+        The classifier's training images play no part: moments and accuracy are of held-out images.
         """
         (real, real_labels), n = self._heldout, self.count
         found = {"kid": 0.0, "density": 1.0, "coverage": expected_coverage(n, n, NEIGHBOURS)}
@@ -162,10 +163,10 @@ class Evaluator:
     def baselines(self, seed: int) -> dict[str, dict[str, float]]:
         """Beside `expected`: training images in place of samples, and pixels without shape.
 
-        The network that judges was itself trained on the training images, so that their features
-        are not quite those of new images; and where the two parts of a data set differ, as MNIST's
-        do, their metrics hold that too. Images of shuffled pixels are an example of poor ones and
-        no bound: a generator can do worse.
+        The feature network was itself trained on the training images, so their features are not
+        quite those of new images; and where the two parts of a data set differ, as MNIST's do,
+        their metrics include that. Images of shuffled pixels are an example of poor samples, not a
+        bound: a generator can do worse.
         """
         train, noise = self.images.train, shuffled_pixels(self.images.train, seed, self.count)
         chosen = np.random.default_rng(seed).choice(len(train), self.count, replace=False)
@@ -187,11 +188,11 @@ class Evaluator:
 
 
 def check_classes(images: Images, classes: int) -> None:
-    """Refuses to learn and judge class by class where that cannot be done.
+    """Refuses class-conditional training and evaluation where they are impossible.
 
     Raises:
-      InputError: a class has no training image, or no class has two held-out images, between which
-        there would be a distance.
+      InputError: a class has no training image, or no class has the two held-out images that a
+        distance takes.
     """
     if len(np.unique(np.asarray(images.train_labels))) < classes:
         raise InputError(
@@ -201,6 +202,6 @@ def check_classes(images: Images, classes: int) -> None:
     labels = np.asarray(images.heldout_labels)[: count_of(images)]
     if np.bincount(labels).max() < 2:
         raise InputError(
-            f"--conditional is judged class by class, and {images.name} holds out no two images "
-            "of any class"
+            f"--conditional is evaluated per class, and no class of {images.name} has two held-out "
+            "images"
         )

@@ -1,4 +1,4 @@
-"""The network by whose features generated images are judged: a classifier of the same data.
+"""The network in whose features generated images are evaluated: a classifier of the same data.
 
 Dimensions: N images, D features.
 """
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from aigc_jax import classifier as room
+from aigc_jax import classifier
 from aigc_jax.algorithm import Params
 from aigc_jax.checkpoint import digest
 from aigc_jax.data.images import Images, load_images
@@ -30,16 +30,16 @@ Describe = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 class FeatureNetwork(NamedTuple):
-    """A finished classifier.
+    """A trained classifier.
 
     Attributes:
-      name: the data that it has learnt to classify.
-      classes: how many it tells apart.
-      sha256: of its weights, see `weights_sha256`. Figures under two networks do not compare.
+      name: of the data set that it was trained on.
+      classes: their number.
+      sha256: of its weights, see `weights_sha256`. Metrics under two networks are not comparable.
       accuracy: on its own held-out images; NaN where its folder does not say.
       describe: `(images uint8 [N, H, W, C]) -> (features float32 [N, D], classes int64 [N])`. The
-        images are bytes since that is what real ones are: generated ones are rounded first, lest
-        the features tell the two apart by that.
+        images are bytes since real ones are: generated ones are rounded first, so that the
+        features cannot tell the two apart by rounding.
     """
 
     name: str
@@ -55,15 +55,15 @@ def weights_sha256(params: Params) -> str:
 
 
 def feature_network(options: Any, images: Images) -> FeatureNetwork:
-    """The classifier of a data set, trained first where that has not been done.
+    """The classifier of a data set, trained first if it has not been.
 
-    For triples of digits it is that of the digits: channel by channel it gives 3 D features, and of
-    the digits a, b, c the class 100a + 10b + c.
+    For triples of digits it is the classifier of digits: applied to each channel it gives 3 D
+    features, and for the digits a, b, c the class 100a + 10b + c.
 
     Args:
       options: an experiment's `dataset`, `data_dir`, `images` and `workdir`, and `classifier`, the
-        folder of the classifier's run; None is where experiments.classifier puts it.
-      images: what these name.
+        folder of the classifier's run; None: the default of experiments.classifier.
+      images: the data that these name.
 
     Raises:
       InputError: the folder holds something else, or a classifier of other data; or there is none,
@@ -90,7 +90,7 @@ def feature_network(options: Any, images: Images) -> FeatureNetwork:
     elif options.classifier is None or not _finished(workdir, config):
         raise InputError(
             f"the images {images.name} have no labels for a classifier to learn; name the folder "
-            "of a finished one with --classifier"
+            "of a trained one with --classifier"
         )
     network = _open(workdir, learnt.train.shape[1:])
     return by_channel(network) if stacked else network
@@ -129,11 +129,11 @@ def _open(workdir: str, image_shape: tuple[int, ...]) -> FeatureNetwork:
             " x ".join(map(str, shape)) for shape in (run.metadata["image_shape"], image_shape)
         )
         raise InputError("--classifier={} is for images of {}, not {}".format(workdir, *shapes))
-    networks = room.networks_of(to_config(run.options, run.metadata))
+    networks = classifier.networks_of(to_config(run.options, run.metadata))
     accuracies = [record["accuracy"] for record in run.folder.heldout() if "accuracy" in record]
 
     def describe(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        said = room.describe(run.state.eval_params, images, networks=networks)
+        said = classifier.describe(run.state.eval_params, images, networks=networks)
         return said.features, said.labels
 
     return FeatureNetwork(
@@ -146,7 +146,7 @@ def _open(workdir: str, image_shape: tuple[int, ...]) -> FeatureNetwork:
 
 
 def by_channel(network: FeatureNetwork) -> FeatureNetwork:
-    """A network for images of three digits, one in each channel, from one for digits."""
+    """A network for images of three digits, one in each channel, made from one for digits."""
 
     def describe(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         parts = [network.describe(images[..., c : c + 1]) for c in range(3)]

@@ -1,4 +1,4 @@
-"""What a model makes at each evaluation, as files in WORKDIR/samples/."""
+"""What a model produces at each evaluation, as files in WORKDIR/samples/."""
 
 from aigc_jax import storage
 from aigc_jax.artefacts import Animation, Artefact, Picture

@@ -131,6 +131,6 @@ class Best:
             self._kept.save(scored.step, state)
 
     def _as_of(self, step: int) -> Scored | None:
-        """The best up to a step among those that are kept, which a damaged one is not."""
+        """The best up to a step among those that are kept; damaged ones are not."""
         kept = self._kept.steps() if self._kept else []
         return min((s for s in self._seen if s.step <= step and s.step in kept), default=None)

@@ -1,4 +1,4 @@
-"""Finished runs side by side: which differ by their seed alone, and their metrics over seeds.
+"""Finished runs side by side: which differ only in their seed, and their metrics over seeds.
 
 mean = Σ x_i / n,   standard error = √(Σ (x_i − mean)² / (n − 1)) / √n,   over n seeds
 """
@@ -17,7 +17,7 @@ from aigc_jax.run_folder import RunFolder
 from experiments.cli.paths import local
 from experiments.runs.config import read_config
 
-# What a result does not depend on: where files lie, and how often something is shown or saved. Runs
+# What a result does not depend on: where files are, and how often something is shown or saved. Runs
 # that differ in any other option, even one that is not known here, are different experiments.
 _PLACES = {"workdir", "data_dir", "text", "images"}
 _LOOKS = {"log_every", "eval_every", "checkpoint_every", "steps_per_dispatch"}
@@ -45,7 +45,7 @@ class Run(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Runs that differ in their seed alone."""
+    """Runs that differ only in their seed."""
 
     runs: tuple[Run, ...]  # by seed
     options: dict[str, Any]  # those by which it differs from other rows of its kind
@@ -95,7 +95,7 @@ def find(names: Sequence[str]) -> list[str]:
 
 
 def read(path: str) -> Run | str:
-    """A finished run; of an unfinished one a sentence on how far it is."""
+    """A finished run; for an unfinished one, a phrase on how far it is."""
     folder = RunFolder(path)
     config, evaluations = read_config(folder) or {}, folder.heldout()
     options, score, goal = config["options"], config.get("score"), config.get("goal")
@@ -128,7 +128,7 @@ def read(path: str) -> Run | str:
 
 
 def rows_of(runs: Sequence[Run]) -> list[Row]:
-    """Groups runs that differ in their seed alone, in the order of the first of each.
+    """Groups runs that differ only in their seed, in the order of the first of each.
 
     Raises:
       InputError: two runs do not differ at all, and would count as two seeds.

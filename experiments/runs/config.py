@@ -25,16 +25,16 @@ _CAPTIONS = {
     "reconstructions": "Held-out images and, to the right of each, their reconstructions",
     "hardest": "Held-out images, the least likely label first",
     "manifold": "The 2-D latent space, decoded at equal steps of the prior's distribution function",
-    "traversals": "One image's latents moved from −3 to 3, each row the one that says next most",
-    "latents": "What each latent says of held-out images",
-    "codes": "The codes used most, each standing in all positions",
+    "traversals": "One image's latents moved from −3 to 3, each row the next most informative one",
+    "latents": "How much each latent tells about held-out images",
+    "codes": "The most used codes: in each image one of them is in all positions",
     "codebook": "How often codes are used",
 }
-"""Of every experiment's artefacts, before config.json had the captions of its own."""
+"""Of every experiment's artefacts, before config.json had captions of its own."""
 
 
 def read_config(folder: RunFolder) -> dict[str, Any] | None:
-    """A run's config.json in today's terms; None where the run has not begun.
+    """A run's config.json in today's format; None where the run has not begun.
 
     Raises:
       InputError: the file is not the JSON object of a run.
@@ -92,7 +92,7 @@ def check_continuation(
     if options.steps != steps and not experiment.extendable(options):
         raise InputError(
             f"--steps={options.steps} does not fit the run in {options.workdir}, whose learning "
-            f"rate was laid out for steps={steps}; give that value or another --workdir"
+            f"rate was scheduled for steps={steps}; give that value or another --workdir"
         )
 
 
@@ -138,7 +138,7 @@ def check_metadata(
             differ = f"is {now}, but {then}" if now != then else "is not what it was"
             raise InputError(
                 f"{name.replace('_', ' ')} {differ} for the run in {workdir}; "
-                "give what it was begun with, or another --workdir"
+                "give what it was started with, or another --workdir"
             )
 
 

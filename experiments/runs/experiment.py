@@ -22,7 +22,7 @@ class Task(NamedTuple):
     baselines: Callable[[], dict[str, dict[str, float]]]  # the same metrics of trivial models
     artefacts: Callable[[State], Mapping[str, Artefact]]  # by name: what goes to samples/
     final_metrics: Callable[[State], dict[str, float]] = lambda state: {}  # of the last state alone
-    score: str | None = None  # the held-out metric, the lower the better, that the best state has
+    score: str | None = None  # the held-out metric whose lowest value the best state has
     batches_per_step: int = 1  # of batch_size examples each
     goal: float | None = None  # training ends at the first evaluation whose score is not above it
     vectors: Callable[[State], dict[str, np.ndarray]] = lambda state: {}  # metrics of many numbers

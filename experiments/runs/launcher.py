@@ -21,12 +21,12 @@ def main(
     define: Callable[[flags.FlagValues], None] = lambda values: None,
     instead: Callable[[launch.Arguments], bool] = lambda arguments: False,
 ) -> NoReturn:
-    """Trains what the command line says, and exits.
+    """Trains as the command line asks, and exits.
 
     Args:
       experiment: what to train.
       description: what --help shows above the flags.
-      arguments: those of the command line. Default: the process's own.
+      arguments: of the command line. Default: the process's own.
       define: defines flags beyond those of the experiment's options.
       instead: does what these ask for; where it returns True, nothing is trained.
     """

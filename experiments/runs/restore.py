@@ -64,7 +64,7 @@ def restore(
     check_experiment(experiment, config, workdir)
     if checkpoint == "best" and config.get("score") is None:
         raise InputError(
-            f"the run in workdir {workdir} keeps no best checkpoint; take --checkpoint=newest"
+            f"the run in workdir {workdir} keeps no best checkpoint; use --checkpoint=newest"
         )
     given = {k: v for k, v in changes.items() if v is not None}
     options = from_stored(experiment.presets, {**config["options"], **given})
@@ -78,6 +78,6 @@ def restore(
     if found is None:
         kind = "best checkpoint" if checkpoint == "best" else "checkpoint"
         raise InputError(
-            f"workdir {workdir} has no {kind} yet; run its command again to go on with it"
+            f"workdir {workdir} has no {kind} yet; run its command again to continue it"
         )
     return Restored(experiment, options, config["metadata"], algorithm, *found, folder, config)

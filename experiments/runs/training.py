@@ -88,13 +88,13 @@ def train(experiment: Experiment, options: Any, command: str) -> RunFolder:
             )
         config = describe(experiment, options, command, described, metadata, state, task)
         if stored and start == options.steps:
-            # Nothing will be evaluated: its texts are those of the command that did.
+            # Nothing will be evaluated: the texts are those of the command that evaluated last.
             config |= {"metrics": stored.get("metrics", {}), "captions": stored["captions"]}
         evaluated = [m for m in folder.heldout() if m["step"] <= start]
         config["warnings"] = _warnings(experiment, options, evaluated)
         folder.write_config(config)
         if found is None and state is not fresh:
-            # What it began with may be gone, or trained further, when a killed run is continued.
+            # What it starts from may be gone, or trained further, when a killed run is continued.
             checkpoints.save(start, state)
             checkpoints.wait()
         _Run(experiment, options, folder, config, task, checkpoints, best).train(
@@ -106,7 +106,7 @@ def train(experiment: Experiment, options: Any, command: str) -> RunFolder:
 def _warnings(
     experiment: Experiment, options: Options, evaluations: list[dict[str, Any]]
 ) -> list[str]:
-    """The experiment's warnings after so many evaluations, which are lines of metrics.jsonl."""
+    """The experiment's warnings after these evaluations, which are lines of metrics.jsonl."""
     planned = -(-options.steps // options.eval_every)
     found = [{"step": m["step"], **report.metrics_of(m)} for m in evaluations]
     return experiment.warnings(found, planned)
@@ -251,11 +251,11 @@ class _Run:
         return reached
 
     def _warn(self) -> None:
-        """Notes the warnings that the evaluation before had not called for."""
+        """Notes the warnings that the previous evaluation did not give."""
 
         def by_subject(evaluations: list[dict[str, Any]]) -> dict[str, str]:
             found = _warnings(self.experiment, self.options, evaluations)
-            # The sentence up to its first number: the numbers are new each time.
+            # The sentence up to its first number: the numbers change each time.
             return {re.split(r"\d", sentence)[0]: sentence for sentence in found}
 
         before = by_subject(self._evaluations[:-1])
@@ -264,7 +264,7 @@ class _Run:
                 self.progress.note(f"warning: {sentence}")
 
     def _write_baselines(self) -> None:
-        # Each that is missing, since a kill may have come between two of them.
+        # Whichever are missing, since a kill may have come between two of them.
         written = {m["split"] for m in self.folder.read_metrics() if m["step"] == 0}
         for split, values in self.task.baselines().items():
             if split not in written:

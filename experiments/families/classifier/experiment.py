@@ -15,12 +15,12 @@ from experiments.runs.experiment import Experiment, Task
 
 
 def metadata(options: ClassifierOptions, images: Images) -> dict[str, Any]:
-    """The images' shape and the number of classes; InputError where there are none to tell."""
+    """The images' shape and the number of classes; InputError where there are not two."""
     if images.train_labels is None:
-        raise InputError(f"the images {images.name} have no labels, which a classifier learns")
+        raise InputError(f"the images {images.name} have no labels for a classifier to learn")
     known = shared.metadata(options, images)
     if known["classes"] is None:
-        raise InputError(f"a classifier tells classes apart; the labels of {images.name} are all 0")
+        raise InputError(f"a classifier needs two classes; the labels of {images.name} are all 0")
     return known
 
 
@@ -32,7 +32,7 @@ def algorithm(options: ClassifierOptions, metadata: dict[str, Any]) -> classifie
 def task(
     options: ClassifierOptions, images: Images, metadata: dict[str, Any], _: Algorithm
 ) -> Task:
-    """Trains on labelled images; judges by the labels of held-out ones."""
+    """Trains on labelled images; evaluates on the labels of held-out ones."""
     networks = classifier.networks_of(to_config(options, metadata))
     train, train_labels = images.train, np.asarray(images.train_labels, np.int32)
     heldout, labels = images.heldout, np.asarray(images.heldout_labels, np.int32)

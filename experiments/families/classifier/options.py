@@ -31,7 +31,7 @@ PRESETS = presets_of(ClassifierOptions, classifier.PRESETS)
 
 
 def to_config(options: ClassifierOptions, metadata: dict[str, Any]) -> classifier.Config:
-    """The config for data of which `metadata` are known."""
+    """The config for data with this `metadata`."""
     return dataclasses.replace(
         options.config,
         image_shape=tuple(metadata["image_shape"]),

@@ -1,4 +1,4 @@
-"""Pictures of what a GAN has learnt so far, always from the same latents."""
+"""Pictures of what a GAN has learned so far, always from the same latents."""
 
 import jax
 import jax.numpy as jnp

@@ -10,20 +10,20 @@ _GAN = {
     "penalty_d": "gradient and LeCam penalties on the discriminator, weighted",
     "logit_real": "mean logit of D on real images",
     "logit_fake": "mean logit of D on generated images",
-    "augment_probability": "with which each transform is applied to what D sees",
+    "augment_probability": "probability of each transform of what D sees",
     "fcd": "Fréchet distance between Gaussians fitted to a classifier's features of held-out and "
-    "of generated images, as many of either; not an FID, and comparable only under the same "
+    "of generated images, the same number of each; not an FID, and comparable only for the same "
     "classifier and number. Beside it, here and below: what a perfect sampler can be expected to "
     "reach, to first order in 1 / number (none where that does not hold); training images in place "
     "of samples, which the classifier itself was trained on; and images of shuffled pixels, each "
-    "drawn from that pixel's values in the training set (no shape; not the worst there is)",
+    "drawn from that pixel's values in the training set (no shape; not the worst possible)",
     "class_fcd": "mean over the classes of the FCD between held-out images and samples of one "
-    "class: what a conditional model is judged by, for the best checkpoint and --stop_at_fcd. It "
-    "is above the FCD of all, the more so the fewer images a class has: with fewer than there are "
-    "features the covariances of a class are singular; compare at equal numbers alone, and "
+    "class: the score of a conditional model, for the best checkpoint and --stop_at_fcd. It is "
+    "above the FCD of all images, the more so the fewer images a class has: with fewer images than "
+    "features, a class's covariances are singular; compare only at equal numbers, and "
     "with the training images beside it",
-    "label_accuracy": "share of samples that the classifier takes for the class asked for; beside "
-    "it that of held-out images, under their labels",
+    "label_accuracy": "share of samples that the classifier assigns to the requested class; beside "
+    "it that of held-out images, for their labels",
     "kid": "squared maximum mean discrepancy of the same features (here and below: pixels, where "
     "images have no labels), cubic kernel, unbiased: about 0 for equal distributions",
     "precision": "share of samples within the 5-nearest-neighbour balls of held-out images",
@@ -32,8 +32,8 @@ _GAN = {
     "coverage": "share of held-out images with a sample within their own ball",
     "class_kl_nats": "KL(classes of samples ‖ classes of held-out images), by the classifier, nats",
     "nearest_train_distance": "mean distance of 1,000 samples, or of as many as are held out, to "
-    "their nearest training image, in pixels of [0, 1]; of a perfect sampler, that of held-out "
-    "images: samples that lie much nearer are copies",
+    "their nearest training image, in pixels of [0, 1]; for a perfect sampler, that of held-out "
+    "images: samples that are much nearer are copies",
     "modes": "how many of the 1,000 triples of digits occur among 26,000 samples",
     "modes_kl_nats": "KL(triples of samples ‖ uniform), nats; 0.019 for a perfect sampler",
 }
@@ -52,8 +52,8 @@ _OBJECTIVES = {
         "half the squared distance of D's score of a generated image from 1",
     ),
     "hinge": (
-        "how far D's scores are short of 1 on real images and of −1 on generated ones: 2 where it "
-        "gives all the score 0",
+        "how far D's scores fall short of 1 on real images and of −1 on generated ones: 2 where "
+        "all scores are 0",
         "minus D's score of a generated image",
     ),
     "wasserstein": (
@@ -78,7 +78,7 @@ _OF_MODES = {"modes", "modes_kl_nats"}  # of triples of digits
 
 
 def of_gan(options: GanOptions, metadata: Mapping[str, Any]) -> dict[str, str]:
-    """Of a GAN, judged by a classifier or, where `metadata` has no hash of one, by pixels."""
+    """Of a GAN, evaluated by a classifier or, where `metadata` has no hash of one, by pixels."""
     loss_d, loss_g = _OBJECTIVES[settings(options)["objective"].value]
     found = {
         "loss_d": f"the discriminator's objective, without penalties: {loss_d}",

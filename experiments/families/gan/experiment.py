@@ -18,9 +18,9 @@ from experiments.runs.experiment import Experiment, Task
 
 
 def metadata(options: GanOptions, images: Images) -> dict:
-    """What the networks need to know of the images, and the hash of what judges them."""
+    """What the networks need to know about the images, and the hash of the feature network."""
     known = shared.metadata(options, images)
-    # What cannot be used is found out before a classifier is trained.
+    # Unusable options are found before a classifier is trained.
     to_config(options, known)
     count_of(images)
     steps_d = options.config.steps_d
@@ -35,7 +35,7 @@ def metadata(options: GanOptions, images: Images) -> dict:
 
 
 def network_of(options: GanOptions, images: Images) -> FeatureNetwork:
-    """What judges: a classifier of the images, or their pixels where they have no labels."""
+    """The features: those of a classifier of the images, or pixels where they have no labels."""
     labelled = shared.metadata(options, images)["classes"] is not None
     if labelled or options.classifier is not None:
         return feature_network(options, images)
@@ -50,11 +50,11 @@ def algorithm(options: GanOptions, metadata: dict) -> Algorithm:
 
 
 def task(options: GanOptions, images: Images, metadata: dict, algorithm: Algorithm) -> Task:
-    """Trains on the images; judges by a classifier's features of held-out ones."""
+    """Trains on the images; evaluates in a classifier's features of held-out ones."""
     config, network = to_config(options, metadata), network_of(options, images)
     if metadata["classifier_sha256"] != network.sha256:
         raise InputError(
-            "the classifier is not the one that this run was judged by (its weights' "
+            "the classifier is not the one that this run was evaluated with (its weights' "
             "SHA-256 differs); name that one's folder with --classifier"
         )
     evaluator = Evaluator(images, network, conditional=options.conditional)
@@ -66,7 +66,7 @@ def task(options: GanOptions, images: Images, metadata: dict, algorithm: Algorit
     def asked(n):
         if labels is None:
             return None
-        # Classes as often as in the training set, which is how often the held-out set has them.
+        # Classes are as frequent as in the training set, and so as in the held-out set.
         return np.random.default_rng(options.seed).choice(labels, n)
 
     def draw(state, n):
@@ -75,7 +75,7 @@ def task(options: GanOptions, images: Images, metadata: dict, algorithm: Algorit
     def evaluate(state):
         return evaluator.metrics(draw(state, evaluator.count), asked(evaluator.count))
 
-    # Of a conditional generator the figure that its labels matter to.
+    # For a conditional generator, the metric that depends on its labels.
     score = "class_fcd" if config.classes else "fcd" if network.classes else None
     return Task(
         data=images.train if labels is None else (images.train, labels),

@@ -15,11 +15,11 @@ class GanOptions(ImageOptions):
     """The options of every experiment on images, and the GAN's own."""
 
     config: gan.Config = gan.R3GAN.config
-    conditional: bool = setting(False, "Tell both players the class of each image.")
-    decay: bool = setting(False, "Bring the learning rates down to a tenth, along half a cosine.")
+    conditional: bool = setting(False, "Give both networks the class of each image.")
+    decay: bool = setting(False, "Decay the learning rates to a tenth, along half a cosine.")
     classifier: str | None = setting(
         None,
-        "Folder of the run of experiments.classifier that evaluates; trained there first when "
+        "Folder of a run of experiments.classifier, for the metrics; trained there first if "
         "missing. Default: runs/classifier-DATASET-default.",
         changeable=True,
         path=True,
@@ -28,7 +28,7 @@ class GanOptions(ImageOptions):
         None,
         "End training at the first evaluation with an FCD of at most this; with --conditional, "
         "with a class_fcd of at most this: the mean of the FCDs of single classes, which is higher "
-        "the fewer held-out images a class has. The best checkpoint is by the same metric.",
+        "the fewer held-out images a class has. It also selects the best checkpoint.",
         changeable=True,
     )
 
@@ -37,7 +37,7 @@ PRESETS = presets_of(GanOptions, gan.PRESETS)
 
 
 def to_config(options: GanOptions, metadata: dict[str, Any]) -> gan.Config:
-    """The config for data of which `metadata` are known.
+    """The config for data with this `metadata`.
 
     Raises:
       InputError: options exclude each other, or do not fit the data.

@@ -22,7 +22,7 @@ class Batching(NamedTuple):
 
 
 def windows_of(tokens: np.ndarray, context: int) -> Batching:
-    """Stretches of a text by where they begin: cut on the device, or on the host where it is on
+    """Windows of a text by where they begin: cut on the device, or on the host if the text is on
     disk.
     """
     length, examples = context + 1, len(tokens) - context
@@ -43,11 +43,11 @@ def windows_at(tokens: jax.Array, starts: jax.Array, length: int) -> jax.Array:
 
 
 def rows_of(tokens: np.ndarray, end: int, context: int) -> Batching:
-    """Documents, several to a row, where each sees itself alone.
+    """Documents, several to a row, each of which attends only to itself.
 
     Args:
       tokens: as `documents.encoded` gives them.
-      end: the token that parts them.
+      end: the token that separates them.
       context: of a row; a longer document is cut into parts that do not see each other.
     """
     packed = pack_documents(cut(tokens, end), context)[:-1]

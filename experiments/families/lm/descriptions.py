@@ -10,7 +10,7 @@ from experiments.families.transformer.descriptions import of_tokens
 def of_lm(options: LmOptions, metadata: Mapping[str, Any]) -> dict[str, str]:
     """Of a language model."""
     if options.documents:
-        evaluated = "every token but the first of each document, which sees itself alone"
+        evaluated = "every token but the first of each document, which is read alone"
     else:
         evaluated = f"every token but the first, in windows of {options.context} tokens"
     counting = ", beside models that count tokens, and pairs of tokens"

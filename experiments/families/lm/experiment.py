@@ -62,7 +62,7 @@ def task(options: LmOptions, text: Text, metadata: dict, algorithm: Algorithm) -
 
 
 def sample(options: LmOptions, metadata: dict, algorithm: Algorithm, state, num: int, seed: int):
-    """`num` texts of 500 tokens; documents of at most so many."""
+    """`num` texts of 500 tokens; documents may be shorter."""
     return write(options, metadata, algorithm, state, "", num, 500, seed)
 
 

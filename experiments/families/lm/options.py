@@ -26,12 +26,12 @@ class LmOptions(TransformerOptions):
     )
     documents: bool = setting(
         False,
-        "The text holds many, separated by blank lines: each is trained and evaluated on alone.",
+        "The text is many documents separated by blank lines, each trained and evaluated on alone.",
     )
 
     @property
     def data_name(self) -> str:
-        """What the run's folder is called after: the text, by its own name."""
+        """What the run's folder is named after: the text's own name."""
         return Path(self.text).stem if self.text else self.dataset
 
 

@@ -25,8 +25,8 @@ ROWS_AT_ONCE = 8  # on a CPU; see `transformer.sample`
 def begun(options: LmOptions, metadata: dict[str, Any], prompt: str) -> np.ndarray:
     """The tokens that a text with this prompt begins with, int32 `[P]`.
 
-    A document begins with the end of the one before, which comes in front of its prompt; so does
-    what all unprompted texts begin after where there is no prompt.
+    Where texts are documents, the end of the previous one comes before the prompt; without a
+    prompt, what all unprompted texts follow comes first.
 
     Raises:
       InputError: the prompt is not UTF-8, longer than the model's context, or holds a character
@@ -45,7 +45,7 @@ def begun(options: LmOptions, metadata: dict[str, Any], prompt: str) -> np.ndarr
 
 
 def stop_of(options: LmOptions, metadata: dict[str, Any]) -> tuple[int, ...]:
-    """The tokens that a text ends with: of documents there is one."""
+    """The tokens that end a text: one for documents, else none."""
     return (int(texts.tokenizer(metadata).encode(END)[0]),) if options.documents else ()
 
 
@@ -74,7 +74,7 @@ def write(
       options, metadata, algorithm, state: of a run.
       prompt: what the texts begin with; see `begun`.
       num: how many.
-      length: tokens to add to each; a document may end before.
+      length: tokens to add to each; a document may end earlier.
       seed: decides the texts.
       sampling: how a token is chosen.
 

@@ -7,7 +7,7 @@ from aigc_jax import optim, transformer
 from aigc_jax.errors import InputError
 from experiments.cli.options import Options, checked
 
-ROWS = 64  # whose loss is computed at once at most, where training has as many
+ROWS = 64  # whose loss is computed at once, at most, and no more than in training
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
@@ -23,14 +23,14 @@ class TransformerOptions(Options):
 
 
 class Thrift(NamedTuple):
-    """How much of an evaluation exists at once."""
+    """How much of an evaluation is in memory at once."""
 
     rows: int
     positions: int | None  # whose logits do; None: all, see `transformer.mean_nll`
 
 
 def thrift(options: TransformerOptions) -> Thrift:
-    """No more than of a step of training."""
+    """No more than in a training step."""
     config = options.config
     return Thrift(min(ROWS, options.batch_size // config.microbatches), config.objective.chunk)
 
@@ -41,7 +41,7 @@ def extendable(options: TransformerOptions) -> bool:
 
 
 def configured(options: TransformerOptions, **data: Any) -> transformer.Config:
-    """The config of a run of so many steps, with what the data decide.
+    """The config of a run of `steps` steps, with what the data decide.
 
     Raises:
       InputError: options do not fit each other.

@@ -6,8 +6,8 @@ from typing import Any
 from experiments.families.transformer.descriptions import of_tokens
 
 _TRANSLATIONS = {
-    "exact_match": "share of held-out translations that are the reference, character by character; "
-    "here and below, beside it: the source itself in place of a translation",
+    "exact_match": "share of held-out translations that equal the reference, character for "
+    "character; here and below, beside it: the source itself in place of a translation",
     "chrf": "F-score of character n-grams, 0 to 100, by sacreBLEU",
     "bleu": "share of the reference's word n-grams, 0 to 100, by sacreBLEU",
 }

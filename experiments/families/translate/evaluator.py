@@ -41,7 +41,7 @@ class Evaluator:
         self.sources, self.references = zip(*read, strict=True)
 
     def loss(self, state: State) -> dict[str, float]:
-        """Nats and perplexity of a target's token, given the source."""
+        """Nats and perplexity per target token, given the source."""
         rows, positions = thrift(self.translator.options)
         parts = (slice(i, i + rows) for i in range(0, len(self._packed[0]), rows))
         batches = (batch_of([jnp.asarray(x[part]) for x in self._packed]) for part in parts)
@@ -59,7 +59,7 @@ class Evaluator:
         return metrics
 
     def baselines(self) -> dict[str, dict[str, float]]:
-        """The same metrics where nothing is translated."""
+        """The same metrics of untranslated sources."""
         return {"the source itself": scores(self.sources, self.references, self.language)[0]}
 
     def artefacts(self, state: State) -> dict[str, Text]:
@@ -75,8 +75,8 @@ def scores(
     """Metrics of translations, and the signatures of those that depend on a program.
 
     Args:
-      translations, references: as many of one as of the other, at least one.
-      language: they are in.
+      translations, references: the same number of each, at least one.
+      language: of both.
     """
     wanted = [" ".join(reference.split()) for reference in references]
     measured = {"chrf": chrf(translations, wanted), "bleu": bleu(translations, wanted, language)}

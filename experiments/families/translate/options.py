@@ -14,9 +14,9 @@ class TranslateOptions(TransformerOptions):
     """The options of every Transformer, and the translator's own."""
 
     config: transformer.Config = transformer.DATES.config
-    dataset: str = setting("cldr", "Dates and names, where there are no files.", choices=("cldr",))
-    source: str = setting("en", "Language to translate from; of cldr, any locale such as pt_BR.")
-    target: str = setting("zh", "Language to translate to; it also decides how BLEU cuts words.")
+    dataset: str = setting("cldr", "Dates and names, if no files are given.", choices=("cldr",))
+    source: str = setting("en", "Language to translate from; for cldr, any locale such as pt_BR.")
+    target: str = setting("zh", "Language to translate to; it also decides how BLEU splits words.")
     pairs: str | None = setting(
         None,
         "A UTF-8 file to train on instead: source, tab, target in each line.",
@@ -33,19 +33,22 @@ class TranslateOptions(TransformerOptions):
         None, "Their translations, line by line, with --source_file.", changeable=True, path=True
     )
     heldout_source: str | None = setting(
-        None, "Sentences to judge by; without it a tenth of the pairs.", changeable=True, path=True
+        None,
+        "Sentences to evaluate on; without it a tenth of the pairs.",
+        changeable=True,
+        path=True,
     )
     heldout_target: str | None = setting(None, "Their translations.", changeable=True, path=True)
     vocabulary: int = setting(1000, "Tokens of the BPE that both languages share.", least=259)
     source_context: int = setting(64, "Tokens of a source, and of a row that is packed with them.")
-    beams: int = setting(4, "Hypotheses that are followed at once in translating.", changeable=True)
+    beams: int = setting(4, "Hypotheses that beam search keeps in translating.", changeable=True)
     alpha: float = setting(
-        0.6, "Of the length penalty: 0 prefers short translations.", least=0, changeable=True
+        0.6, "Of the length penalty; 0 prefers short translations.", least=0, changeable=True
     )
 
     @property
     def data_name(self) -> str:
-        """What the run's folder is called after."""
+        """What the run's folder is named after."""
         own = self.pairs or self.source_file
         return Path(own).stem if own else f"{self.dataset}-{self.source}-{self.target}"
 

@@ -1,4 +1,4 @@
-"""What translates: sentences to tokens, batches of one length, beams, and sentences again."""
+"""Translation: sentences to tokens, batches of one length, beam search, and sentences again."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -21,7 +21,7 @@ from experiments.families.translate.options import TranslateOptions
 PAD, BEGIN, END = range(3)
 SPECIALS = ("<pad>", "<s>", "</s>")
 MULTIPLE = 8  # of the lengths that sources are padded to, so that few are compiled
-AT_ONCE = 2048  # source tokens that are translated at once at most, but for a source of more
+AT_ONCE = 2048  # source tokens translated at once, at most, unless one source has more
 
 
 def train_tokenizer(pairs: Pairs, size: int) -> BpeTokenizer:
@@ -48,7 +48,7 @@ def pack(coder: BpeTokenizer, pairs: Sequence[Pair], options: TranslateOptions) 
     if packed.dropped == len(pairs):
         raise InputError(
             f"not one of {len(pairs)} pairs fits --source_context={options.source_context} and "
-            f"--context={options.context}; give more"
+            f"--context={options.context}; increase them"
         )
     if packed.dropped:
         say(f"note: longer than the context and left out: {packed.dropped} of {len(pairs)} pairs")
@@ -96,7 +96,7 @@ class SentenceTranslator:
         return len(encode(self.coder, [sentence.strip()])[0]) <= self.options.source_context
 
     def translate(self, state: State, sentences: Sequence[str]) -> list[str]:
-        """The translations, in the order of the sentences; of a blank one, a blank one.
+        """The translations, in the order of the sentences; a blank one stays blank.
 
         Args:
           state: of the run.
@@ -123,7 +123,7 @@ class SentenceTranslator:
 
     @property
     def _at_once(self) -> int:
-        """Source tokens in a batch: few where a vocabulary is large, as many as one source has."""
+        """Source tokens in a batch: fewer for a large vocabulary, but enough for any one source."""
         logits = self.options.beams * self.coder.vocabulary_size
         affordable = min(AT_ONCE, MULTIPLE * (LOGITS // logits))
         return max(affordable, int(padded_length(self.options.source_context, MULTIPLE)))
@@ -144,7 +144,7 @@ class SentenceTranslator:
             lengths[row] = len(tokens[i])
             sources[row, : lengths[row]] = tokens[i]
         found = np.asarray(self._search(state, sources, lengths))[: len(batch), 1:]
-        # A line is to stay one line, whatever the model has written.
+        # A line must stay one line, whatever the model has written.
         return [" ".join(self.coder.decode(row).split()) for row in found]
 
 

@@ -1,4 +1,4 @@
-"""What shows how a VAE does: samples, reconstructions, and what its latents mean."""
+"""What a VAE shows of itself: samples, reconstructions, and what its latents mean."""
 
 from typing import Any
 
@@ -72,7 +72,7 @@ def artefacts(state: State, evaluator: Evaluator, algorithm: Algorithm) -> dict[
     if count:
         ends = between(means[:count], means[count : 2 * count])
         found["interpolations"] = rows(ends, _first(labels, count))
-    normal = evaluator.config.prior == vae.StandardNormal()  # the manifold's steps are of N(0, I)
+    normal = evaluator.config.prior == vae.StandardNormal()  # the manifold assumes N(0, I)
     if evaluator.config.latent_size == 2 and labels is None and normal:
         found["manifold"] = shared.grid(decode(shared.normal_quantiles(15), None), 15)
     else:
@@ -95,7 +95,7 @@ def between(start: np.ndarray, end: np.ndarray) -> np.ndarray:
 
 
 def latents_text(usage: vae.Usage, most: int = 100) -> str:
-    """The information in each latent, most first: a line each, at most `most`."""
+    """The information in each latent, largest first: a line each, up to `most`."""
     if usage.variance is not None and len(usage.variance) != len(usage.kl_nats):
         return _variances_text(usage, most)
     order = np.argsort(-usage.kl_nats)[:most]
@@ -132,7 +132,7 @@ def traversals(
       label: of the image, `[1]`, in class-conditional networks.
 
     Returns:
-      `[rows, 10, Z]`, by falling variance of the latent that moves, and its labels.
+      `[rows, 10, Z]`, by decreasing variance of the latent that moves, and its labels.
     """
     order = np.argsort(-variance)[:_TRAVERSED]
     moved = np.tile(z, (len(order), _COLUMNS, 1))

@@ -23,8 +23,8 @@ from experiments.families.vae.experiment import EXPERIMENT
 from experiments.families.vae.options import to_config
 from experiments.runs.restore import Restored, restore
 
-_DRAWS, _MOST_DRAWS = 20_000, 200  # samples of z that a rate is held against: of all images
-# together, about, and of each, at most
+_DRAWS, _MOST_DRAWS = 20_000, 200  # samples of z for the negative ELBO: about this many for all
+# images together, and at most this many for each
 
 
 class Model(NamedTuple):
@@ -45,7 +45,7 @@ class Model(NamedTuple):
         )
 
     def origin(self, outputs: str) -> container.Origin:
-        """What a file says of this model; `outputs` is a coder's `probe`."""
+        """What a file records about this model; `outputs` is a coder's `probe`."""
         options, stored = self.run.options, self.run.config["options"]
         free = {name for name, leaf in settings(options).items() if leaf.setting.changeable}
         decisive = {name: value for name, value in stored.items() if name not in free}
@@ -54,7 +54,7 @@ class Model(NamedTuple):
 
 
 class Compressed(NamedTuple):
-    """A file, and what its size is held against."""
+    """A file, and what its size is compared with."""
 
     content: bytes
     images: np.ndarray  # uint8 [M, H, W, C]: what is in it
@@ -120,7 +120,7 @@ def suited(images: np.ndarray, model: Model, binarise: bool, name: str) -> np.nd
     if np.isin(images, (0, 255)).all():
         return images
     raise InputError(
-        f"{name}: has grey values, and the model is of pixels that are 0 or 255; give --binarise "
+        f"{name}: has grey values, and the model takes pixels of 0 or 255; give --binarise "
         "to draw binary images from them and compress those"
     )
 
@@ -174,7 +174,7 @@ def compress(model: Model, images: np.ndarray) -> Compressed:
 
 
 def decompress(model: Model, content: bytes, name: str) -> np.ndarray:
-    """The images of a file, uint8 `[M, H, W, C]`, bit by bit those that were compressed.
+    """The images of a file, uint8 `[M, H, W, C]`, bit for bit those that were compressed.
 
     Args:
       model: the one that made it.
@@ -204,10 +204,10 @@ def decompress(model: Model, content: bytes, name: str) -> np.ndarray:
     except InputError as error:
         raise InputError(f"{name}: does not decode here: {error}") from error
     except MemoryError as error:
-        raise InputError(f"{name}: its {count} images do not fit into the memory") from error
+        raise InputError(f"{name}: its {count} images do not fit into memory") from error
     images = values * np.uint8(255 // (header.levels - 1))
     if container.digest(images) != header.images:
-        raise InputError(f"{name}: does not decode here: its images are not those it was made of")
+        raise InputError(f"{name}: does not decode here: its images are not those it was made from")
     return images
 
 

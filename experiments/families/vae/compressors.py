@@ -1,4 +1,4 @@
-"""What other compressors make of the same images, and the table beside ours."""
+"""The same images under other compressors, and the table of their sizes beside ours."""
 
 import bz2
 import gzip
@@ -22,8 +22,8 @@ def raw(images: np.ndarray, levels: int) -> bytes:
 def layouts(images: np.ndarray, levels: int) -> list[bytes]:
     """The uncompressed bytes in the orders that a compressor of bytes may be given.
 
-    Of binary pixels also with each row on bytes of its own: a stroke then stands at the same bits
-    of a byte in each row, which suits compressors that look for repeated bytes.
+    Binary pixels also with each row padded to whole bytes: a stroke is then at the same bits of a
+    byte in each row, which suits compressors that look for repeated bytes.
     """
     packed = [raw(images, levels)]
     if levels == 2:

@@ -1,4 +1,4 @@
-"""What each figure of a VAE means, in the words of the run that it is of."""
+"""What each metric of a VAE means, for a run's options: the text beside it on its page."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,10 +13,10 @@ def of_vae(options: VaeOptions, metadata: Mapping[str, Any]) -> dict[str, str]:
     """By name, the texts of all metrics that a run with these options has."""
     chosen = stored_options(options)
     return {
-        "loss_nats": f"what is descended: {_loss(chosen)}; nats per image",
+        "loss_nats": f"the objective that is minimised: {_loss(chosen)}; nats per image",
         "negative_elbo_nats": "reconstruction + KL, nats per image" + _baseline(chosen),
         "reconstruction_nats": f"{_reconstruction(chosen)} under z ~ q(z|x), nats per image; "
-        "held-out: of one z",
+        "held-out: for one z",
         "kl_nats": f"{_divergence(chosen)}, nats per image",
         "nll_nats_per_image": f"−log p({_told(chosen)}) of {_judged(chosen)}, by importance "
         f"sampling with k = {chosen['k']}",
@@ -25,13 +25,13 @@ def of_vae(options: VaeOptions, metadata: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-_BINARY = "each pixel drawn with its grey value as the chance of white"
+_BINARY = "each pixel drawn with its grey value as the probability of white"
 _PIXELS = {
     "continuous_bernoulli": "grey values taken as real numbers in [0, 1], whose density may be "
     "above 1",
     "gaussian": "grey values spread over their 256ths by uniform noise, whose density may be "
     "above 1",
-    "logistic_mixture": "grey values, of 256 each",
+    "logistic_mixture": "grey values, 256 of them",
 }
 
 
@@ -49,7 +49,7 @@ def _judged(chosen: Chosen) -> str:
 def _reconstruction(chosen: Chosen) -> str:
     if chosen["likelihood"] != "bernoulli":
         return f"−log p(x|z) of {_PIXELS[chosen['likelihood']]},"
-    drawn = {"dynamic": "anew at every step, for held-out images once", "static": "once for all"}
+    drawn = {"dynamic": "again at every step, for held-out images once", "static": "once for all"}
     if chosen["binarisation"] in drawn:
         return f"−log p(x|z) of binary images, {_BINARY}, {drawn[chosen['binarisation']]},"
     return "cross-entropy of grey values, taken as if they were binary,"
@@ -59,7 +59,7 @@ def _baseline(chosen: Chosen) -> str:
     if chosen["likelihood"] != "bernoulli":
         return ""
     bound = ", which bounds no likelihood" if chosen["binarisation"] == "none" else ""
-    return f"{bound}. Beside it: every pixel on its own, at its training mean"
+    return f"{bound}. Beside it: independent pixels, each at its training mean"
 
 
 def _divergence(chosen: Chosen) -> str:
@@ -98,20 +98,20 @@ def _loss(chosen: Chosen) -> str:
 
 
 def _bits(chosen: Chosen) -> dict[str, str]:
-    """None of a density of values that are no intervals."""
+    """Nothing for a density of values that are not intervals."""
     texts = {
-        "bernoulli": "the same, in bits for each binary value of an image",
-        "gaussian": "the same, in bits for each value of an image, and 8 for the width of a 256th: "
+        "bernoulli": "the same, in bits per binary value of an image",
+        "gaussian": "the same, in bits per value of an image, plus 8 for the width of a 256th: "
         "at least the bits of the grey values themselves",
-        "logistic_mixture": "the same, in bits for each grey value of an image",
+        "logistic_mixture": "the same, in bits per grey value of an image",
     }
     found = texts.get(chosen["likelihood"])
     return {"bits_per_dim": found} if found else {}
 
 
 def _active(chosen: Chosen) -> dict[str, str]:
-    """None of several layers of latents, whose posteriors' means are not known."""
+    """Nothing for several layers of latents, whose posteriors' means are not known."""
     if "layers" in chosen:
         return {}
-    text = "latents whose posterior mean varies over held-out images, by a variance above 0.01; of "
+    text = "latents whose posterior mean has a variance above 0.01 over held-out images; of "
     return {"active_units": f"{text}{chosen['latent_size']}"}

@@ -1,4 +1,4 @@
-"""What a VAE is judged by: its bound and its likelihood of held-out images, and trivial models'."""
+"""How a VAE is evaluated: its bound and likelihood of held-out images, and trivial models'."""
 
 from typing import Any
 
@@ -15,10 +15,10 @@ from experiments.data.images import HELDOUT, unit_interval
 
 
 class Evaluator:
-    """Metrics of a model on held-out images, which are made ready once.
+    """Metrics of a model on held-out images, which are prepared once.
 
     Args:
-      images: see there.
+      images: the data set.
       config: of the model.
       k: importance samples of the likelihood.
       grey: the model is trained on the cross-entropy of grey values, as if they were binary; its
@@ -42,7 +42,7 @@ class Evaluator:
         self._train = images.train
 
     def batch(self, x: jax.Array, count: int | None = None) -> vae.Batch:
-        """Held-out images with their labels, where the model is told them; the first `count`."""
+        """The first `count` held-out images, with their labels if the model is conditional."""
         return vae.Batch(x, None if self.labels is None else self.labels[:count])
 
     def bound(self, state: State) -> dict[str, float]:
@@ -50,7 +50,7 @@ class Evaluator:
         return vae.heldout_elbo(state.eval_params, self.batch(self.bounded), self.key, **self.model)
 
     def likelihood(self, state: State) -> dict[str, float]:
-        """−log p by importance sampling, in bits too where it is of values, and active latents."""
+        """−log p by importance sampling, also in bits where it is of values, and active latents."""
         batch = self.batch(self.x)
         nll = vae.heldout_nll(state.eval_params, batch, self.key, **self.model, k=self.k)
         usage = vae.latent_usage(state.eval_params, batch, self.key, networks=self.networks)
@@ -69,7 +69,7 @@ class Evaluator:
         return {"kl_nats_by_latent": usage.kl_nats} if known else {}
 
     def _bits(self, nats: float) -> dict[str, float]:
-        """Bits for each value of a pixel; none of a density, unless of values spread over bins."""
+        """Bits per value of a pixel; none for a density, unless of values spread over bins."""
         density = self.config.likelihood.levels == 0
         if density and self.config.pixels is not vae.dequantise:
             return {}
@@ -77,7 +77,7 @@ class Evaluator:
         return {"bits_per_dim": bits + 8 * density}  # bins of 1 / 256
 
     def baselines(self) -> dict[str, dict[str, float]]:
-        """Pixels independent of each other, each with its own frequency of white."""
+        """Independent pixels, each with its own frequency of white."""
         if not self.binary:
             return {}
         means = pixel_means(unit_interval(self._train))

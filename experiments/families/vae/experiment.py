@@ -24,7 +24,7 @@ def algorithm(options: VaeOptions, metadata: dict) -> Algorithm:
 
 
 def task(options: VaeOptions, images: Images, metadata: dict, algorithm: Algorithm) -> Task:
-    """Trains on the images; judges by what the model makes of held-out ones."""
+    """Trains on the images; evaluates on held-out ones."""
     train = images.train
     if options.binarisation == "static":
         train = binarised(train, TRAINING)
@@ -68,7 +68,7 @@ def begin(options: VaeOptions, state: State) -> State:
     differ = sorted(name for name in found | wanted if found.get(name) != wanted.get(name))
     if differ:
         raise InputError(
-            f"--start_from={options.start_from} is of other networks: they differ in "
+            f"--start_from={options.start_from} has other networks: they differ in "
             f"{len(differ)} arrays, the first of which is {differ[0]}"
         )
     return state._replace(params=run.state.ema, ema=jax.tree.map(jnp.copy, run.state.ema))

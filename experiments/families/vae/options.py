@@ -23,17 +23,15 @@ class VaeOptions(ImageOptions):
     config: vae.Config = vae.DEFAULT.config
     binarisation: str = setting(
         "dynamic",
-        "Whether binary images are drawn from the grey ones at every step, once, or never; of "
+        "Whether binary images are drawn from the grey ones at every step, once, or never; for "
         "--likelihood=bernoulli.",
         choices=BINARISATIONS,
     )
-    conditional: bool = setting(False, "Tell encoder and decoder the class of each image.")
-    decay: bool = setting(
-        False, "Bring the learning rate down to a hundredth, along half a cosine."
-    )
+    conditional: bool = setting(False, "Give encoder and decoder the class of each image.")
+    decay: bool = setting(False, "Decay the learning rate to a hundredth, along half a cosine.")
     start_from: str | None = setting(
         None,
-        "Folder of a run whose averaged parameters are the first ones here, such as a VAE's for "
+        "Folder of a run whose averaged parameters are the initial ones here, such as a VAE's for "
         "an IWAE.",
         path=True,
     )
@@ -42,7 +40,7 @@ class VaeOptions(ImageOptions):
     )
 
     def suited_to(self, given: Mapping[str, Any]) -> "VaeOptions":
-        """The preset for the kind of pixels that the likelihood is about."""
+        """The preset for the kind of pixels that the likelihood takes."""
         before = settings(self)["likelihood"].value
         likelihood = given.get("likelihood", before)
         if likelihood == before:
@@ -63,7 +61,7 @@ PRESETS = presets_of(
 
 
 def to_config(options: VaeOptions, metadata: dict[str, Any]) -> vae.Config:
-    """The config for data of which `metadata` are known.
+    """The config for data with this `metadata`.
 
     Raises:
       InputError: options exclude each other, or do not fit the data.

@@ -1,1 +1,1 @@
-"""Autoencoders with codes for latents."""
+"""Autoencoders with discrete latents."""

@@ -36,11 +36,11 @@ class Evaluator:
         self._model = {**self._coder, "likelihood": config.likelihood}
 
     def metrics(self, state: State) -> dict[str, float]:
-        """How well the held-out images come back, and how many codes that takes."""
+        """How well held-out images are reconstructed, and how many codes that takes."""
         return vq.heldout_metrics(state, self.grey, **self._model)
 
     def baselines(self) -> dict[str, dict[str, float]]:
-        """One picture for all: the mean of the training images."""
+        """The mean of the training images as every reconstruction."""
         mean = pixel_means(shared.unit_interval(self._train))
         mse = float(np.mean(np.square(self.grey - mean), dtype=np.float64))
         variance = float(np.var(self.grey, dtype=np.float64))
@@ -69,6 +69,6 @@ class Evaluator:
 def _shares(counts: np.ndarray, order: np.ndarray) -> str:
     """The codes used most, a line each with their share of all positions."""
     used = int(np.sum(counts > 0))
-    lines = [f"{used} of {len(counts)} codes stand somewhere in these images", "code   share"]
+    lines = [f"{used} of {len(counts)} codes occur in these images", "code   share"]
     lines += [f"{code:4d}  {counts[code] / counts.sum():6.2%}" for code in order if counts[code]]
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""Autoencoders with codes for latents, as an experiment."""
+"""Autoencoders with discrete latents, as an experiment."""
 
 from aigc_jax import vq
 from aigc_jax.algorithm import Algorithm
@@ -17,7 +17,7 @@ def algorithm(options: VqOptions, metadata: dict) -> Algorithm:
 
 
 def task(options: VqOptions, images: Images, metadata: dict, algorithm: Algorithm) -> Task:
-    """Trains on the images; judges by how well held-out ones come back."""
+    """Trains on the images; evaluates how well held-out ones are reconstructed."""
     train = images.train
     if options.binarisation == "static":
         train = binarised(train, TRAINING)

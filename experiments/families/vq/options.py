@@ -1,4 +1,4 @@
-"""The options and presets of autoencoders with codes for latents."""
+"""The options and presets of autoencoders with discrete latents."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -13,19 +13,19 @@ from experiments.data.images import BINARISATIONS, ImageOptions, check_binarisat
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VqOptions(ImageOptions):
-    """The options of every experiment on images, and those of codes."""
+    """The options of every experiment on images, and those of discrete latents."""
 
     config: vq.Config = vq.VQ.config
     binarisation: str = setting(
         "none",
-        "Whether binary images are drawn from the grey ones at every step, once, or never; of "
+        "Whether binary images are drawn from the grey ones at every step, once, or never; for "
         "--likelihood=bernoulli.",
         choices=BINARISATIONS,
     )
-    decay: bool = setting(True, "Bring the learning rate down to a hundredth, along half a cosine.")
+    decay: bool = setting(True, "Decay the learning rate to a hundredth, along half a cosine.")
 
     def suited_to(self, given: Mapping[str, Any]) -> "VqOptions":
-        """The preset for the kind of pixels that the likelihood is about."""
+        """The preset for the kind of pixels that the likelihood takes."""
         before = settings(self)["likelihood"].value
         likelihood = given.get("likelihood", before)
         if likelihood == before:
@@ -38,7 +38,7 @@ PRESETS = presets_of(VqOptions, vq.PRESETS)
 
 
 def to_config(options: VqOptions, metadata: dict[str, Any]) -> vq.Config:
-    """The config for data of which `metadata` are known.
+    """The config for data with this `metadata`.
 
     Raises:
       InputError: options exclude each other, or do not fit the data.

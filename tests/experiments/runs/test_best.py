@@ -236,7 +236,7 @@ def test_a_run_without_a_best_is_refused_in_one_line(runs, launch, module, tmp_p
     done = launch(f"experiments.{module}", *options, cwd=tmp_path, check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "keeps no best checkpoint; take --checkpoint=newest" in done.stderr
+    assert "keeps no best checkpoint; use --checkpoint=newest" in done.stderr
     assert not list(tmp_path.iterdir())
 
 

@@ -146,7 +146,7 @@ def test_bits_are_of_values_alone_and_never_below_none(likelihood, prior, tmp_pa
         ({"preset": "textbook"}, "negative_elbo_nats", "bounds no likelihood"),
         ({"preset": "textbook"}, "reconstruction_nats", "cross-entropy of grey values"),
         ({"binarisation": "static"}, "reconstruction_nats", "once for all"),
-        ({}, "reconstruction_nats", "anew at every step"),
+        ({}, "reconstruction_nats", "again at every step"),
         ({"preset": "ladder", "layers": 3}, "kl_nats", "3 layers"),
         ({"preset": "ladder"}, "loss_nats", "at least 0.5 nats"),
         ({"preset": "ladder"}, "loss_nats", "from step 500 on"),

@@ -115,7 +115,7 @@ def test_images_of_one_class_are_refused(tmp_path):
     images, _ = stripes()
     np.savez(tmp_path / "alike.npz", images=images, labels=np.zeros(len(images), int))
     asked = options(images=str(tmp_path / "alike.npz"), workdir=str(tmp_path / "run"))
-    with pytest.raises(InputError, match="tells classes apart"):
+    with pytest.raises(InputError, match="needs two classes"):
         training.train(classifier.EXPERIMENT, asked, "")
     assert not (tmp_path / "run").exists()
 
@@ -124,7 +124,7 @@ def test_a_classifier_draws_no_samples(place):
     run = open_any(str(place / RUN))
     assert run.experiment.sample is None
     assert not hasattr(run.algorithm, "sample")
-    with pytest.raises(InputError, match="from which nothing can be sampled"):
+    with pytest.raises(InputError, match="which has nothing to sample"):
         sample.draw(run, 3, 0)
 
 
@@ -145,7 +145,7 @@ def test_a_run_holds_accuracies_and_a_picture(place):
 def test_steps_cannot_grow_since_the_learning_rate_follows_them(copy):
     stored = config()["options"]
     asked = options(**{**stored, "steps": 51})
-    with pytest.raises(InputError, match="laid out for steps=50"):
+    with pytest.raises(InputError, match="scheduled for steps=50"):
         training.train(classifier.EXPERIMENT, asked, "")
 
 

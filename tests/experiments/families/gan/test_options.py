@@ -148,7 +148,11 @@ def labelled(labels, heldout=20):
     [
         ({"batch_size": 8, "steps_d": 20}, [0, 1] * 30, "--batch_size=8 times --steps_d=20"),
         ({"conditional": True}, [3, 7] * 60, "each of the 8 classes"),
-        ({"conditional": True}, [0] * 80, "--conditional needs labelled images of two classes"),
+        (
+            {"conditional": True},
+            [0] * 80,
+            "--conditional needs labelled images of at least two classes",
+        ),
         ({"stop_at_fcd": 1.0}, [0] * 80, "--stop_at_fcd needs labelled images"),
     ],
 )

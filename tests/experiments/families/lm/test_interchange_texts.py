@@ -111,7 +111,7 @@ def test_characters_without_a_token_are_told_and_not_counted(plain, capsys):
     assert found == whole
     assert found["bits_per_byte"] == pytest.approx(found["nll_nats"] * 3 / 4 / math.log(2))
     assert capsys.readouterr().err == (
-        "note: the tokeniser has no token for 1 of 5 characters, 'é': bits_per_byte is of the "
+        "note: the tokeniser has no token for 1 of 5 characters, 'é': bits_per_byte covers the "
         "others\n"
     )
     judged(plain, ("ab" + "".join(map(chr, range(0xE0, 0xE8)))).encode())

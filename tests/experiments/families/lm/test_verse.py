@@ -29,7 +29,7 @@ def test_poems_go_on_as_held_out_ones_begin_and_are_counted(launch, place):
     ("arguments", "message"),
     [
         ([], "--workdir is required"),
-        (["--workdir=text"], "not of documents"),
+        (["--workdir=text"], "not trained on documents"),
         (["--workdir=poems", "--temperature=-1"], "--temperature must be"),
         (["--workdir=poems", "--text=none.txt"], "none.txt"),
         (["--workdir=poems", "--num=0"], "--num"),

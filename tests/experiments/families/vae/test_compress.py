@@ -148,7 +148,7 @@ def test_binary_images_drawn_from_grey_ones_are_what_is_compressed(
     with pytest.raises(InputError, match=r"grey\.npz: has grey values.*--binarise"):
         programs["compress"].run(str(place / "binary"), source, packed, False)
     programs["compress"].run(str(place / "binary"), source, packed, True)
-    assert "these are compressed, and not the grey ones" in capsys.readouterr().out
+    assert "these are compressed, not the grey ones" in capsys.readouterr().out
     programs["decompress"].run(str(place / "binary"), packed, out)
     grey = images_of(place, "grey")
     with np.load(out) as found:
