@@ -20,15 +20,15 @@ from aigc_jax.optim import State
 
 
 class Networks(NamedTuple):
-    """A classifier as two pure functions; the step knows nothing else of it.
+    """A classifier as two pure functions; the step knows nothing else about it.
 
-    Neither mixes examples: what is computed of an image does not depend on its batch.
+    Neither mixes examples: what is computed for an image does not depend on its batch.
 
     Attributes:
       init: `(key) -> params`.
       features: `(params, images [B, H, W, channels] in [0, 1]) -> [B, D]`.
       head: `(params, features [B, D]) -> logits [B, C]`.
-      image_shape: (H, W, channels) of the one kind of image that it is made for; None for any.
+      image_shape: (H, W, channels) of the images that it is made for; None for any.
     """
 
     init: Callable[[Key], Params]
@@ -93,7 +93,7 @@ def step(
       The new state, and `Info`.
 
     Raises:
-      InputError: images or labels are missing, of another shape, or no classes.
+      InputError: images or labels are missing or of another shape, or labels are not classes.
     """
     images, labels = batch if isinstance(batch, Batch) else Batch(batch)
     check_images(images, networks.image_shape)
