@@ -2,8 +2,8 @@
 
     from aigc_jax import gan, vae, transformer
 
-Each family is a room of its own: `make(config, ...) -> Algorithm(init, step, sample)` at the front,
-and beneath it the free functions that take everything explicitly. Importing the package starts no
+Each family is a package of its own: `make(config, ...) -> Algorithm(init, step, sample)`, and
+beneath it the pure functions that take everything explicitly. Importing the package starts no
 backend, reads no flags and sets no global configuration.
 """
 

@@ -16,13 +16,13 @@ Info = Any  # a NamedTuple of float32 scalars, each in the unit that its name st
 
 
 def narrow(tree: Any) -> Any:
-    """The tree without numbers of 64 bits: what JAX makes of it unless `jax_enable_x64` is set.
+    """The tree without 64-bit numbers: what JAX makes of it unless `jax_enable_x64` is set.
 
-    A step takes its batch so, since one wide array in it would widen the state, and a state that
-    changes its dtypes is no `scan` body.
+    A step converts its batch with this: one wide array would widen the state, and a `scan` body
+    must not change the state's dtypes.
 
     Raises:
-      InputError: an integer is known, and would become another one.
+      InputError: an integer is known, and its value would change.
     """
     narrower: dict[Any, str] = {
         np.dtype(f"{kind}64"): f"{kind}32" for kind in ("float", "int", "uint")
@@ -45,7 +45,7 @@ class Algorithm(NamedTuple):
     """Three pure functions that share a state made of arrays and nothing else.
 
     What cannot sample has no `sample`: a `classifier.Classifier` or a `transformer.Translator` has
-    these first two functions, and others of its own.
+    the first two functions and others of its own.
 
     `step` is a `scan` body. All its randomness comes from `fold_in(state.key, state.step)` and from
     each example's index in the whole batch, so the numbers are the same under `jit`, `scan`,

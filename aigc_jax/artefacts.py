@@ -1,6 +1,6 @@
 """What a model makes, by kind: how it becomes a file, and how a page shows that file.
 
-A further kind is a subclass of `Artefact` here, and its name in `KINDS`.
+To add a kind, subclass `Artefact` here and add its name to `KINDS`.
 
 Dimensions: R rows, K columns, H W C image, T time.
 """
@@ -53,7 +53,7 @@ class Picture(Artefact):
 
 @dataclass(frozen=True, eq=False)
 class Animation(Artefact):
-    """Pictures that were made one after the other, as GIF; see `pictures.animation`."""
+    """Pictures made one after another, as GIF; see `pictures.animation`."""
 
     frames: Sequence[bytes]  # PNGs
     seconds_per_frame: float
@@ -85,7 +85,7 @@ class Video(Artefact):
 
 @dataclass(frozen=True, eq=False)
 class Sound(Artefact):
-    """A sound, as WAV of 16-bit samples; what is beyond [−1, 1] is clipped."""
+    """A sound, as 16-bit WAV; samples beyond [−1, 1] are clipped."""
 
     samples: np.ndarray  # [T] or [T, C] in [−1, 1], C channels
     rate: int  # samples per second and channel

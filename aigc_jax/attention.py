@@ -28,16 +28,16 @@ def scaled_dot_product_attention(
 
     Args:
       query: `[B, T, N, H]`.
-      key, value: `[B, S, K, H]`, K a divisor of N: each head of theirs serves N / K query heads
-        that follow each other.
-      mask: boolean, broadcastable to `[B, N, T, S]`: True where a query may look. None lets all
-        look everywhere.
+      key, value: `[B, S, K, H]`, K a divisor of N: each key-value head serves N / K consecutive
+        query heads.
+      mask: boolean, broadcastable to `[B, N, T, S]`: True where a query may attend. None
+        lets all attend everywhere.
       softcap: c, which bounds the scores: s ← c tanh(s / c).
       drop: dropout of the weights `[B, N, T, S]`.
 
     Returns:
-      `[B, T, N, H]` in the query's dtype; scores and softmax are float32. A query that may look
-      nowhere gets the mean of all values.
+      `[B, T, N, H]` in the query's dtype; scores and softmax are float32. A query that may
+      attend to nothing gets the mean of all values.
 
     Source: Vaswani et al. 2017, equation 1, https://arxiv.org/abs/1706.03762; shared key-value
     heads: Ainslie et al. 2023, https://arxiv.org/abs/2305.13245; the cap: Gemma Team 2024,
@@ -57,18 +57,18 @@ def cached_attention(
     softcap: float | None = None,
     drop: Callable[[jax.Array], jax.Array] | None = None,
 ) -> jax.Array:
-    """The same function of keys and values that lie by head, as in a cache for decoding.
+    """The same function of keys and values that are stored by head, as in a cache for decoding.
 
-    What one query needs of a head then lies in one piece. By slot, XLA:CPU moves the whole cache
-    into this order for each token: 64 rows of 264 slots, 4 heads of 32, took 6.3 ms for one layer
-    where these take 0.5.
+    What a query needs of a head is then contiguous. Stored by slot, the whole cache is copied into
+    this order by XLA:CPU for each token: 64 rows of 264 slots, 4 heads of 32, took 6.3 ms for one
+    layer where these take 0.5.
 
     Arguments and result are those of `scaled_dot_product_attention`, except that `key` and `value`
     are `[B, K, S, H]`.
     """
     batch, length, heads, size = query.shape
     kv_heads, keys = key.shape[1:3]
-    # The queries that share a head of keys are rows of one product.
+    # The queries that share a key head are rows of one product.
     query_by_head = query.swapaxes(1, 2).reshape(batch, kv_heads, -1, size)
     scores = jnp.einsum("bkqh,bksh->bkqs", query_by_head, key, preferred_element_type=jnp.float32)
     scores = scores.reshape(batch, heads, length, keys) / math.sqrt(size)
@@ -99,36 +99,37 @@ def attention(
     """The same function in the form that is fast on each backend.
 
     On a CPU that is the formula and, where `causal`, without a quarter of its products: gradient
-    and value of a layer, 8 rows of 256 and 6 heads of 64 on 2 cores, took 46 ms by
-    `jax.nn.dot_product_attention`, 36 by the formula and 25 without that quarter (jax 0.10.2; 30,
-    27 and 20 on 0.12.0). Elsewhere it is that function, by XLA's own programs, which hold the
-    scores `[B, N, T, S]`.
+    and value of a layer, 8 rows of 256 and 6 heads of 64 on 2 cores, took 46 ms with
+    `jax.nn.dot_product_attention`, 36 with the formula and 25 without that quarter (jax 0.10.2; 30,
+    27 and 20 on 0.12.0). Elsewhere it is that function, as XLA compiles it, which holds the scores
+    `[B, N, T, S]`.
 
-    On a GPU of CUDA it is cuDNN's kernel, which holds none, where the arrays fit (half precision,
-    heads of a multiple of 8 up to 128, see `fused_attention.fits`) and all that is hidden is said
-    by `causal`, `window` and `lengths`: not with a mask, which JAX would make a bias `[B, N, T, S]`
-    with a gradient, and not with a cap or dropout. Of such arrays there is no derivative in forward
-    mode, nor of a gradient, and on other backends too the backward pass computes the weights again.
+    On a CUDA GPU it is cuDNN's kernel, which never holds them, where the arrays fit (half
+    precision, heads of a multiple of 8 up to 128, see `fused_attention.fits`) and all that is
+    hidden is given by `causal`, `window` and `lengths`: not with a mask, which JAX would turn into a
+    bias `[B, N, T, S]` with a gradient, and not with a cap or dropout. Such arrays have no
+    forward-mode and no second derivative, and on other backends too the backward pass recomputes
+    the weights.
 
     Arguments and result are those of `scaled_dot_product_attention`, except that `mask` must have
     four dimensions, and hides what it hides beside the following.
 
     Args:
-      causal: hide all keys behind a query from it; there must be as many keys as queries.
-      window: of causal attention, how many keys a query sees at most, its own included.
-      lengths: int `[B]`, how many keys of a row there are, at least 1; those behind are hidden.
+      causal: hide from each query the keys after it; there must be as many keys as queries.
+      window: for causal attention, how many keys a query sees at most, its own included.
+      lengths: int `[B]`, the number of keys in each row, at least 1; later ones are hidden.
 
     Raises:
-      ValueError: `causal` without as many keys as queries, or a window of what is not causal.
+      ValueError: `causal` without as many keys as queries, or a window without `causal`.
     """
     queries, keys = query.shape[1], key.shape[1]
     if causal and queries != keys:
         raise ValueError(
-            f"causal needs as many keys as queries, got {keys} and {queries}; where they differ "
-            "there is none: give a mask"
+            f"causal needs as many keys as queries, got {keys} and {queries}; "
+            "where they differ, give a mask"
         )
     if window is not None and not causal:
-        raise ValueError("a window is of causal attention: give causal=True, or a mask")
+        raise ValueError("a window needs causal attention: give causal=True, or a mask")
 
     def visible(mask, lengths):
         order = causal_mask(queries, window=window) if causal else None
@@ -138,7 +139,7 @@ def attention(
 
     def formula(query, key, value, mask, lengths):
         mask = visible(mask, lengths)
-        if causal and drop is None:  # one key for both halves would drop alike in either
+        if causal and drop is None:  # with one key both halves would drop the same
             return _in_halves(query, key, value, mask, softcap)
         return scaled_dot_product_attention(query, key, value, mask, softcap=softcap, drop=drop)
 
@@ -153,7 +154,7 @@ def attention(
         return formula(*arrays)
     if mask is not None or not fits(query, key, value):
         return jax.lax.platform_dependent(*arrays, cpu=formula, default=xla)
-    # Each branch returns what any of them keeps for its backward pass: the weights [B, N, T, S] of
+    # Each branch returns what any of them saves for its backward pass: the weights [B, N, T, S] of
     # one would be zeros in the kernel's.
     return jax.lax.platform_dependent(
         *arrays, cuda=cudnn, cpu=jax.checkpoint(formula), default=jax.checkpoint(xla)
@@ -169,7 +170,7 @@ def _by_xla(
 def _in_halves(
     query: jax.Array, key: jax.Array, value: jax.Array, mask: jax.Array, softcap: float | None
 ) -> jax.Array:
-    """The formula where the first half of the queries sees the first half of the keys alone."""
+    """The formula where the first half of the queries sees only the first half of the keys."""
     half = query.shape[1] // 2
     parts = (
         scaled_dot_product_attention(
@@ -191,11 +192,11 @@ def soft_cap(x: jax.Array, cap: float) -> jax.Array:
 
 
 def causal_mask(queries: int, keys: int | None = None, window: int | None = None) -> jax.Array:
-    """True where key j is not in the future of query i; the last query stands at the last key.
+    """True where key j is not in the future of query i; the last query is at the last key.
 
     Alignment matters when there are more keys than queries, as in decoding with a cache: aligned at
-    the top left, as `is_causal` of `jax.nn.dot_product_attention` is, a single query would see the
-    first key only.
+    the top left, as `is_causal` of `jax.nn.dot_product_attention` is, a single query would see only
+    the first key.
 
     Args:
       queries: T.
@@ -232,8 +233,8 @@ def visibility(
       queries: int `[B, T]`, i; or `[1, T]`, the same for all rows.
       keys: int `[B, S]` or `[1, S]`, j.
       window: how many positions a query sees at most, its own included.
-      prefix: int `[B]`, tokens at the beginning of a row that all its queries see, so that they are
-        attended both ways.
+      prefix: int `[B]`, tokens at the beginning of a row that all its queries see, so that
+        attention among them is bidirectional.
 
     Returns:
       boolean `[B, 1, T, S]`, or `[1, 1, T, S]`.
@@ -248,7 +249,7 @@ def visibility(
 
 
 def same_segment(queries: jax.Array, keys: jax.Array) -> jax.Array:
-    """True where query and key belong to the same of several sequences packed into a row.
+    """True where query and key belong to the same sequence, of several packed into a row.
 
     Args:
       queries: int `[B, T]`, the number of the sequence; 0 is padding, which sees padding alone.
@@ -276,7 +277,8 @@ def padding_mask(lengths: jax.Array, keys: int) -> jax.Array:
 def rotate(x: jax.Array, positions: jax.Array, base: float = 10_000.0) -> jax.Array:
     """Rotary positions: each pair (x_i, x_{i + H/2}) is rotated by the angle t · base^(−2i / H).
 
-    The product of a query and a key so rotated depends on the difference of their positions alone.
+    The product of a query and a key rotated this way depends only on the difference of their
+    positions.
 
     Args:
       x: `[B, T, N, H]`, H even.

@@ -1,4 +1,4 @@
-"""Many samples a block at a time, since activations take far more room than images."""
+"""Many samples a block at a time, since activations take far more memory than images."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,9 +13,9 @@ def in_blocks(function: Callable[..., Any], *rows: Any) -> Any:
     """`function(*rows)`, for a function that treats each row on its own.
 
     Args:
-      function: of arrays with one number of rows, or trees of such arrays, to the like.
-      rows: its arguments, `[n, ...]`. Above `BLOCK` rows, as many as that are gone through at once,
-        one block after another; the last one is filled up with copies of the last row.
+      function: from arrays with equally many rows, or trees of such arrays, to the same.
+      rows: its arguments, `[n, ...]`. More than `BLOCK` rows are processed in blocks of that size,
+      one after another; the last one is padded with copies of the last row.
 
     Returns:
       `[n, ...]`.

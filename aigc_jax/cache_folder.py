@@ -1,4 +1,4 @@
-"""Where things are kept that any run can use and that can be made again at any time."""
+"""The folder for files that all runs share and that can be made again at any time."""
 
 import os
 import pwd
@@ -8,13 +8,13 @@ from pathlib import Path
 def cache_folder(kind: str) -> Path | None:
     """$XDG_CACHE_HOME/aigc_jax/`kind`, or ~/.cache/aigc_jax/`kind`.
 
-    A variable that is empty or no absolute path counts as not set, as the XDG specification has it.
+    A variable that is empty or not an absolute path counts as not set, by the XDG specification.
 
     Args:
-      kind: of thing: `tokens`, say.
+      kind: what is cached, such as `tokens`.
 
     Returns:
-      The folder, which need not exist; None where nothing says what the person's home is.
+      The folder, which need not exist; None where the user has no known home.
     """
     cache = os.environ.get("XDG_CACHE_HOME", "")
     if os.path.isabs(cache):
@@ -24,7 +24,7 @@ def cache_folder(kind: str) -> Path | None:
 
 
 def _home() -> Path | None:
-    """What $HOME says, or else the system's list of users; not all of these have a line in it."""
+    """$HOME, or else the home in the system's list of users, which not every user is in."""
     home = os.environ.get("HOME", "")
     if not os.path.isabs(home):
         try:

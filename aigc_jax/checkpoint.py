@@ -1,9 +1,9 @@
-"""Orbax behind one door: checkpoints that are complete, verified when read, and never in the way.
+"""Checkpoints by Orbax: complete, verified when read, and written in the background.
 
 What Orbax guarantees: a checkpoint appears under its step's name only when it is complete, whenever
 the process dies. What it does not, and this file adds: a SHA-256 of the contents, stored within
 each checkpoint, since flipped bits in array data restore silently; strict shapes and dtypes; a
-fallback to the newest checkpoint that is sound; and that what was saved was read back once.
+fallback to the newest sound checkpoint; and reading back everything saved, once.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ _STEP = re.compile(r"0|[1-9][0-9]{0,9}")  # as Orbax names a checkpoint
 
 
 def _to_host(state: Any) -> list[np.ndarray]:
-    """The leaves as NumPy arrays of their own; typed keys as their raw data."""
+    """The leaves copied to NumPy arrays; typed keys as their raw data."""
 
     def copy(leaf):
         if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
@@ -73,9 +73,9 @@ def _named(leaves: list[Any]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _without_stragglers() -> Iterator[None]:
-    """Keeps silent of writes that end after the first that failed has ended Orbax's event loop.
+    """Silences writes that end after the first failed write has ended Orbax's event loop.
 
-    TensorStore prints a traceback for each of them; the first is an error of its own.
+    TensorStore prints a traceback for each of them; the first raises an error of its own.
     """
     shown = sys.excepthook
 
@@ -110,7 +110,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, keep: int | None = 3):
-        # Orbax narrates each save, and each failure at length, which it also raises.
+        # Orbax logs each save, and at length each failure, which it also raises.
         logging.getLogger("absl").setLevel(logging.CRITICAL)
         self.folder = folder.absolute()
         self._keep = keep
@@ -126,17 +126,17 @@ class Checkpoints:
         there = self._of_steps()
         options = ocp.CheckpointManagerOptions(max_to_keep=self._keep)
         manager = ocp.CheckpointManager(self._path, options=options)
-        # Orbax takes what it may not look at for missing, and a run would go on from an older step.
+        # Orbax treats what it may not read as missing, and a run would go on from an older step.
         for path in there:
             with contextlib.suppress(FileNotFoundError):  # a run that goes on deletes its oldest
                 is_folder = stat.S_ISDIR(path.stat().st_mode)
                 if is_folder and int(path.name) not in manager.all_steps():
-                    message = f"{self.folder / path.name}: was not found when it was looked for"
+                    message = f"{self.folder / path.name}: disappeared while the folder was read"
                     raise InputError(f"{message}; nothing was changed, run this again")
         return manager
 
     def _of_steps(self) -> list[Path]:
-        """What has a checkpoint's name, as `007` has not."""
+        """Whatever has a checkpoint's name, which `007` is not."""
         return [path for path in self._path.iterdir() if _STEP.fullmatch(path.name)]
 
     def __enter__(self) -> "Checkpoints":
@@ -155,10 +155,10 @@ class Checkpoints:
         return sorted(self._manager.all_steps())
 
     def save(self, step: int, state: Any) -> None:
-        """Writes the state in the background; a step that is there already is left as it is.
+        """Writes the state in the background; a step that already exists is left as it is.
 
         Raises:
-          InputError: this or the previous save failed, for want of space, say, or the previous one
+          InputError: this or the previous save failed, for lack of space, say, or the previous one
             cannot be read back.
         """
         if step in self.steps():
@@ -175,7 +175,7 @@ class Checkpoints:
         self._unread = _Saved(step, str(meta["sha256"]), hollow)
 
     def wait(self) -> None:
-        """Returns when all saves are on disk and can be read, which is the first moment to say so.
+        """Returns once all saves are on disk and have been read back.
 
         Raises:
           InputError: one of them failed, or is not what was saved.
@@ -209,7 +209,7 @@ class Checkpoints:
             raise InputError(f"{self.folder}: {message}") from error
 
     def _brief(self, error: Exception) -> str:
-        """The first line of what Orbax says, of the folder by its own name."""
+        """The first line of Orbax's message, with the folder's own name."""
         said = str(error).replace(str(self._path), str(self.folder)).strip()
         return said.splitlines()[0][:200] if said else type(error).__name__
 
@@ -229,8 +229,8 @@ class Checkpoints:
         """The newest sound checkpoint, or None where there is none; see `newest_sound`.
 
         Raises:
-          InputError: there are checkpoints and all are damaged, now or when the run was begun
-            before; one is sound but of another model; or the storage fails.
+          InputError: there are checkpoints and all are damaged, now or at an earlier start of the
+            run; one is sound but of another model; or the storage fails.
         """
         tried = [str(step) for step in self.steps()]
         found = self.newest_sound(like, repair)
@@ -249,12 +249,12 @@ class Checkpoints:
         """The newest sound checkpoint, or None where none is.
 
         A damaged one is renamed `damaged-<step>` and the one before it is tried: nothing is
-        deleted, and training can save that step again. One that the storage does not give is not
+        deleted, and training can save that step again. One that the storage fails to read is not
         damaged.
 
         Args:
           like: a state of the structure, shapes and dtypes to restore.
-          repair: rename damaged checkpoints; False only passes over them, for readers of a folder.
+          repair: rename damaged checkpoints; False only skips them, for readers of a folder.
 
         Returns:
           Its step, and a state like `like`.
@@ -276,7 +276,7 @@ class Checkpoints:
                         f"{self.folder / str(step)}: cannot be read ({failed}); nothing was changed"
                     ) from error
                 problem = self._brief(error)
-            logger.warning("checkpoint %d is damaged and passed over: %s", step, problem)
+            logger.warning("checkpoint %d is damaged and skipped: %s", step, problem)
             if repair:
                 self._set_aside(step)
         return None

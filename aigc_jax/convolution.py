@@ -5,9 +5,9 @@ for the derivatives of strided and transposed convolutions. Here they are matrix
 patches, which are cut out by reshapes and slices, so that every derivative is a matrix product too.
 Measured on 2 CPU cores, float32, B64, 14×14×64 → 7×7×128 against `lax.conv`: gradient 9.1 : 11.2
 ms, gradient of a squared gradient 37 : 102 ms (jax 0.10.2), 33 : 209 ms (0.12.0); the transposed
-one 11.8 : 95 ms and 23 : 104 ms. Each begins with a fence, so that XLA does not compute an
-activation again for each patch that it lies in: a step of the convolutional VAE, B128, takes 51 in
-place of 55 ms with it (0.10.2), 44 in place of 49 (0.12.0).
+one 11.8 : 95 ms and 23 : 104 ms. Each begins with a fence, so that XLA does not recompute
+an activation for each patch that contains it: a step of the convolutional VAE, B128, takes 51
+instead of 55 ms with it (0.10.2), 44 instead of 49 (0.12.0).
 
 Dimensions: B batch, H W height and width, C channels in, F channels out.
 """
@@ -127,7 +127,7 @@ def upsample_nearest(x: jax.Array) -> jax.Array:
 
 
 def grid_after(image_shape: tuple[int, ...], halvings: int) -> tuple[int, int]:
-    """The height and width that are left: (H / 2ⁿ, W / 2ⁿ).
+    """The height and width that remain: (H / 2ⁿ, W / 2ⁿ).
 
     Raises:
       InputError: 2ⁿ does not divide them.
@@ -145,7 +145,7 @@ def halvings_to_small_grid(image_shape: tuple[int, ...]) -> int:
     """How often an image is halved until the shorter side of the grid is 4 to 7 pixels.
 
     Raises:
-      InputError: a side is not divisible so often, or too short.
+      InputError: a side cannot be halved that often, or is too short.
     """
     height, width = image_shape[:2]
     count = 0

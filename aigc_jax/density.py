@@ -17,7 +17,7 @@ def wide(x: jax.Array) -> jax.Array:
 
 @jax.custom_jvp
 def _sigmoid(a: jax.Array) -> jax.Array:
-    """σ(a), by the exponential that `_cross_entropy` has taken already, so that XLA shares it."""
+    """σ(a), from the exponential that `_cross_entropy` takes too, so that XLA shares it."""
     small = jnp.exp(-jnp.abs(a))
     return jnp.where(a >= 0, 1.0, small) / (1.0 + small)
 
@@ -46,7 +46,7 @@ def _cross_entropy(logits: jax.Array, x: jax.Array) -> jax.Array:
     """Σ_d [s(l_d) − x_d l_d],   s(l) = log(1 + eˡ) = max(l, 0) + log(1 + e⁻|l|): `[B, D]` → `[B]`.
 
     This is most of a small VAE's elementwise work, so the logarithms are taken of products of
-    eight: each factor is in (1, 2]. The derivatives are given, not found, since those of max and
+    eight: each factor is in (1, 2]. The derivatives are written out, since those of max and
     |·| are wrong at 0.
     """
     rows, pixels = logits.shape
@@ -69,7 +69,7 @@ def bernoulli_nll(logits: jax.Array, x: jax.Array) -> jax.Array:
     Args:
       logits: l, `[B, ...]`.
       x: `[B, ...]` in {0, 1}. Grey values in [0, 1] give the cross-entropy of the textbook VAE,
-        which is no likelihood.
+        which is not a likelihood.
 
     Returns:
       `[B]` nats, summed over all axes but the first.

@@ -1,4 +1,4 @@
-"""Errors that are a person's to mend: launchers print one line and no traceback."""
+"""Errors that the user can correct: launchers print one line and no traceback."""
 
 from aigc_jax import printed
 

@@ -1,7 +1,7 @@
 """Attention by cuDNN's kernel, which never holds the scores [B, N, T, S] of all queries and keys.
 
 The kernel is JAX's: `jax.nn.dot_product_attention(implementation="cudnn")`. Here is what it takes,
-and how a program that holds it is traced where there is no cuDNN.
+and how a program that contains it is traced where there is no cuDNN.
 """
 
 import threading
@@ -15,7 +15,7 @@ from jax._src.cudnn import fused_attention_stablehlo as _kernel
 DTYPES = tuple(jnp.dtype(t) for t in (jnp.bfloat16, jnp.float16))
 LARGEST_HEAD = 128  # in value and gradient on every GPU that has the kernel
 LEAST_CAPABILITY = 8  # Ampere's
-_ANY_VERSION = 91_000  # 9.10; JAX asks which one for what is not used here
+_ANY_VERSION = 91_000  # 9.10; JAX asks for the version because of features not used here
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -45,7 +45,7 @@ def cudnn_attention(
     causal: bool,
     window: int | None,
 ) -> jax.Array:
-    """`attention.attention` of arrays that fit; it can be lowered for CUDA alone.
+    """`attention.attention` of arrays that fit; it can be lowered only for CUDA.
 
     The arguments are those of `attention.attention`.
     """
@@ -75,11 +75,11 @@ def cudnn_attention(
 
 
 def _mapped_with(array: jax.Array, others: Sequence[jax.Array]) -> jax.Array:
-    """The array, which `vmap` maps where it maps any of the others: of the kernel's arrays JAX 0.10
-    can map all or none.
+    """The array, mapped by `vmap` where any of the others is: JAX 0.10 can map all of the kernel's
+    arrays or none.
     """
     numbers = [jnp.ravel(other)[0].astype(array.dtype) for other in others]
-    return jnp.where(False, sum(numbers), array)  # XLA leaves nothing of it
+    return jnp.where(False, sum(numbers), array)  # XLA removes it
 
 
 @jax.custom_vjp
@@ -95,14 +95,14 @@ _sloped_with.defvjp(
 
 
 def _is_older(device: jax.Device) -> bool:
-    """Whether it is a GPU of CUDA without the kernel."""
+    """Whether it is a CUDA GPU without the kernel."""
     major = str(getattr(device, "compute_capability", "")).partition(".")[0]
     return major.isdecimal() and int(major) < LEAST_CAPABILITY
 
 
 @contextmanager
 def _of_any_version() -> Iterator[None]:
-    """Within it, JAX traces the kernel without asking which cuDNN is installed."""
+    """Within it, JAX traces the kernel without checking which cuDNN is installed."""
     with _ONE_AT_A_TIME:
         asked = _kernel.check_cudnn_version
         _kernel.check_cudnn_version = lambda: _ANY_VERSION

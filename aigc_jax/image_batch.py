@@ -1,4 +1,4 @@
-"""What a step on images takes: images, and their labels where networks are told classes."""
+"""What a step on images takes: images, and their labels where networks are given classes."""
 
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ Shape = tuple[int, int, int]  # (H, W, C)
 
 
 class Batch(NamedTuple):
-    """Images with their labels. Plain images may be given in its place where there are none."""
+    """Images with their labels. Images alone may be given instead where there are none."""
 
     images: jax.Array  # [B, H, W, C] in [0, 1]
     labels: jax.Array | None = None  # int [B]
@@ -36,11 +36,11 @@ def as_batch(batch: Any, classes: int = 0, image_shape: Shape | None = None) -> 
 
     Args:
       batch: either.
-      classes: how many the networks are told; labels are dropped where it is 0.
+      classes: how many the networks distinguish; labels are dropped where it is 0.
       image_shape: (H, W, C) that the networks are made for; None for any.
 
     Raises:
-      InputError: images are of another shape; labels are needed, and are missing or no classes.
+      InputError: images are of another shape; labels are needed, and are missing or not classes.
     """
     whole = batch if isinstance(batch, Batch) else Batch(batch)
     check_images(whole.images, image_shape)

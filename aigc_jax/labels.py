@@ -1,4 +1,4 @@
-"""Classes and tokens that a model is told: what they may be, and what is drawn where nobody says.
+"""Classes and tokens that a model is given: which are valid, and which are drawn by default.
 
 Dimensions: B examples, C classes.
 """
@@ -13,15 +13,15 @@ from aigc_jax.errors import InputError
 
 
 def as_array(name: str, values: Any) -> Any:
-    """Values, however they are written, as an array that has all their digits.
+    """Values of any type as an array, without loss of digits.
 
     Raises:
-      InputError: they are none, as rows of unequal lengths.
+      InputError: they are not an array, such as rows of unequal lengths.
     """
     if isinstance(values, jax.Array):
         return values
     leaves = jax.tree.leaves(values)
-    # NumPy takes no list of what is traced, and JAX cuts numbers off at 32 bits.
+    # NumPy takes no list of traced values, and JAX truncates numbers to 32 bits.
     library = jnp if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves) else np
     try:
         return library.asarray(values)
@@ -33,8 +33,8 @@ def check_choices(name: str, values: Any, choices: int) -> Any:
     """Refuses what does not choose among 0 … choices − 1.
 
     A one-hot vector of another number is all zeros and an index wraps or is clipped, so that a
-    model would answer without complaint. Under a transform values are not known yet, and their
-    dtype alone is looked at.
+    model would answer without complaint. Under a transform values are not known yet, and only their
+    dtype is checked.
 
     Args:
       name: of the values, for the message.
@@ -61,7 +61,7 @@ def check_choices(name: str, values: Any, choices: int) -> Any:
 
 
 def one_for_each(labels: Any, count: int) -> Any:
-    """Labels, however they are written, as an array `[count]`.
+    """Labels of any type as an array `[count]`.
 
     Raises:
       InputError: there are none, or they are of another shape.
@@ -75,17 +75,17 @@ def one_for_each(labels: Any, count: int) -> Any:
 
 
 def check_labels(labels: Any, count: int, classes: int) -> jax.Array:
-    """Labels, however they are written, as int32 `[count]`: one class for each example.
+    """Labels of any type as int32 `[count]`: one class for each example.
 
     Raises:
-      InputError: there are none, or other than `[count]` integers in [0, classes).
+      InputError: there are none, or they are not `[count]` integers in [0, classes).
     """
     array = one_for_each(labels, count)
     return jnp.asarray(check_choices("labels", array, classes), jnp.int32)
 
 
 def labels_to_draw(labels: Any, count: int, classes: int) -> jax.Array | None:
-    """What `sample` tells the networks: the labels given, or the classes in turn.
+    """The labels that `sample` gives the networks: those passed, or the classes in turn.
 
     Args:
       labels: int `[count]` or None.

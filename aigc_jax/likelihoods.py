@@ -1,7 +1,7 @@
 """p(x|z): what the decoder's outputs mean, per example, in nats, in float32 at least.
 
-A likelihood is summed over pixels, never averaged. Which images it is a likelihood of is part of
-it: of binary ones, of real numbers in [0, 1], or of the 256 grey values k / 255.
+A likelihood is summed over pixels, never averaged. It is defined for one kind of images: binary
+ones, real numbers in [0, 1], or the 256 grey values k / 255.
 
 Dimensions: B batch, H W C image, F outputs for a pixel, K components of a mixture.
 """
@@ -31,7 +31,7 @@ class Likelihood(NamedTuple):
       nll: `(outputs [B, H, W, F + shared], x [B, H, W, C]) -> −log p(x|z) [B]`.
       mean: `(outputs) -> E[x|z] [B, H, W, C]`; in [0, 1] also where x may be any real number and
         its expectation is beyond: there it is the image with the least E[(x − image)² | z].
-      shared: `C -> ` further outputs that are one for all pixels and images.
+      shared: `C -> ` further outputs that are the same for all pixels and images.
       levels: how many values a pixel may take; 0 for densities.
       masses: `(outputs) -> probabilities [B, H, W, C, levels]` of all those values, which an
         entropy coder needs; None for densities.
@@ -132,13 +132,13 @@ def gaussian_nll(outputs: jax.Array, x: jax.Array) -> jax.Array:
 def gaussian(deviation: float) -> Likelihood:
     """x real, with a density; the learned σ = σ₀ e^{s/2} of each channel begins at σ₀.
 
-    Adam moves a lone number by its learning rate at most, so that from σ = 1 it takes thousands of
+    Adam moves a single number by its learning rate at most, so that from σ = 1 it takes thousands of
     steps to the σ of good reconstructions; until then whatever is weighed against them, such as a
     divergence, weighs a hundred times too much. At the best σ, −log p is least where the squared
     error is.
 
-    E[x|z] is μ. It is of x as the likelihood has it: of dequantised images, (256 μ − ½) / 255 are
-    the grey values, within half a level of μ.
+    E[x|z] is μ, for x as the likelihood sees it: for dequantised images, (256 μ − ½) / 255 are the
+    grey values, within half a level of μ.
 
     Args:
       deviation: σ₀, of pixels in [0, 1].
@@ -164,7 +164,7 @@ GAUSSIAN = gaussian(0.1)
 def binarise(keys: Keys, x: jax.Array) -> jax.Array:
     """x̂ ~ Bernoulli(x): keys `[B]`, grey values `[B, ...]` in [0, 1] → {0, 1} float32.
 
-    Source: Salakhutdinov and Murray 2008; drawn anew at every step as in Burda et al. 2016.
+    Source: Salakhutdinov and Murray 2008; redrawn at every step as in Burda et al. 2016.
     """
     draw = jax.vmap(lambda key, image: jax.random.bernoulli(key, image))
     return draw(keys, jnp.float32(x)).astype(jnp.float32)
@@ -259,7 +259,7 @@ def logistic_mixture(components: int = 10) -> Likelihood:
 
     def outputs_for(channels: int) -> int:
         if channels not in (1, 3):
-            raise ValueError(f"the mixture is of images of 1 or 3 channels, not of {channels}")
+            raise ValueError(f"the mixture models images of 1 or 3 channels, not of {channels}")
         return (3 if channels == 1 else 10) * components
 
     def nll(outputs: jax.Array, x: jax.Array) -> jax.Array:
@@ -284,7 +284,7 @@ def logistic_mixture(components: int = 10) -> Likelihood:
         logits, means, log_scales = _mixture_parts(wide(outputs), components)
         if means.shape[-2] != 1:
             raise ValueError(
-                "the mixture gives no table of masses for colours, as green and blue depend on the "
+                "the mixture has no table of masses for colours, as green and blue depend on the "
                 "channels before them"
             )
         weights = jax.nn.softmax(logits)[..., None, :]
@@ -312,4 +312,4 @@ LIKELIHOODS = {
 }
 """By name."""
 PIXELS = {"none": None, "binarise": binarise, "dequantise": dequantise}
-"""What may be made of grey values at every step, by name."""
+"""Transforms of grey values at every step, by name."""

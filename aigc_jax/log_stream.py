@@ -1,4 +1,4 @@
-"""A stream for what may be lost: a log that cannot be written never ends what it tells of."""
+"""A stream for output that may be lost: a log that cannot be written never ends a run."""
 
 import sys
 from typing import Any, TextIO
@@ -9,13 +9,13 @@ from aigc_jax import printed
 class LogStream:
     """A text stream whose `write` and `flush` always return.
 
-    What cannot be written is forgotten: the disk is full, whoever read the pipe has gone, the
+    What cannot be written is dropped: the disk is full, whoever read the pipe has gone, the
     terminal was closed, or a signal's handler writes in the middle of another line. Characters that
     the stream's encoding lacks are written as escapes, `\\u2713`.
 
     Args:
       stream: where to; None, which is what Python has for a standard stream that was closed before
-        it started, takes everything and keeps nothing.
+        it started, discards everything.
     """
 
     def __init__(self, stream: TextIO | None):
@@ -33,7 +33,7 @@ class LogStream:
         return len(text)
 
     def flush(self) -> None:
-        """Hands on what is held back, where that can be done."""
+        """Writes what is buffered, where that is possible."""
         try:
             if self._stream is not None:
                 self._stream.flush()
@@ -41,7 +41,7 @@ class LogStream:
             pass
 
     def isatty(self) -> bool:
-        """Whether a person looks at it."""
+        """Whether it is a terminal."""
         try:
             return self._stream is not None and self._stream.isatty()
         except (AttributeError, OSError, ValueError):

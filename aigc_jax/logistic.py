@@ -55,12 +55,12 @@ def _edge(level: jax.Array) -> jax.Array:
 def logistic_mean(mean: jax.Array, log_scale: jax.Array) -> jax.Array:
     """E[x] = −1 + 2/255 Σ_l σ((μ − e_l) / s) over the 255 edges e_l between the values' bins.
 
-    In place of 255 terms: where bins are wide beside s, the terms next to μ, the others being 0 or
-    1; where they are narrow, the integral over −1 to 1, of which the sum is the midpoint rule, and
-    the first term of what the two differ by. Either is exact to 1e-5.
+    Instead of 255 terms: where bins are wide compared with s, the terms next to μ, the others being
+    0 or 1; where they are narrow, the integral from −1 to 1, of which the sum is the midpoint rule,
+    plus the first term of their difference. Either is exact to 1e-5.
 
     Args:
-      mean, log_scale: μ and log s, of one shape; log s is clipped to −7 to 15.
+      mean, log_scale: μ and log s, of the same shape; log s is clipped to −7 to 15.
 
     Returns:
       in [−1, 1], of that shape.
@@ -92,7 +92,7 @@ def logistic_expectation(
     """E[f(x)] over the values, a cell of neighbouring ones at a time, by its mass and its middle.
 
     The values −1 and 1 are cells of their own. The others are of equal size, around μ: of one value
-    each where these hold nearly all mass, and no larger than it takes to hold all values.
+    each where these hold nearly all mass, and no larger than needed to hold all values.
 
     Args:
       function: f, of arrays of μ's shape, to arrays.

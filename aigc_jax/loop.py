@@ -3,8 +3,8 @@
     state, infos = scan(step, state, examples of K steps)       one dispatch
 
 While the device works on one dispatch, the host prepares the next and reads the metrics of the one
-before. To prepare is to choose the examples; or, where the data are larger than the device's
-memory, to fetch them and send them. Everything that happens at a step (a log line, an evaluation, a
+before. To prepare is to choose the examples or, where the data are larger than the device's
+memory, to fetch and send them. Everything that happens at a step (a log line, an evaluation, a
 checkpoint) happens at a boundary between dispatches, and the boundaries depend on the step and the
 cadence alone. A run that resumes from a boundary therefore executes the same programs on the same
 inputs as one that was never interrupted, and ends in the same bits.
@@ -55,7 +55,7 @@ class Cadence:
         return min(self.steps, *(step - step % n + n for n in every))
 
     def due(self, step: int, every: int) -> bool:
-        """Whether what happens every so many steps is due; at the last step everything is."""
+        """Whether what happens every `every` steps is due; at the last step everything is."""
         return step % every == 0 or step == self.steps
 
 
@@ -65,14 +65,14 @@ class Hooks(NamedTuple):
     log: Callable[[int, Means], None]  # (step, means over the dispatch that ends there)
     evaluate: Callable[[int, State], bool]  # (step, state): True where the goal is reached
     save: Callable[[int, State], None]  # (step, state): every metric up to here was finite
-    advance: Callable[[int], None]  # (step): the device has done so many
+    advance: Callable[[int], None]  # (step): the device has done this many
     interrupted: Callable[[], bool]  # asks for a save and a return at the next boundary
 
 
 def make_dispatch(
     step: Callable[[State, Any], tuple[State, Info]], gather: Callable[[Any, Any], Any]
 ) -> Dispatch:
-    """Compiles K steps into one program: a `scan` over batches that lie on the device.
+    """Compiles K steps into one program: a `scan` over batches that are on the device.
 
     Args:
       step: `(state, batch) -> (state, info)`.
@@ -172,8 +172,8 @@ def _read(infos: Info, first: int) -> Means:
       first: the steps done before.
 
     Raises:
-      Diverged: one of them is not finite; names the metric that was so first, the step and, of
-        several numbers a step, the index.
+      Diverged: one of them is not finite; names the first such metric, the step and, where
+        a step has several numbers, the index.
     """
     metrics = {name: np.asarray(x, np.float64) for name, x in infos._asdict().items()}
     bad = {name: np.argwhere(~np.isfinite(x)) for name, x in metrics.items()}

@@ -25,7 +25,7 @@ def muon(
 ) -> optax.GradientTransformation:
     """Muon with Nesterov's momentum on matrices; NAdam on other leaves.
 
-    Of update t = 1, 2, … and a matrix W of m inputs and n outputs, with its gradient G:
+    For update t = 1, 2, … and a matrix W of m inputs and n outputs, with its gradient G:
 
         M ← β₁ M + (1 − β₁) G
         N = β₁ M / (1 − β₁ᵗ⁺¹) + (1 − β₁) G / (1 − β₁ᵗ)
@@ -37,20 +37,20 @@ def muon(
 
     which leave singular values between 0.7 and 1.2 or so. The factor gives an update the size of
     Adam's, so that one learning rate serves both. The iterations are 10 to 30 products of the
-    matrix's size: dear at small batches, little at a thousand examples.
+    matrix's size: expensive at small batches, cheap at a thousand examples.
 
     Args:
       learning_rate: η.
       b1: β₁, of the momentum of matrices; NAdam's is 0.9.
       b2: of NAdam, whose ε is 1e-8.
       weight_decay: λ, on matrices; NAdam's leaves have none.
-      matrices: `(params) -> ` a tree of `optax.contrib.MuonDimensionNumbers`, with None at leaves
-        that are none; None takes every leaf of two dimensions.
+      matrices: `(params) -> ` a tree of `optax.contrib.MuonDimensionNumbers`, with None at other
+        leaves; None takes every leaf of two dimensions.
       parts: `(params) -> ` a tree with a tuple of widths at leaves whose last axis holds several
-        matrices side by side, each of which is treated as if alone, and None at others.
+        matrices side by side, each of which is treated separately, and None at others.
 
     Source: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon, who treat queries, keys
-    and values apart; the factor is that of Liu et al. 2025, https://arxiv.org/abs/2502.16982,
+    and values separately; the factor is that of Liu et al. 2025, https://arxiv.org/abs/2502.16982,
     equation 4. The sums are optax's, whose momentum is averaged and its bias corrected.
     """
     found = _of_two_dimensions if matrices is None else matrices
@@ -58,7 +58,7 @@ def muon(
         {
             "muon": optax.chain(
                 _orthogonalised(b1, found, parts),
-                optax.identity(),  # where optax's own has the factor: checkpoints stay the same
+                optax.identity(),  # in place of optax's own factor, so that checkpoints stay the same
                 optax.add_decayed_weights(weight_decay),
                 optax.scale_by_learning_rate(learning_rate),
             ),
@@ -92,7 +92,7 @@ def _orthogonalised(
 
     def init(params):
         state = optax.contrib.scale_by_muon(beta=b1).init(params)
-        # Which optax makes of Python's numbers: of 64 bits under x64.
+        # Optax makes these from Python's numbers: 64-bit ones under x64.
         return state._replace(ns_coeffs=jnp.float32(state.ns_coeffs))
 
     def update(updates, state, params=None):
@@ -132,6 +132,6 @@ def _cut(leaf: jax.Array, widths: tuple[int, ...] | None) -> list[jax.Array]:
 
 
 def _longer_side(matrix: jax.Array, axes: MuonDimensionNumbers) -> int:
-    """max(m, n), where a side may be of several axes."""
+    """max(m, n), where a side may have several axes."""
     sides = (side if isinstance(side, Sequence) else (side,) for side in axes)
     return max(math.prod(matrix.shape[axis] for axis in side) for side in sides)

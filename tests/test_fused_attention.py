@@ -156,7 +156,7 @@ def test_names_that_say_nothing_are_refused():
     args = arrays(S)
     with pytest.raises(ValueError, match="causal needs as many keys as queries, got 14 and 12"):
         attention(*args, causal=True)
-    with pytest.raises(ValueError, match="a window is of causal attention"):
+    with pytest.raises(ValueError, match="a window needs causal attention"):
         attention(*args, window=3)
 
 

@@ -1,4 +1,4 @@
-"""Image classifiers, whose features judge generated images. `make(Config())` is the front door."""
+"""Image classifiers, whose features evaluate generated images. `make(Config())` builds one."""
 
 from aigc_jax.classifier.augment import augment, mirror, shift
 from aigc_jax.classifier.baselines import most_frequent_class_accuracy, nearest_mean_accuracy

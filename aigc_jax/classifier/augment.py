@@ -1,4 +1,4 @@
-"""Random transforms of training images: a class does not depend on them, pixels do.
+"""Random transforms of training images that change pixels but no classes.
 
 Each example has a key of its own. Dimensions: B batch, H W C image.
 """
@@ -16,7 +16,7 @@ def augment(keys: Keys, images: jax.Array, *, reach: int, mirrored: bool) -> jax
       keys: `[B]`.
       images: `[B, H, W, C]`.
       reach: see `shift`.
-      mirrored: whether classes keep under reflection: garments do, digits do not.
+      mirrored: whether reflection preserves classes: of garments it does, of digits it does not.
 
     Returns:
       `[B, H, W, C]`.
@@ -34,7 +34,7 @@ def mirror(keys: Keys, images: jax.Array) -> jax.Array:
 
 
 def shift(keys: Keys, images: jax.Array, reach: int) -> jax.Array:
-    """Moved by up to `reach` pixels along either axis, all offsets alike; zeros come in.
+    """Shifted by up to `reach` pixels on either axis, all offsets equally likely; zeros come in.
 
     Args:
       keys: `[B]`.
@@ -54,7 +54,7 @@ def shift(keys: Keys, images: jax.Array, reach: int) -> jax.Array:
 def _moved(images: jax.Array, offsets: jax.Array, axis: int, reach: int) -> jax.Array:
     """One of the 2·reach + 1 windows of each padded image, picked by a sum of products with 0 or 1.
 
-    XLA:CPU turns this into one pass over the images, and windows cut by index into a loop over
+    XLA:CPU turns this into one pass over the images, but windows cut by index into a loop over
     pixels.
     """
     border = [(reach, reach) if i == axis else (0, 0) for i in range(images.ndim)]

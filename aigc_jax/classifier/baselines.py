@@ -1,4 +1,4 @@
-"""What is reached without learning: figures to hold a classifier's accuracy against.
+"""What is reached without learning: baselines for a classifier's accuracy.
 
 Dimensions: N training images, M held-out images, C classes.
 """

@@ -1,4 +1,4 @@
-"""What a classifier is configured by, and the functions it makes."""
+"""The configuration of a classifier, its presets, and the functions it makes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ class Config(Settings):
       width: channels after the first halving of the image, doubled with each.
       features: D, the width of the layer before the last.
       warmup_steps: of the linear warm-up.
-      decay_steps: where the cosine reaches its end, at 0; None keeps the rate constant.
+      decay_steps: the step at which the cosine reaches 0; None keeps the rate constant.
       adam_b2: of Adam.
       weight_decay: AdamW's, on matrices.
-      reach: pixels by which training images are shifted at most.
+      reach: how many pixels training images are shifted by at most.
       dropout: the share of features that are dropped in training.
-      smoothing: the share of a target that goes to all classes alike.
+      smoothing: the share of a target that is spread evenly over all classes.
       ema_decay: of the averaged parameters, per step; 0 keeps no average.
     """
 
@@ -46,7 +46,7 @@ class Config(Settings):
     weight_decay: float = 0.05
     reach: int = 1
     mirrored: bool = setting(
-        False, "Exchange left and right at random; fashion_mnist: true.", name="mirror"
+        False, "Mirror left and right at random; fashion_mnist: true.", name="mirror"
     )
     dropout: float = 0.2
     smoothing: float = 0.0

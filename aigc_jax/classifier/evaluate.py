@@ -1,4 +1,4 @@
-"""What a classifier says of a whole set of images, in chunks that bound the memory.
+"""A classifier's outputs for a whole set of images, in chunks that bound the memory.
 
 Dimensions: M images, H W image, D features, C classes.
 """
@@ -40,15 +40,15 @@ def _describe(params: Params, images: jax.Array, networks: Networks) -> tuple:
 def describe(
     params: Params, images: np.ndarray, *, networks: Networks, chunk: int = 100
 ) -> Description:
-    """Features and logits of a set of images, by one program for sets of any size.
+    """Features and logits of a set of images, with one program for sets of any size.
 
     Args:
       params: of `networks`.
       images: uint8 `[M, H, W, channels]`, M ≥ 1.
       networks: the network.
-      chunk: images in a pass; the last one is filled up with blank images. With more, temporary
-        arrays outgrow what the C library keeps for reuse, and half of the time goes into fetching
-        their memory anew: 10,000 digits take 0.9 s by hundreds and 2.6 by thousands (2 CPU cores).
+      chunk: images in a pass; the last one is padded with blank images. With more, temporary
+        arrays outgrow what the C library keeps for reuse, and half of the time goes into allocating
+        them again: 10,000 digits take 0.9 s in hundreds and 2.6 in thousands (2 CPU cores).
     """
     blanks = np.zeros((-len(images) % chunk, *images.shape[1:]), np.uint8)
     parts = []

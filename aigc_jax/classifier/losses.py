@@ -21,7 +21,7 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) 
       `[B]` nats.
 
     Raises:
-      InputError: a label is no class.
+      InputError: a label is not a class.
 
     Source: Szegedy et al. 2016, https://arxiv.org/abs/1512.00567, section 7, for ε > 0.
     """

@@ -1,4 +1,4 @@
-"""A convolutional network in Flax Linen, handed out as pure functions.
+"""A convolutional network in Flax Linen, as pure functions.
 
 Dimensions: B batch, D features, C classes, H W image.
 """
@@ -64,7 +64,7 @@ def convolutional(
 
 
 def _halvings(image_shape: tuple[int, int, int]) -> int:
-    """How often the sides are halved until the shorter one has 4 to 7 pixels; once at least."""
+    """How often the sides are halved until the shorter one has 4 to 7 pixels; at least once."""
     count, shorter = 1, min(image_shape[:2]) // 2
     while shorter >= 8:
         shorter, count = shorter // 2, count + 1
@@ -72,6 +72,6 @@ def _halvings(image_shape: tuple[int, int, int]) -> int:
 
 
 def _pad(images: jax.Array, multiple: int) -> jax.Array:
-    """Zeros below and to the right, up to sides that `multiple` divides."""
+    """Zeros added below and to the right, up to sides that `multiple` divides."""
     below, right = (-side % multiple for side in images.shape[1:3])
     return jnp.pad(images, ((0, 0), (0, below), (0, right), (0, 0)))

@@ -66,7 +66,7 @@ def step(
       The new state, and `Info`.
 
     Raises:
-      InputError: images or labels are missing, of another shape, or no classes.
+      InputError: images or labels are missing or of another shape, or labels are not classes.
     """
     images, labels = batch if isinstance(batch, Batch) else Batch(batch)
     check_images(images, networks.image_shape)

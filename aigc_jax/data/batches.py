@@ -23,10 +23,10 @@ def order_of(seed: int, examples: int, batch_size: int) -> Order:
 
 
 def drawn(seed: int, examples: int, batch_size: int) -> Order:
-    """Every batch is drawn anew, with replacement, and nothing is kept.
+    """Every batch is drawn independently, with replacement, and nothing is stored.
 
-    For data of which no run sees a large share: among n draws of N examples about n² / 2N pairs are
-    of the same one. Arguments and errors as of `shuffled`; returns `(step) -> int64 [B]`.
+    For data of which no run sees a large share: among n draws from N examples about n² / 2N pairs
+    coincide. Arguments and errors as for `shuffled`; returns `(step) -> int64 [B]`.
     """
     _check_batch_size(batch_size, examples)
     return lambda step: np.random.default_rng([seed, step]).integers(examples, size=batch_size)
@@ -52,7 +52,7 @@ def shuffled(seed: int, examples: int, batch_size: int) -> Order:
     _check_batch_size(batch_size, examples)
     batches = examples // batch_size
 
-    @lru_cache(maxsize=2)  # consecutive steps share an epoch, or touch two
+    @lru_cache(maxsize=2)  # consecutive steps share an epoch, or span two
     def epoch_order(epoch: int) -> np.ndarray:
         return np.random.default_rng([seed, epoch]).permutation(examples).astype(np.int32)
 
@@ -81,7 +81,7 @@ def windows(
     Args:
       tokens: int `[M]`, M ≥ 2. Only those of the windows asked for are read.
       context: T.
-      first, last: which of the N = ⌈(M − 1) / T⌉ windows: from `first` to before `last`, or N.
+      first, last: which of the N = ⌈(M − 1) / T⌉ windows: `first` to `last` − 1; None: to N − 1.
 
     Returns:
       int32 `[windows, T + 1]` and the weights of its targets, float32 `[windows, T]`.

@@ -1,6 +1,6 @@
 """Byte-level byte-pair encoding, trained and run by Hugging Face's `tokenizers`, kept as its JSON.
 
-A text is cut into words (letters, digits, signs or spaces, a word with the space before it), each
+A text is cut into words (letters, digits, symbols or spaces, a word with the space before it), each
 word into the bytes of its UTF-8, and these are merged in the order in which training found the
 pairs to be frequent. Since all 256 bytes are tokens, any text can be encoded, and decoding gives it
 back exactly.
@@ -22,7 +22,7 @@ from aigc_jax.errors import InputError
 AT_ONCE = 16  # pieces that are encoded in parallel; a signal waits for them, under a second
 BYTES = 256
 
-# A word never goes on over a space or a line break that follows something else.
+# A word never continues across a space or a line break that follows something else.
 _UP_TO_LAST_CUT = re.compile(r".*\S(?=[ \n])", re.DOTALL)
 _PROBE = "a  b\r\n\tKönig e\u0301 你好，世界 😀 if x:\n\n    y += 1\0"
 
@@ -41,7 +41,7 @@ class BpeTokenizer:
     """
 
     def __init__(self, model: Tokenizer):
-        model.encode_special_tokens = True  # "<s>" in a text is three signs
+        model.encode_special_tokens = True  # "<s>" in a text is three characters
         model.no_padding()
         model.no_truncation()
         added = model.get_added_tokens_decoder()
@@ -50,20 +50,22 @@ class BpeTokenizer:
         self.vocabulary_size = model.get_vocab_size()
         self._bytes = _bytes_of_tokens(model.get_vocab(), self.specials)
         if any(self.decode(self.encode(text)) != text for text in (_PROBE, f" {_PROBE} ")):
-            raise InputError("the tokeniser is not a byte-level BPE: it does not keep every text")
+            raise InputError(
+                "the tokeniser is not a byte-level BPE: it does not preserve every text"
+            )
 
     @classmethod
     def trained(
         cls, texts: Iterable[str], vocabulary_size: int, specials: Sequence[str] = ()
     ) -> "BpeTokenizer":
-        """The tokeniser of what is frequent in the texts; the same texts give the same one.
+        """A tokeniser trained on the texts; the same texts give the same one.
 
         Args:
           texts: read once, one after the other, so they need not fit into memory together. What is
             kept is a count for each different word.
-          vocabulary_size: how many tokens at most; fewer where the texts have not as many pairs
-            that occur twice. Special tokens come first, then the bytes, then the merges.
-          specials: the special tokens, whose numbers are 0, 1, … in this order.
+          vocabulary_size: how many tokens at most; fewer where too few pairs occur twice in the
+            texts. Special tokens come first, then the bytes, then the merges.
+            specials: the special tokens, whose ids are 0, 1, … in this order.
 
         Raises:
           InputError: the vocabulary has no room for 256 bytes and the special tokens.
@@ -101,11 +103,11 @@ class BpeTokenizer:
     def encode_chunks(self, texts: Iterable[str]) -> Iterator[np.ndarray]:
         """The tokens of the joined texts, in the memory of a few of them.
 
-        They are cut anew where no token can reach across, so that where they began and ended makes
+        They are cut again where no token can reach across, so that where they began and ended makes
         no difference; see `pieces` for the one exception.
 
         Raises:
-          InputError: a text holds what is no character.
+          InputError: a text contains something that is not a character.
         """
         stream = pieces(texts)
         while batch := list(islice(stream, AT_ONCE)):
@@ -115,7 +117,7 @@ class BpeTokenizer:
             yield np.concatenate([np.array(e.ids, np.int32) for e in encoded])
 
     def decode(self, tokens: np.ndarray) -> str:
-        """The text; bytes that are not UTF-8, as half a character is, become U+FFFD."""
+        """The text; bytes that are not UTF-8, such as half a character, become U+FFFD."""
         joined = b"".join(self._bytes[token] for token in tokens)
         return joined.decode("utf-8", errors="replace")
 
@@ -125,11 +127,11 @@ class BpeTokenizer:
 
 
 def pieces(texts: Iterable[str]) -> Iterator[str]:
-    """Cuts the joined texts anew, so that encoding piece by piece is encoding the whole.
+    """Cuts the joined texts again, so that encoding the pieces is encoding the whole.
 
     A piece ends before a space or a line break that follows something else. Where `CHUNK`
-    characters have none, it ends where one of the texts does, and a word that goes on there is cut
-    in two. Texts that come from `chunks` end in the same places each time.
+    characters have none, it ends where one of the texts does, and a word that spans this point is
+    cut in two. Texts that come from `chunks` end in the same places each time.
     """
     held = ""
     for text in texts:
@@ -146,7 +148,7 @@ def pieces(texts: Iterable[str]) -> Iterator[str]:
 
 def byte_signs() -> list[str]:
     """How the 256 bytes are written in a byte-level vocabulary, in their order: as themselves where
-    they can be printed, and else as the characters from U+0100 on. Source: GPT-2's encoder.
+    they can be printed, and otherwise as the characters from U+0100 on. Source: GPT-2's encoder.
     """
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = iter(range(0x100, 0x200))
@@ -171,4 +173,4 @@ def _bytes_of_tokens(vocabulary: dict[str, int], specials: dict[str, int]) -> li
             for token in by_number
         ]
     except KeyError as error:
-        raise InputError(f"the tokeniser is not a byte-level BPE: {error} is no byte") from error
+        raise InputError(f"the tokeniser is not a byte-level BPE: {error} is not a byte") from error

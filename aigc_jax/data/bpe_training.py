@@ -1,11 +1,12 @@
 """The training of a byte-level BPE, in a process of its own where it takes long.
 
-`tokenizers` looks at no signal while it trains, and it takes the time of a word's length squared to
-merge its pairs. So words are bounded here, and what trains a long text is another process: Ctrl-C
+`tokenizers` ignores signals while it trains, and the time to merge a word's pairs is quadratic in
+its length. So words are bounded here, and long texts are trained on in another process: Ctrl-C
 ends it at once, and so does the end of this one.
 
-Only the training bounds words. What is kept cuts a text as GPT-2 does, so that it is encoded here
-and elsewhere alike, and a text without longer words gives the tokeniser that it gave unbounded.
+Only the training bounds words. The trained tokeniser cuts a text as GPT-2 does, so that it is
+encoded the same here and elsewhere, and a text without longer words gives the same tokeniser as
+without the bound.
 """
 
 import contextlib
@@ -23,10 +24,10 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from aigc_jax.errors import InputError
 from aigc_jax.strict_json import dumps
 
-LONGEST = 256  # characters of a word; of English and German the longest have less than a third
+LONGEST = 256  # characters of a word; the longest English and German ones have less than a third
 AT_HAND = 2**15  # characters that are trained on in this process: under a second of any text
 
-# GPT-2's words. Of a run of blanks the last is left to the word that follows.
+# GPT-2's words. The last of a run of blanks belongs to the word that follows.
 _UNBOUNDED = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _WORDS = _UNBOUNDED.replace("+", f"{{1,{LONGEST}}}")
 
@@ -39,7 +40,7 @@ serve()
 
 
 def trained(pieces: Iterable[str], vocabulary_size: int, specials: Sequence[str]) -> str:
-    """The JSON of the tokeniser of what is frequent; the same pieces give the same one.
+    """The JSON of a tokeniser trained on the pieces; the same pieces give the same one.
 
     Args:
       pieces: of the text, read once.
@@ -47,7 +48,7 @@ def trained(pieces: Iterable[str], vocabulary_size: int, specials: Sequence[str]
       specials: the special tokens, which come first.
 
     Raises:
-      InputError: the process that trained was ended, as it is where memory is short.
+      InputError: the training process was ended, as happens when memory is short.
     """
     stream, some, length = iter(pieces), [], 0
     for piece in stream:
@@ -77,12 +78,12 @@ def _here(pieces: Iterable[str], vocabulary_size: int, specials: Sequence[str]) 
 
 
 def _elsewhere(pieces: Iterable[str], vocabulary_size: int, specials: Sequence[str]) -> str:
-    """What `_here` returns, from a process that is ended with this one's wait for it."""
+    """What `_here` returns, from a process that ends if this one stops waiting for it."""
     child = subprocess.Popen(
         [sys.executable, "-c", _CHILD, dumps(sys.path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        start_new_session=True,  # a terminal's Ctrl-C is this process's to obey
+        start_new_session=True,  # a terminal's Ctrl-C is for this process to handle
     )
     assert child.stdin is not None
     assert child.stdout is not None
@@ -102,7 +103,7 @@ def _elsewhere(pieces: Iterable[str], vocabulary_size: int, specials: Sequence[s
         code = child.wait()
     if code < 0:
         raise InputError(
-            f"the BPE's training was ended by signal {-code}, as it is where memory is short; "
+            f"the BPE's training was ended by signal {-code}, as happens when memory is short; "
             "give it less text or a smaller vocabulary"
         )
     if code:
@@ -132,6 +133,6 @@ def _next(file: Any) -> Any:
 
 
 def _end_with_parent() -> None:
-    """Ends this process, whatever it does, where its input is closed before it has answered."""
+    """Ends this process, whatever it is doing, if its input closes before it has answered."""
     os.read(0, 1)
     os._exit(1)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 YEARS = range(2000, 2030)  # within a century, so that years of two digits are not ambiguous
 FORMATS = ("full", "long", "medium", "short")
-# By the fields they show: y year, M month, E weekday, d day. All show year, month and day: of a
-# source without its year, "January 2", the day could not be told, nor be held out.
+# By the fields they show: y year, M month, E weekday, d day. All show year, month and day: a
+# source without its year, "January 2", would not identify its day, which could not be held out.
 SKELETONS = ("yMMMEd", "yMMMd", "yMEd", "yMd")
 # Territories first: "Tuvalu" is the country before it is the language.
 NAMES = {"territory": "territories", "language": "languages", "currency": "currencies"}
@@ -28,7 +28,7 @@ NAMES = {"territory": "territories", "language": "languages", "currency": "curre
 def load_cldr(source: str = "en", target: str = "zh", years: range = YEARS) -> Pairs:
     """Dates and names as the source locale writes them, with the target locale's.
 
-    Held out is a tenth of the days (see `tenth`), each in all of its formats. Names cannot be
+    A tenth of the days (see `tenth`) is held out, each in all of its formats. Names cannot be
     translated unseen, so all of them are to train on; their kinds tell them apart.
 
     The target is a function of the source. Where several formats agree in the source locale and not
@@ -37,14 +37,14 @@ def load_cldr(source: str = "en", target: str = "zh", years: range = YEARS) -> P
     so is a name that is the same in both locales.
 
     Args:
-      source, target: identifiers as `en`, `zh_Hant` or `pt-BR`.
-      years: whose days to write.
+      source, target: identifiers such as `en`, `zh_Hant` or `pt-BR`.
+      years: those whose days to write.
 
     Returns:
       Pairs of the kinds `date`, `territory`, `language` and `currency`.
 
     Raises:
-      InputError: a locale is unknown, the two write all the same, or babel is missing.
+      InputError: a locale is unknown, the two write everything the same, or babel is missing.
 
     Source: https://cldr.unicode.org, in the version that babel carries.
     """
@@ -52,7 +52,9 @@ def load_cldr(source: str = "en", target: str = "zh", years: range = YEARS) -> P
     dates = _dates(one, other, years)
     names = _names(one, other)
     if all(text == translated for text, (translated, _) in dates.items()) and not names:
-        raise InputError(f"locales {source} and {target} write all the same; choose another pair")
+        raise InputError(
+            f"locales {source} and {target} write everything the same; choose another pair"
+        )
     heldout_days = tenth(day for _, day in dates.values())
     train: list[Pair] = []
     heldout: list[Pair] = []
@@ -112,7 +114,7 @@ def _locale(name: str) -> "Locale":
     identifier = name.replace("-", "_")
     try:
         locale = Locale.parse(identifier)
-        # Of a script or variant that is unknown, babel takes the language alone, without a word.
+        # For an unknown script or variant, babel silently takes the language alone.
         if {*parse_locale(identifier)[1:]} <= {*parse_locale(str(locale))[1:], None}:
             return locale
     except (UnknownLocaleError, ValueError):
@@ -123,7 +125,7 @@ def _locale(name: str) -> "Locale":
 
 
 def _close_locales(identifier: str) -> list[str]:
-    """Up to three identifiers that are spelt like it, or whose language is in English."""
+    """Up to three identifiers that are spelt like it, or whose English language name is."""
     from babel import Locale, localedata
 
     spelt = {

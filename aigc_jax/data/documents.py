@@ -18,17 +18,19 @@ FEWEST = 10  # distinct documents, so that one is held out
 def split_documents(text: Text) -> Text:
     """Documents of a text, separated by blank lines: nine tenths to train on, a tenth held out.
 
-    Held out are the documents of `tenth`, so that one that occurs twice is never on both sides.
+    The documents that `tenth` chooses are held out: one that occurs twice is never on both sides.
 
     Returns:
       A text in memory whose parts are END d₁ END d₂ END … END, in the order of the text.
 
     Raises:
-      InputError: the text has `END` in it, or fewer than ten distinct documents.
+      InputError: the text contains `END`, or has fewer than ten distinct documents.
     """
     whole = "".join(chunk for part in (text.train, text.heldout) for chunk in chunks(part))
     if END in whole:
-        raise InputError(f"{text.name}: holds the character {END!r}, which is to end documents")
+        raise InputError(
+            f"{text.name}: contains the character {END!r}, which marks the end of documents"
+        )
     found = re.split(r"\n(?:[^\S\n]*\n)+", whole.replace("\r\n", "\n").strip("\n"))
     documents = [document for document in found if document.strip()]
     if len(set(documents)) < FEWEST:

@@ -1,7 +1,7 @@
-"""A tokeniser of other software, from its tokenizer.json, with an eye on what it cannot say.
+"""A tokeniser of other software, from its tokenizer.json, with a check for what it cannot encode.
 
-`tokenizers` drops a character without a token, or gives the token of the unknown for it, and says
-nothing. A loss on what is left is no loss on the text.
+`tokenizers` silently drops a character without a token, or replaces it with the unknown token. A
+loss on what is left is not a loss on the text.
 """
 
 import json
@@ -23,23 +23,23 @@ from aigc_jax.strict_json import dumps
 T = TypeVar("T")
 FILE = "tokenizer.json"
 _FALLBACKS = [f"<0x{byte:02X}>" for byte in range(256)]
-_NO_TOKEN = 2**32 - 1  # the greatest number that `tokenizers` takes
+_NO_TOKEN = 2**32 - 1  # the largest id that `tokenizers` takes
 _ANY = "a"  # a text, to see what is put before one
 _KEEPING = {"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Prepend", "ByteLevel"}
 _EACH = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
 
 
 class ForeignTokenizer:
-    """Texts to the tokens of a model that came from elsewhere, and back.
+    """Texts to the tokens of an imported model, and back.
 
-    A length that its file says texts are cut or padded to is that of its training, not of a text's;
-    and so is a share of merges that its file leaves to chance.
+    Truncation, padding and BPE dropout that its file asks for were for its training, and are turned
+    off.
 
     Args:
       text: the contents of tokenizer.json.
 
     Raises:
-      InputError: they are no tokeniser's.
+      InputError: they are not a tokeniser's.
     """
 
     def __init__(self, text: str):
@@ -78,8 +78,8 @@ class ForeignTokenizer:
 
         Args:
           text: to encode.
-          specials: whether the tokeniser's own beginning of a text comes before it. Its end, which
-            some put behind, never does: what is encoded is to be continued.
+          specials: whether to prepend the tokeniser's own beginning of a text. Its end, which some
+            append, is never added: what is encoded is to be continued.
 
         Raises:
           InputError: the tokeniser cannot.
@@ -98,8 +98,8 @@ class ForeignTokenizer:
     def lacking(self, text: str) -> str:
         """The characters of a text that no token stands for, in their order.
 
-        What the tokeniser's normaliser makes of a character stands for it: to compose an accent, or
-        to write small letters for capitals, is not to lack them. What it leaves out is lacking.
+        A character has a token if what the tokeniser's normaliser turns it into has one: composing
+        an accent or lower-casing loses nothing. One that the normaliser drops has none.
         """
         normaliser = self._model.normalizer
         read = self._read(text if normaliser is None else normaliser.normalize_str(text))
@@ -127,15 +127,15 @@ class ForeignTokenizer:
 
 
 def _before(normaliser: Any, text: str, read: np.ndarray) -> np.ndarray:
-    """Which characters have a token, where it is known of those that a normaliser makes of them.
+    """Which characters have a token, given which of those do that a normaliser turns them into.
 
     Args:
       normaliser: of a tokeniser.
-      text: as it was before.
-      read: bool, of each character of the text that the normaliser leaves.
+      text: before normalisation.
+      read: bool, for each character of the normalised text.
 
     Returns:
-      bool `[len(text)]`: True where any is that a character has become; False where none has.
+      bool `[len(text)]`: True where anything that the character became is; False where nothing is.
     """
     each = Tokenizer(models.WordLevel({"": 0}, unk_token=""))
     each.normalizer, each.pre_tokenizer = normaliser, _EACH
@@ -150,7 +150,7 @@ def _before(normaliser: Any, text: str, read: np.ndarray) -> np.ndarray:
             left_out[others, both] = len(set(normalised)) == 1
         return left_out[others, both]
 
-    # A character without a place of its own has been left out, or is a part of its neighbour.
+    # A character without an offset of its own was dropped, or is a part of its neighbour.
     before, last = "", bool(found[left][:1].any())
     for i in range(len(text)):
         if left[i]:
@@ -163,7 +163,7 @@ def _before(normaliser: Any, text: str, read: np.ndarray) -> np.ndarray:
 
 
 def _within(places: list[tuple[int, int]], length: int) -> np.ndarray:
-    """Which characters lie within some of the places, bool `[length]`."""
+    """Which characters are within some of the places, bool `[length]`."""
     begins, ends = np.array(places, np.int64).reshape(-1, 2).T
     changes = np.zeros(length + 1, np.int64)
     np.add.at(changes, begins, 1)
@@ -172,7 +172,7 @@ def _within(places: list[tuple[int, int]], length: int) -> np.ndarray:
 
 
 def _encode(batch: Callable[..., Any], text: str, specials: bool) -> Any:
-    """One text by a function of many, which others of this process can run beside.
+    """One text by a function of many, which does not block other threads.
 
     Raises:
       InputError: the tokeniser cannot.
@@ -184,7 +184,7 @@ def _encode(batch: Callable[..., Any], text: str, specials: bool) -> Any:
 
 
 def _waited_for(call: Callable[[], T]) -> T:
-    """What a call returns, in a thread, so that Ctrl-C is obeyed in the midst of it."""
+    """What a call returns, made in a thread so that Ctrl-C can interrupt it."""
     found: list[T] = []
     errors: list[Exception] = []
 
@@ -210,10 +210,10 @@ def _vocabulary(model: dict[str, Any]) -> dict[str, int]:
 def _with_unknown(
     model: dict[str, Any], vocabulary: dict[str, int]
 ) -> tuple[dict[str, Any], int | None]:
-    """A model with a token of the unknown, and its number.
+    """A model with an unknown token, and its id.
 
-    A BPE without one drops what is unknown to it, and gives what follows in a word the places of
-    what it has dropped. Other models refuse a text then.
+    A BPE without one drops what is unknown to it, and gives what follows in the word the offsets of
+    what it dropped. Other models then refuse the text.
     """
     if model["type"] == "BPE" and not model["unk_token"]:
         token = max(vocabulary, key=len, default="") + "?"  # longer than any that there is
@@ -224,7 +224,7 @@ def _with_unknown(
 
 
 def _keeps(normaliser: dict[str, Any]) -> bool:
-    """Whether it leaves no character out, as far as its kind alone says."""
+    """Whether it drops no character, as far as its kind alone tells."""
     if normaliser["type"] == "Sequence":
         return all(map(_keeps, normaliser["normalizers"]))
     if normaliser["type"] == "Replace":
@@ -241,6 +241,6 @@ def _has(part: dict[str, Any] | None, kind: str) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of what the bindings say."""
+    """The first line of the bindings' message."""
     line = next(iter(str(error).splitlines()), type(error).__name__)[:200]
     return printed.line(line)

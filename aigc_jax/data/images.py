@@ -43,7 +43,7 @@ class Images(NamedTuple):
         for array in (self.train, self.train_labels, self.heldout, self.heldout_labels):
             if array is not None:
                 digest.update(str(array.shape).encode())
-                digest.update(array.ravel().data)  # a copy only where it does not lie in order
+                digest.update(array.ravel().data)  # a copy only where it is not contiguous
         return digest.hexdigest()
 
 
@@ -204,7 +204,7 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
       uint8, shaped as the header says.
 
     Raises:
-      InputError: it is no IDX file, is truncated, is of another type or rank, or is longer or
+      InputError: it is not an IDX file, is truncated, is of another type or rank, or is longer or
         shorter than its header says.
     """
     try:
@@ -220,7 +220,7 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
     except zlib.error as error:
         raise InputError(f"{path}: damaged ({error}); download it again") from error
     except MemoryError as error:
-        raise InputError(f"{path}: does not fit into the memory") from error
+        raise InputError(f"{path}: does not fit into memory") from error
     header = 4 + 4 * dimensions
     if len(content) < header or content[:4] != bytes([0, 0, 8, dimensions]):
         found = content[:4].hex(" ") or "nothing"

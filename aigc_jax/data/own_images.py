@@ -1,4 +1,4 @@
-"""One's own images: an .npz file, or a folder of PNG and JPEG files.
+"""Images of the user's own: an .npz file, or a folder of PNG and JPEG files.
 
 Dimensions: M images, H W C image.
 """
@@ -50,10 +50,10 @@ def load_own_images(path: str) -> Images:
       path: one of two.
         An .npz file with an array `images`, uint8 `[M, H, W]`, `[M, H, W, 1]` or `[M, H, W, 3]`,
         and, where they are labelled, `labels`, integers `[M]` from 0 on.
-        A folder of PNG and JPEG files of one size, in the order of their names, turned as a viewer
+        A folder of PNG and JPEG files of one size, in the order of their names, rotated as a viewer
         shows them; RGB if a pixel of any of them has a colour, grey otherwise, however they are
-        stored. Where they lie in subfolders, each subfolder is a class: 0, 1, … in the order of
-        their names. What begins with a dot is passed over, and so is what systems leave behind,
+        stored. Where they are in subfolders, each subfolder is a class: 0, 1, … in the order of
+        their names. Names that begin with a dot are skipped, and so is what systems leave behind,
         such as `Thumbs.db`, `desktop.ini` and `__MACOSX`.
 
     Returns:
@@ -95,7 +95,7 @@ def read_images(path: str, fewest: int = 1) -> tuple[np.ndarray, np.ndarray | No
     try:
         return read(Path(path), fewest)
     except MemoryError as error:
-        raise InputError(f"{path}: its images do not fit into the memory") from error
+        raise InputError(f"{path}: its images do not fit into memory") from error
 
 
 def class_names(path: str) -> tuple[str, ...] | None:
@@ -172,7 +172,7 @@ def _member(archive: zipfile.ZipFile, file: Path, name: str) -> np.ndarray:
             return np.lib.format.read_array(stream, allow_pickle=False)
     except InputError:
         raise
-    except Exception as error:  # zip, its compressors and NumPy's header raise what they trip on
+    except Exception as error:  # zip, its compressors and NumPy's header raise many types
         if "allow_pickle" in str(error):
             message = f"{file}: {name!r} holds Python objects, which are never unpickled"
             raise InputError(f"{message}; save it with a numeric dtype") from error
@@ -248,21 +248,21 @@ def _image(file: Path) -> np.ndarray:
         raise
     except UnidentifiedImageError as error:
         raise InputError(f"{file}: not a PNG or JPEG image, or damaged") from error
-    except Exception as error:  # decoders raise whatever they trip on
+    except Exception as error:  # decoders raise many types
         raise InputError(f"{file}: cannot be read ({_reason(error)})") from error
 
 
 def _pixels(file: Path, image: Image.Image, content: bytes) -> np.ndarray:
-    # Pillow halves the bits of 16-bit colours without a word; the depth is byte 24 of a PNG.
+    # Pillow silently halves the bits of 16-bit colours; the depth is byte 24 of a PNG.
     if image.format == "PNG" and content[24] == 16:
         raise InputError(f"{file}: has 16 bits a channel; convert it to 8")
     frames = getattr(image, "n_frames", 1)
     if image.format == "PNG" and frames > 1:
-        raise InputError(f"{file}: is animated, with {frames} images; save them apart")
+        raise InputError(f"{file}: is animated, with {frames} images; save them separately")
     if image.mode not in _CONVERTED:
         raise InputError(f"{file}: is {image.mode}, neither grey nor RGB; convert it")
     if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
-        raise InputError(f"{file}: has transparent pixels; lay it on a background")
+        raise InputError(f"{file}: has transparent pixels; put it on a background")
     pixels = np.asarray(image.convert(_CONVERTED[image.mode]))
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     return pixels[..., :1] if (pixels == pixels[..., :1]).all() else pixels

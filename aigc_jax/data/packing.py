@@ -1,9 +1,9 @@
-"""Rows of a fixed length out of sequences of many lengths, so that one program serves them all.
+"""Rows of a fixed length from sequences of many lengths, so that one program serves them all.
 
 Training packs several sequences into a row; decoding sorts them into batches of similar length.
 What a row says of its sequences:
 
-    tokens     7  8  9  3  4  0     0 where nothing lies
+    tokens     7  8  9  3  4  0     0 where it is empty
     segments   1  1  1  2  2  0     which sequence, from 1; attention stays within a segment
     positions  0  1  2  0  1  0     from 0 within each
 
@@ -32,7 +32,7 @@ class PackedDocuments(NamedTuple):
     weights: np.ndarray  # float32 [R, T]: 1 where there is a label
     segments: np.ndarray  # int32 [R, T]
     positions: np.ndarray  # int32 [R, T]
-    dropped: int  # documents of fewer than two tokens, of which none is to be predicted
+    dropped: int  # documents of fewer than two tokens, none of which is predicted
 
 
 class PackedPairs(NamedTuple):
@@ -41,12 +41,12 @@ class PackedPairs(NamedTuple):
     sources: np.ndarray  # int32 [R, S]
     source_segments: np.ndarray  # int32 [R, S]
     source_positions: np.ndarray  # int32 [R, S]
-    inputs: np.ndarray  # int32 [R, T], as are all that follow, as of documents
+    inputs: np.ndarray  # int32 [R, T], as are all that follow, as for documents
     labels: np.ndarray
     weights: np.ndarray  # float32 [R, T]
     segments: np.ndarray
     positions: np.ndarray
-    dropped: int  # pairs of which one side is too long for a row
+    dropped: int  # pairs with a side that is too long for a row
 
 
 def pack_pairs(
@@ -56,7 +56,7 @@ def pack_pairs(
     target_length: int,
     seed: int = 0,
 ) -> PackedPairs:
-    """Packs pairs: for encoders and decoders that keep to a segment, as if each were alone.
+    """Packs pairs, for encoders and decoders that attend within a segment, as if each were alone.
 
     Args:
       sources: N int arrays `[≥ 1]`.
@@ -64,10 +64,10 @@ def pack_pairs(
         takes M − 1 places: it is input up to the last but one, and label from the second on.
       source_length: S.
       target_length: T.
-      seed: of the order in which pairs meet in rows.
+      seed: of the order in which pairs are put into rows.
 
     Returns:
-      Every pair but those dropped, once. Within a window of rows the longest come first, so rows
+      Every pair except those dropped, once. Within a window of rows the longest come first, so rows
       are to be shuffled, as by `batches.shuffled`.
 
     Raises:
@@ -78,7 +78,7 @@ def pack_pairs(
     sizes = np.stack([_lengths(sources), _lengths(targets) - 1], axis=1)
     if (sizes < 1).any():
         pair = int((sizes < 1).any(axis=1).argmax())
-        raise ValueError(f"pair {pair}: a source has a token at least, and a target has two")
+        raise ValueError(f"pair {pair}: a source needs at least one token, and a target two")
     capacity = np.array([source_length, target_length])
     fitting = np.flatnonzero((sizes <= capacity[None]).all(axis=1))
     order, rows = _fit(sizes, fitting, capacity, seed)
@@ -88,7 +88,7 @@ def pack_pairs(
 
 
 def pack_documents(documents: Sequence[np.ndarray], length: int, seed: int = 0) -> PackedDocuments:
-    """Packs documents: for language models that keep to a segment, as if each were alone.
+    """Packs documents, for language models that attend within a segment, as if each were alone.
 
     A document of more than T + 1 tokens is cut into pieces that predict T tokens each, the last one
     what is left. The last token of a piece is the next one's first, so that every token but the
@@ -97,10 +97,10 @@ def pack_documents(documents: Sequence[np.ndarray], length: int, seed: int = 0) 
     Args:
       documents: int arrays, with whatever tokens begin and end them.
       length: T.
-      seed: of the order in which pieces meet in rows.
+      seed: of the order in which pieces are put into rows.
 
     Returns:
-      Every document but those dropped, once; rows are to be shuffled, as those of `pack_pairs`.
+      Every document except those dropped, once; rows are to be shuffled, as those of `pack_pairs`.
     """
     long_enough = [document for document in documents if len(document) >= 2]
     pieces = [
@@ -163,7 +163,7 @@ def _lengths(sequences: Sequence[np.ndarray]) -> np.ndarray:
 def _fit(
     sizes: np.ndarray, chosen: np.ndarray, capacity: np.ndarray, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """First fit, the largest first, within windows of a random order.
+    """First-fit decreasing, within windows of a random order.
 
     Args:
       sizes: int `[N, D]`: what a sequence takes of each of D lengths, one or two.
@@ -202,7 +202,7 @@ def _first_fit(sizes: np.ndarray, capacity: np.ndarray) -> np.ndarray:
 def _lay(
     sequences: list[np.ndarray], rows: np.ndarray, length: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lays sequences one after the other, in rows that do not decrease.
+    """Lays sequences one after another into their rows, whose numbers never decrease.
 
     Returns:
       Tokens, segments and positions, int32 `[R, length]`.

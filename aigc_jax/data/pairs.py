@@ -46,10 +46,10 @@ def load_pairs(
     heldout_source: str | None = None,
     heldout_target: str | None = None,
 ) -> Pairs:
-    """Loads pairs of one's own: from one file, or from two whose lines correspond.
+    """Loads the user's own pairs: from one file, or from two whose lines correspond.
 
-    Held out are the pairs of files of their own, as they are, or else a tenth: see `tenth`, by
-    sources, so that a source that occurs twice is never on both sides.
+    The held-out pairs come from files of their own, as they are, or else are a tenth, chosen by
+    source (see `tenth`), so that a source that occurs twice is never on both sides.
 
     Args:
       pairs: a file as `read_tsv` takes it.
@@ -103,7 +103,7 @@ def read_tsv(path: str) -> list[Pair]:
     """The pairs of a file with one on each line: source, tab, target.
 
     Lines end at line feeds alone, or carriage return and line feed. White space around a text is
-    stripped. Blank lines are passed over.
+    stripped. Blank lines are skipped.
 
     Args:
       path: a UTF-8 file.
@@ -129,9 +129,9 @@ def read_tsv(path: str) -> list[Pair]:
 def read_parallel(source_path: str, target_path: str) -> list[Pair]:
     """The pairs of two files: line i of the one is translated by line i of the other.
 
-    Lines end and texts are stripped as in `read_tsv`. Lines that are blank in both files are passed
-    over; a line that is blank in one of them is refused, as it may mean that the files have slipped
-    against each other.
+    Lines end and texts are stripped as in `read_tsv`. Lines that are blank in both files are
+    skipped; a line that is blank in one of them is refused, as it may mean that the files have gone
+    out of step.
 
     Args:
       source_path, target_path: UTF-8 files.

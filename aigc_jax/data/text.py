@@ -17,13 +17,13 @@ from aigc_jax.errors import InputError
 
 DATASETS = ("python_docs",)
 CHUNK = 2**15  # characters that are handled at once
-LARGE = 2**26  # bytes: a file above is never in memory as a whole
+LARGE = 2**26  # bytes: a larger file is never in memory as a whole
 _BLOCK = 2**20  # bytes that are read at once from such a file
 
 
 @dataclass(frozen=True)
 class FilePart:
-    """A part of a UTF-8 file that stays where it is."""
+    """A part of a UTF-8 file that stays on disk."""
 
     path: Path
     offset: int  # bytes before it
@@ -73,7 +73,7 @@ def chunks(part: Part) -> Iterator[str]:
         while left:
             chunk = reader.read(min(CHUNK, left))
             if not chunk:
-                raise InputError(f"{part.path}: was cut while it was read; run this again")
+                raise InputError(f"{part.path}: was truncated while it was read; run this again")
             yield chunk
             left -= len(chunk)
 
@@ -121,10 +121,10 @@ def read_text(path: Path) -> str:
 
 
 def utf_bytes(text: str, encoding: str = "utf-8") -> bytes:
-    """A text in an encoding of Unicode.
+    """The bytes of a text in an encoding of Unicode.
 
     Raises:
-      InputError: it holds what is no character, as a command line does that was not UTF-8.
+      InputError: it has something that is not a character, as from a command line not in UTF-8.
     """
     try:
         return text.encode(encoding)
@@ -136,7 +136,7 @@ def utf_bytes(text: str, encoding: str = "utf-8") -> bytes:
 
 
 def check_prompt(prompt: str) -> None:
-    """Refuses what is no text.
+    """Refuses what is not text.
 
     Raises:
       InputError: it holds bytes that are not UTF-8.

@@ -1,11 +1,11 @@
-"""Tokens of a text that is larger than memory: made once, kept in a file, read at random access.
+"""Tokens of a text that is larger than memory: made once, kept in a file, read with random access.
 
 The file is the tokens as little-endian uint16, or uint32 where the vocabulary is larger than that,
 followed by the 32 bytes of their SHA-256. It is written under another name and then renamed, so it
 is there as a whole or not at all; and it is read through and checked before each use, so that one
 that was damaged since is made again.
 
-It lies in `cache_folder`, since all runs on a text share it. It may be deleted whenever no run is
+It is in `cache_folder`, since all runs on a text share it. It may be deleted whenever no run is
 training on it.
 """
 
@@ -36,16 +36,16 @@ def tokens_on_disk(
     Of several processes that want the same tokens at once, one makes them and the others wait.
 
     Args:
-      identity: what decides the tokens: equal for the same text under the same tokeniser only.
-      vocabulary_size: V; tokens lie in [0, V).
-      encode: gives the tokens, `[T]` some at a time; called only when they must be made.
+      identity: what decides the tokens: equal only for the same text under the same tokeniser.
+      vocabulary_size: V; tokens are in [0, V).
+      encode: yields the tokens, `[T]` some at a time; called only when they must be made.
       folder: where the file is; default: `cache_folder("tokens")`.
 
     Returns:
-      Unsigned `[M]`, mapped into memory and read-only: what is looked at is read, nothing else.
+      Unsigned `[M]`, mapped into memory and read-only: only what is used is read.
 
     Raises:
-      InputError: the folder cannot be written to, or is full, or nothing says where it is.
+      InputError: the folder cannot be written to, or is full, or there is none.
     """
     folder = cache_folder("tokens") if folder is None else folder
     if folder is None:
@@ -61,7 +61,7 @@ def tokens_on_disk(
                 _write(path, encode(), dtype)
     except OSError as error:
         message = f"{folder}: tokens cannot be kept there ({error.strerror})"
-        raise InputError(f"{message}; set XDG_CACHE_HOME to a folder with room") from error
+        raise InputError(f"{message}; set XDG_CACHE_HOME to a folder with free space") from error
     count = (path.stat().st_size - _DIGEST_BYTES) // dtype.itemsize
     if not count:
         return np.zeros(0, dtype)  # which cannot be mapped
@@ -70,7 +70,7 @@ def tokens_on_disk(
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Waits until no other process is here. The lock ends with its process, however that ends."""
+    """Waits until no other process has the lock, which ends with its process, however that ends."""
     with open(path, "w") as file:
         storage.lock(file, wait=True)
         yield

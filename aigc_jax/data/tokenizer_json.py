@@ -11,14 +11,14 @@ from aigc_jax.strict_json import dumps
 
 
 def tokenizer_json(coder: Tokenizer, end: str | None = None) -> str:
-    """The contents of a `tokenizer.json`: the same text becomes the same numbers there.
+    """The contents of a `tokenizer.json`: the same text becomes the same tokens there.
 
-    A character that is not in an alphabet is left out there, where ours is refused.
+    A character that is not in an alphabet is dropped there, where ours is refused.
 
     Args:
       coder: one of ours.
-      end: a character of one token, which is to be a special one there: it is put before each text
-        that is encoded with special tokens, and is not shown where they are left out.
+      end: a character of one token, which becomes a special one there: it is prepended to each text
+        that is encoded with special tokens, and is not shown where they are skipped.
 
     Raises:
       TypeError: a tokeniser of another kind.
@@ -42,10 +42,10 @@ def tokenizer_json(coder: Tokenizer, end: str | None = None) -> str:
 
 
 def _with_end(text: str, end: str, number: int) -> str:
-    """The contents with a special token, which has the number that its character had.
+    """The contents with a special token, which has the id that its character had.
 
-    A byte goes by another name in a vocabulary, and that name may be a letter of some language: so
-    it is the token that is named as the character, and not the character as the token.
+    A vocabulary writes a byte under another name, which may be a letter of some language: so the
+    token takes the name of the character, and not the character that of the token.
     """
     contents = json.loads(text)
     vocabulary = contents["model"]["vocab"]

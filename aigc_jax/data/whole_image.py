@@ -30,14 +30,14 @@ _NOISE = hashlib.shake_256(b"noise").digest(600).replace(b"\xff", b"\xfe")  # no
 
 
 def whole_image(content: bytes) -> Image.Image:
-    """Decodes an image, which is loaded but not turned.
+    """Decodes an image, which is loaded but not rotated.
 
     Args:
       content: of the file.
 
     Raises:
-      ValueError: pixels are missing, or are others than were written.
-      Exception: whatever Pillow raises where it is none, or damaged.
+      ValueError: pixels are missing, or differ from those written.
+      Exception: whatever Pillow raises where it is not an image, or damaged.
     """
     image = _loaded(content)
     if image.format == "PNG" and not _has_all_rows(content):
@@ -78,7 +78,7 @@ def _stream(content: bytes) -> bytes:
     """The data of all IDAT chunks of a PNG.
 
     Raises:
-      ValueError: they are damaged, which Pillow does not look at.
+      ValueError: they are damaged, which Pillow does not check.
     """
     parts, place = [], 8
     while place + 8 <= len(content):
@@ -86,16 +86,16 @@ def _stream(content: bytes) -> bytes:
         if kind == b"IDAT":
             data, check = content[place + 8 : place + 8 + length], content[place + 8 + length :][:4]
             if zlib.crc32(kind + data).to_bytes(4, "big") != check:
-                raise ValueError("the checksum of its data does not fit them")
+                raise ValueError("the checksum of its data does not match them")
             parts.append(data)
         place += 12 + length
     return b"".join(parts)
 
 
 def _has_all_blocks(content: bytes, image: Image.Image) -> bool:
-    """Whether a JPEG's decoder was done before the end marker came.
+    """Whether a JPEG's decoder had finished before the end marker.
 
-    It passes over bytes that follow the last block, and decodes them where blocks are missing.
+    It skips bytes that follow the last block, and decodes them where blocks are missing.
     """
     end = _end(content)
     other = _loaded(content[:end] + _NOISE + content[end:])
@@ -105,7 +105,7 @@ def _has_all_blocks(content: bytes, image: Image.Image) -> bool:
 def _end(content: bytes) -> int:
     """Where the end marker of a JPEG's first image is.
 
-    A thumbnail before it has one of its own, and so has what a camera has put behind it.
+    A thumbnail before it has one of its own, and so has what a camera has appended.
     """
     place = 2
     while (found := _MARKER.search(content, place)) and found[1] != _END:

@@ -1,4 +1,4 @@
-"""Generative adversarial networks. `make(Config())` gives the whole; `step` is the algorithm."""
+"""Generative adversarial networks. `make(Config())` builds the algorithm; `step` is its update."""
 
 from aigc_jax.gan.augment import ADA, DIFFAUGMENT, Augmentation, augment
 from aigc_jax.gan.config import (

@@ -22,9 +22,9 @@ class Augmentation(NamedTuple):
     """What is done to images before D sees them.
 
     Attributes:
-      transforms: in this order, each with the probability p of the moment.
+      transforms: in this order, each with the current probability p.
       target: r* of ADA; None for a fixed p = 1 (DiffAugment).
-      speed: the images in which ADA takes p from 0 to 1 at most.
+      speed: how many images it takes ADA at least to raise p from 0 to 1.
     """
 
     transforms: tuple[Transform, ...]
@@ -35,7 +35,7 @@ class Augmentation(NamedTuple):
 def augment(
     keys: Keys, images: jax.Array, transforms: tuple[Transform, ...], probability: jax.Array | float
 ) -> jax.Array:
-    """Each transform on each image with probability p, on its own: `[B, H, W, C]` → the same.
+    """Each transform on each image with probability p, independently: `[B, H, W, C]` → the same.
 
     Args:
       keys: `[B]`. Equal keys give equal transforms, which is how a pair of a real and a generated
@@ -76,7 +76,7 @@ def contrast(key: Key, image: jax.Array) -> jax.Array:
 
 
 def translation(key: Key, image: jax.Array) -> jax.Array:
-    """Moved by up to an eighth of its height and width, rounded, zeros coming in."""
+    """Shifted by up to an eighth of its height and width, rounded; zeros come in."""
     height, width, _ = image.shape
     key_y, key_x = jax.random.split(key)
     # Products with shifted unit matrices: derivatives of every order are again products.
@@ -118,7 +118,7 @@ TRANSFORMS = (brightness, saturation, contrast, translation, cutout)
 DIFFAUGMENT = Augmentation(TRANSFORMS)
 """Colour, translation and cutout on every image; the cut is black where the paper's is grey."""
 ADA = Augmentation(TRANSFORMS, target=0.6)
-"""The same transforms, as often as D overfits; the published pipeline has others."""
+"""The same transforms, the more often the more D overfits; the published pipeline has others."""
 AUGMENTATIONS = {"none": None, "diffaugment": DIFFAUGMENT, "ada": ADA}
 """By name."""
 
@@ -144,10 +144,10 @@ def update_controller(
     augmentation: Augmentation,
     window: int = 4,
 ) -> Controller:
-    """p ← clip(p + sign(r_t − r*) · images / speed, 0, 1), at every fourth batch of D's.
+    """p ← clip(p + sign(r_t − r*) · images / speed, 0, 1), at every fourth batch of D.
 
     r_t = mean sign D(x) over the real images since the last adjustment: 0 where D does not overfit,
-    1 where it knows every training image.
+    1 where it has memorised every training image.
 
     Args:
       state: see `Controller`.

@@ -1,4 +1,4 @@
-"""What a GAN is configured by, its presets, and the algorithm it makes."""
+"""The configuration of a GAN, its presets, and the algorithm it makes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -64,8 +64,8 @@ class Config(Settings):
       augmentation: `augment.DIFFAUGMENT`, `augment.ADA` or one of your own; None for none.
       adam_b1, adam_b2: Adam's decay rates, for both players.
       weight_decay_d: AdamW's on the discriminator's matrices, times the learning rate at each step.
-      decay_steps: the step at which either learning rate has come down to a tenth, along half a
-        cosine; None keeps them.
+      decay_steps: the step at which both learning rates have come down to a tenth, along half a
+        cosine; None keeps them constant.
 
     Raises:
       ValueError: two settings exclude each other.
@@ -91,10 +91,12 @@ class Config(Settings):
         name="augment",
         choices=AUGMENTATIONS,
     )
-    packing: int = setting(1, "Images that the discriminator judges together (PacGAN).")
-    steps_d: int = setting(1, "Updates of the discriminator, a batch each, for one of G's.")
+    packing: int = setting(1, "Images that the discriminator classifies together (PacGAN).")
+    steps_d: int = setting(1, "Updates of the discriminator, a batch each, for each update of G.")
     learning_rate_g: float = setting(
-        2e-4, "Step size of the optimiser of G, and of D's without its own.", name="learning_rate"
+        2e-4,
+        "Step size of G's optimiser, and of D's where it has none of its own.",
+        name="learning_rate",
     )
     learning_rate_d: float | None = setting(None, "The discriminator's. Default: learning_rate.")
     adam_b1: float = 0.5
@@ -114,7 +116,7 @@ class Config(Settings):
                 "ADA needs an objective whose logits have a zero: minimax, non-saturating or hinge"
             )
         if self.classes and self.packing > 1:
-            raise ValueError("packing and classes exclude each other: a pack has no one class")
+            raise ValueError("packing and classes exclude each other: a pack has no single class")
 
 
 _PERCEPTRONS = Run(steps=16_000, eval_every=2000, checkpoint_every=2000, log_every=200)
@@ -126,10 +128,10 @@ _CONVOLUTIONAL = Run(
     log_every=50,
     steps_per_dispatch=10,
 )
-# As many real images as the others see: five batches at each step.
+# As many real images as the others see: five batches per step.
 _FIVE_TO_ONE = replace(_CONVOLUTIONAL, steps=800, eval_every=100, checkpoint_every=100)
-# Of some thousands of updates, which a CPU can do, these make more than of the papers' ten times
-# lower rates: 2e-4 of DCGAN and of SNGAN, 1e-4 of WGAN-GP.
+# In some thousands of updates, which a CPU can do, these rates reach more than the papers' ten
+# times lower ones: 2e-4 for DCGAN and SNGAN, 1e-4 for WGAN-GP.
 _RATE = 2e-3
 _COMMAND = "python -m experiments.gan --dataset=mnist --preset="
 _CORE = "on one core of an AMD EPYC"
@@ -248,7 +250,7 @@ def make(
 
     Raises:
       InputError: the networks cannot make images of that size.
-      ValueError: a gradient penalty is asked for under batch normalisation of D.
+      ValueError: a gradient penalty is combined with batch normalisation of D.
 
     Example:
       >>> import jax
@@ -263,7 +265,7 @@ def make(
     nets = nets or networks_of(config)
     if nets.mixes_examples and config.penalties:
         raise ValueError(
-            "a gradient penalty is one image's own; it needs a discriminator without batch "
+            "a gradient penalty is per image; it needs a discriminator without batch "
             "normalisation, as in the presets r3gan, sngan and wgan_gp"
         )
     betas = config.adam_b1, config.adam_b2

@@ -1,8 +1,8 @@
 """Adversarial losses: from logits [B] to losses [B], unreduced, in float32.
 
-D(x) = σ(logit) is the probability that x is real. What follows from it is written in s(a) =
+D(x) = σ(logit) is the probability that x is real. What follows from it is written with s(a) =
 softplus(a) = log(1 + eᵃ), by −log σ(a) = s(−a) and −log(1 − σ(a)) = s(a), so that no logarithm of
-a probability is ever taken. The other losses take the logit as it is, a score without bounds.
+a probability is ever taken. The other losses take the logit as it is, an unbounded score.
 
 An `Objective` pairs the two players' losses. Each of its functions takes the logits of both kinds
 of images, since a relativistic generator needs the real ones too.
@@ -77,7 +77,7 @@ def nonsaturating_generator_loss(logits_fake: jax.Array) -> jax.Array:
 
 
 def least_squares_discriminator_loss(logits_real: jax.Array, logits_fake: jax.Array) -> jax.Array:
-    """½ (real − 1)² + ½ fake², on scores as they are: no sigmoid comes before.
+    """½ (real − 1)² + ½ fake², on raw scores, without a sigmoid.
 
     Args:
       logits_real, logits_fake: `[B]`.
@@ -104,7 +104,7 @@ def least_squares_generator_loss(logits_fake: jax.Array) -> jax.Array:
 
 
 def hinge_discriminator_loss(logits_real: jax.Array, logits_fake: jax.Array) -> jax.Array:
-    """max(0, 1 − real) + max(0, 1 + fake): scores beyond the margin of 1 count no more.
+    """max(0, 1 − real) + max(0, 1 + fake): scores beyond the margin of 1 no longer count.
 
     Args:
       logits_real, logits_fake: `[B]`.

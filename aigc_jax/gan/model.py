@@ -19,15 +19,15 @@ from aigc_jax.image_batch import Shape
 class Variables(NamedTuple):
     """One network's arrays."""
 
-    params: Params  # what its optimiser moves
-    stats: Params  # what its own forward pass moves: running statistics, power iterations
+    params: Params  # what its optimiser updates
+    stats: Params  # what its own forward pass updates: running statistics, power iterations
 
 
 class Networks(NamedTuple):
-    """A pair of networks as pure functions; the step knows nothing else of them.
+    """A pair of networks as pure functions; the step knows nothing else about them.
 
     Both are called with `train=True` in a step: with statistics of the batch, taken over the mapped
-    axis too. They return what their statistics become, and the step decides whether to keep it.
+    axis too. They return their updated statistics, and the step decides whether to keep them.
 
     Attributes:
       init: `(key) -> (Variables of G, Variables of D)`.
@@ -36,11 +36,11 @@ class Networks(NamedTuple):
       discriminate: `(variables, images [B, H, W, C], labels, train, axis_name) -> (logits [B],
         stats)`.
       latent_size: Z.
-      classes: how many; 0 where labels are not looked at.
+      classes: how many; 0 where labels are not used.
       mixes_examples: whether D's logit of an image depends on the rest of its batch.
       standing: `(variables, z [B, Z], labels) -> stats`: G's statistics over this batch alone,
-        whatever they were before. What `generate` hands on is good enough where there is none.
-      image_shape: (H, W, C) of the one kind of image that they are made for; None for any.
+        whatever they were before. None where those that `generate` returns will do.
+      image_shape: (H, W, C) of the images that they are made for; None for any.
     """
 
     init: Callable[[Key], tuple[Variables, Variables]]
@@ -82,7 +82,7 @@ def plain_networks(
 
 
 class State(NamedTuple):
-    """Everything that training changes, and the key it was begun with."""
+    """Everything that training changes, and the key it began with."""
 
     step: jax.Array  # int32 [], the number of updates of G
     key: Key
@@ -100,7 +100,7 @@ class State(NamedTuple):
 class Info(NamedTuple):
     """Means over the whole batch, of the quantities that the update was computed from.
 
-    Where D is updated more than once, they are those of its last update, but for `penalty_d`.
+    Where D is updated more than once, they are those of its last update, except for `penalty_d`.
     """
 
     loss_d: jax.Array  # the objective's, without penalties; nats where it is made of softplus

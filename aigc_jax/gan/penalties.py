@@ -5,10 +5,11 @@ row i of it is ∇D(x_i), whatever the size of the batch; the gradient of the me
 it. Squares are summed over all pixels of an image and never over images.
 
 Pixels lie in [0, 1]. Papers that scale them to [−1, 1] have gradients half as large, so their γ is
-four times ours for the same strength. A target norm of 1, too, is that of pixels in [0, 1].
+four times ours for the same strength. A target norm of 1, too, is for pixels in [0, 1].
 
-Gradients are taken at what D sees, behind augmentation and packing. The programs of ADA and R3GAN
-take them through the augmentation, at the images before it; without one there is no difference.
+Gradients are taken at what D sees, after augmentation and packing. The official code of ADA and
+R3GAN takes them through the augmentation, at the images before it; without one there is no
+difference.
 
 Dimensions: B batch, H W C image.
 """
@@ -79,7 +80,7 @@ def dragan(
     the whole batch, on all devices.
 
     Source: Kodali et al. 2017, https://arxiv.org/abs/1705.07215 (λ = 10), with the noise of the
-    authors' program.
+    authors' code.
     """
     total, squares, count = parallel.psum(
         (jnp.sum(real), jnp.sum(jnp.square(real)), jnp.float32(real.size)), axis_name
@@ -107,8 +108,8 @@ class Penalty(Settings):
     Attributes:
       function: `(critic, real, fake, keys [B], axis_name) -> [B]`, one of those above or your own.
       weight: what it is multiplied by: γ, or λ.
-      every: it is computed at each so many-th update of D and then multiplied by this number too,
-        so that its mean over time does not change ("lazy").
+      every: n: it is computed at every n-th update of D and then also multiplied by n, so that its
+        mean over time does not change ("lazy").
     """
 
     function: Callable[..., jax.Array] = constant(
@@ -116,12 +117,14 @@ class Penalty(Settings):
     )
     weight: float = setting(
         MISSING,
-        "Its weight: γ of R1 and R2 (pixels in [0, 1]), or λ. Where --penalty is another than the "
+        "Its weight: γ of R1 and R2 (pixels in [0, 1]), or λ. Where --penalty differs from the "
         "preset's: 0.5 for γ, 10 for λ.",
         name="penalty_weight",
     )
     every: int = setting(
-        1, "Updates of D between penalties, which then weigh as much more.", name="penalty_every"
+        1,
+        "Updates of D between penalties, which are multiplied by this number.",
+        name="penalty_every",
     )
 
 
@@ -133,11 +136,11 @@ PENALTIES: dict[str, tuple[Penalty, ...]] = {
     "wgan_gp": (Penalty(wgan_gp, 10.0),),
     "dragan": (Penalty(dragan, 10.0),),
 }
-"""By name, with what each usually weighs."""
+"""By name, each with its usual weight."""
 
 
 def due(penalties: Sequence[Penalty], count: jax.Array) -> Callable[..., jax.Array]:
-    """The weighted sum of the penalties that fall on update `count` of D, counted from 0."""
+    """The weighted sum of the penalties that are due at update `count` of D, counted from 0."""
 
     def total(critic: Critic, real: jax.Array, *rest) -> jax.Array:
         nothing = jnp.zeros(real.shape[0], jnp.float32)
@@ -166,11 +169,11 @@ class LeCam(NamedTuple):
 def lecam(logits_real: jax.Array, logits_fake: jax.Array, averages: LeCam) -> jax.Array:
     """max(0, D(x) − α_fake)² + max(0, α_real − D(G(z)))²: `[B]`.
 
-    α_real and α_fake are moving averages of the mean logits, constants to the gradient: what is
-    held back is a gap between the two that grows beyond what it has been.
+    α_real and α_fake are moving averages of the mean logits, constants to the gradient: the
+    penalty holds back a gap between the two that grows beyond its average.
 
     Source: Tseng et al. 2021, https://arxiv.org/abs/2104.03310, equation 5 with the rectifiers of
-    the authors' program.
+    the authors' code.
     """
     above = jax.nn.relu(jnp.float32(logits_real) - averages.fake)
     below = jax.nn.relu(averages.real - jnp.float32(logits_fake))

@@ -19,10 +19,11 @@ def averaged(state: State, networks: Networks) -> Variables:
 
         θ̄ = the average over training,   μ_l, σ²_l = mean and variance of layer l under θ̄
 
-    The average over training of the statistics themselves is of other networks, the iterates, whose
-    activations an average of weights does not have. They are taken anew, over a batch of 1,000
-    images of θ̄ from latents that the state's key decides, the classes in turn: equal states give
-    equal samples, on any number of devices. Networks without batch statistics are not run.
+    An average of the statistics themselves over training would describe other networks, the
+    iterates, whose activations the averaged weights do not have. So they are recomputed, over a
+    batch of 1,000 images of θ̄ from latents that the state's key decides, the classes in turn: equal
+    states give equal samples, on any number of devices. Networks without batch statistics are not
+    run.
 
     Source: the standing statistics of Brock et al. 2019 (BigGAN), https://arxiv.org/abs/1809.11096,
     appendix B; one large batch in place of many.
@@ -37,7 +38,7 @@ def averaged(state: State, networks: Networks) -> Variables:
 def sample(
     state: State, key: Key, n: int, labels: jax.Array | None = None, *, networks: Networks
 ) -> jax.Array:
-    """n images of the averaged generator, `[n, H, W, C]` in [0, 1]; each of its own key.
+    """n images of the averaged generator, `[n, H, W, C]` in [0, 1]; each from its own key.
 
     Args:
       state: see `State`.
@@ -47,7 +48,7 @@ def sample(
       networks: as trained.
 
     Raises:
-      InputError: labels that are no classes of these networks.
+      InputError: labels are not classes of these networks.
     """
     z = latents(parallel.example_keys(key, n), networks.latent_size)
     labels = labels_to_draw(labels, n, networks.classes)

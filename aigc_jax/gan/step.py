@@ -45,17 +45,17 @@ def step(
         θ_EMA ← β_t θ_EMA + (1 − β_t) θ_G
 
     T augments x_i and x̃_i alike, and packs. A generated image has the label of the real one at its
-    place.
+    index.
 
     Args:
       state: see `State`.
       batch: real images `[steps_d·B, H, W, C]` in [0, 1], or a `Batch` with labels; update j of D
         takes those whose index is j modulo `steps_d`.
-      networks, tx_g, tx_d: the networks and the optimisers of either player.
+      networks, tx_g, tx_d: the networks and the optimisers of both players.
       objective: the two losses.
       penalties: gradient penalties on what D sees.
       lecam_weight: of the LeCam penalty; 0 leaves it out.
-      augmentation: what D sees the images through.
+      augmentation: of what D sees.
       packing: m; D's network then takes m·C channels.
       steps_d: updates of D for each of G.
       ema_half_life: of the averaged generator, in real images; 0 keeps no average.
@@ -65,7 +65,7 @@ def step(
       The new state, and `Info`.
 
     Raises:
-      InputError: images or labels of another shape, or labels that are no classes.
+      InputError: images or labels are of another shape, or labels are not classes.
       ValueError: the batch cannot be divided as asked.
 
     Source: Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661, algorithm 1, except that G's

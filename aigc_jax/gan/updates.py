@@ -1,4 +1,4 @@
-"""The update of either player, with the other held still.
+"""The update of either player, with the other held fixed.
 
 Dimensions: B batch, Z latent, H W C image.
 """
@@ -27,8 +27,8 @@ class Part(NamedTuple):
 
     Attributes:
       fakes: G(z) `[B, H, W, C]`.
-      pullback: of that, from a gradient with respect to the fakes to one of G's parameters. Both
-        updates share one pass through G so; left to XLA, they would share little of it.
+      pullback: of that, from a gradient with respect to the fakes to one of G's parameters. So
+        both updates share one pass through G; left to XLA, they would share little of it.
       stats_g: G's statistics after that pass.
     """
 
@@ -70,7 +70,7 @@ def update_d(
     augmentation: Augmentation | None,
     axis_name: str | None,
 ) -> tuple[State, dict[str, jax.Array]]:
-    """D's update, the generator held still; also moves what controls it, ADA and LeCam.
+    """D's update, the generator held fixed; also updates what controls it, ADA and LeCam.
 
     Returns:
       The state, and the metrics of `Info` that D's update computes.
@@ -126,7 +126,7 @@ def update_g(
     objective: Objective,
     axis_name: str | None,
 ) -> tuple[State, jax.Array]:
-    """G's update through D, which is held still.
+    """G's update through D, which is held fixed.
 
     Returns:
       The state, and the mean loss.
@@ -134,7 +134,7 @@ def update_g(
     batch, d = part.batch, Variables(state.params_d, state.stats_d)
 
     def loss(fakes):
-        # Only a relativistic loss looks at the real logits; XLA drops them where none does.
+        # Only a relativistic loss uses the real logits; XLA drops them where none does.
         real, fake = (
             networks.discriminate(d, part.view(x), batch.labels, True, axis_name)[0]
             for x in (batch.images, fakes)

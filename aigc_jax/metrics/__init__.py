@@ -1,1 +1,1 @@
-"""Figures on held-out data, a file for each kind, and trivial models to hold them against."""
+"""Metrics on held-out data, a file for each kind, and trivial models as baselines."""

@@ -18,7 +18,7 @@ class Modes(NamedTuple):
 def _counts(labels: np.ndarray, classes: int) -> np.ndarray:
     labels = np.asarray(labels).ravel()
     if not labels.size or labels.min() < 0 or labels.max() >= classes:
-        raise ValueError(f"labels must be some, and in [0, {classes})")
+        raise ValueError(f"labels must not be empty, and in [0, {classes})")
     return np.bincount(labels, minlength=classes).astype(np.float64)
 
 
@@ -40,7 +40,7 @@ def kl_divergence(p: np.ndarray, q: np.ndarray) -> float:
       q: `[C]` of sum 1, the reference.
 
     Returns:
-      ≥ 0 but for rounding; inf where p has what q lacks.
+      ≥ 0 except for rounding; inf where p has what q lacks.
     """
     p, q = np.asarray(p, np.float64), np.asarray(q, np.float64)
     occurs = p > 0
@@ -56,9 +56,9 @@ def class_histogram_kl(
 
         KL(histogram of generated ‖ q),   q_c = (real count_c + ½) / (N_real + C/2)
 
-    The half count keeps the figure finite where a class is absent from a small reference, and
+    The half count keeps the metric finite where a class is absent from a small reference, and
     fades as the reference grows. A generator that drops a class of frequency f scores at least
-    −log(1 − f): 0.105 for one digit in ten. Two samples of one distribution score not 0 either: see
+    −log(1 − f): 0.105 for one digit in ten. Nor do two samples of one distribution score 0: see
     `expected_class_histogram_kl`.
 
     Args:

@@ -10,7 +10,7 @@ _KL_NOTABLE, _KL_GROWTH = 0.1, 3.0  # nats: one of ten classes missing; over the
 
 
 def warnings(evaluations: Sequence[Mapping[str, float]], planned: int = 3) -> list[str]:
-    """What a person should know of the run so far, in sentences; mostly none.
+    """Warnings about the run so far, in sentences; usually none.
 
     Of coverage, at most one of
 
@@ -26,7 +26,7 @@ def warnings(evaluations: Sequence[Mapping[str, float]], planned: int = 3) -> li
 
     Args:
       evaluations: held-out metrics in the order of training. Of each, "coverage" and
-        "class_kl_nats" are judged where they occur, and "step" is named.
+        "class_kl_nats" are checked where they occur, and "step" is named.
       planned: how many evaluations the run is to have, which says when its first third is over.
     """
     sentences = [

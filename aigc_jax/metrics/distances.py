@@ -1,7 +1,7 @@
-"""Euclidean distances between all pairs of two sets, exact wherever a comparison hangs on it.
+"""Euclidean distances between all pairs of two sets, exact wherever a comparison depends on it.
 
-‖x − y‖² = ‖x‖² + ‖y‖² − 2 x·y turns pairs into one product of matrices, and loses of a distance
-what the norms have in common: of two points near each other and far from the rest, all digits. So
+‖x − y‖² = ‖x‖² + ‖y‖² − 2 x·y turns pairs into one product of matrices, but a distance loses the
+digits that the norms have in common: all, for two points near each other and far from the rest. So
 the expansion, in float64 and about the mean, only says which pairs need a closer look; those that
 its rounding could misplace are decided by their difference.
 
@@ -17,10 +17,10 @@ _NUMBERS = 2**22  # of differences in memory at a time
 
 
 class Points(NamedTuple):
-    """A set made ready for `near` and `closer`."""
+    """A set prepared for `near` and `closer`."""
 
     exact: np.ndarray  # [N, D] as given
-    centred: np.ndarray  # float64 [N, D], less an origin that all sets have in common
+    centred: np.ndarray  # float64 [N, D], minus an origin that all sets share
     squares: np.ndarray  # float64 [N], squared norms of these
 
     def of(self, rows: slice | np.ndarray) -> "Points":

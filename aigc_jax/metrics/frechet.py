@@ -1,4 +1,4 @@
-"""The Fréchet distance between two sets of features, each taken for a Gaussian.
+"""The Fréchet distance between two sets of features, each modelled as a Gaussian.
 
 Dimensions: N points, D features.
 """
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Moments(NamedTuple):
-    """All that the distance needs to know of a set of features."""
+    """All that the distance needs to know about a set of features."""
 
     mean: np.ndarray  # float64 [D]
     covariance: np.ndarray  # float64 [D, D], over N − 1
@@ -22,7 +22,7 @@ def moments(features: np.ndarray) -> Moments:
         μ = 1/N Σ_i f_i        Σ = 1/(N − 1) Σ_i (f_i − μ)(f_i − μ)ᵀ
 
     Args:
-      features: `[N, D]`, N ≥ 2. Below D + 1 points Σ is singular, which the distance can bear.
+      features: `[N, D]`, N ≥ 2. Below D + 1 points Σ is singular, which the distance allows.
 
     Raises:
       ValueError: not a matrix, or fewer than two points.
@@ -46,12 +46,12 @@ def frechet_distance(a: Moments, b: Moments) -> float:
 
         ‖μ_a − μ_b‖² + tr(Σ_a + Σ_b − 2 (Σ_a Σ_b)^½)
 
-    On the features of this package's own classifiers the figure is called FCD, Fréchet classifier
+    On the features of this package's own classifiers the metric is called FCD, Fréchet classifier
     distance. It is not the FID of papers, whose features are those of one Inception network: the
     two must never be compared.
 
     At finite N it is biased upward, even between two samples of one distribution: see
-    `expected_distance`. So compare metrics at equal N alone, and beside that floor.
+    `expected_distance`. So compare only at equal N, and against that floor.
 
     Args:
       a, b: moments of the same D features, in any order.
@@ -87,12 +87,12 @@ def mean_distance_by_class(
 
         1/C Σ_c d(real_c, generated_c)
 
-    Where classes are given to a generator, the distance of the whole sets does not see whether it
-    heeds them; this does. A class has but a share of the points, so the bias of finite samples is
-    greater by about the number of classes than that of the whole: with fewer points than features
+    Where a generator is given classes, the distance of the whole sets does not show whether it
+    follows them; this does. A class has only a share of the points, so the bias of finite samples
+    is about as many times that of the whole as there are classes: with fewer points than features
     in a class Σ is singular, and two samples of one distribution may be further apart than two
-    distributions. It still orders generators at equal counts, and none can be held against a figure
-    at other counts.
+    distributions. It still ranks generators at equal counts, but values at different counts are not
+    comparable.
 
     Args:
       real: `[N, D]`.
@@ -120,7 +120,7 @@ def mean_distance_by_class(
 
 
 def _mean_and_factor(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """μ, and F with F Fᵀ = Σ: of few points these themselves, less their mean."""
+    """μ, and F with F Fᵀ = Σ: for few points these themselves, minus their mean."""
     if len(features) > features.shape[1]:
         of = moments(features)
         return of.mean, _factor(of.covariance)
@@ -137,15 +137,15 @@ def expected_distance(features: np.ndarray, a: int, b: int) -> float:
     in the eigenbasis of Σ, with eigenvalues λ and c_ij = (f − μ)_i (f − μ)_j. The first term is the
     means', whose difference has the covariance (1/N_a + 1/N_b) Σ. The second is the covariances':
     the distance of Σ + Δ from Σ is ½ Σ_ij Δ_ij² / (λ_i + λ_j) to second order, and the sample
-    covariance of N points varies by Var(c_ij) / N. Of a Gaussian Var(c_ij) = λ_i λ_j (1 + δ_ij),
-    and for equal λ the whole is (1/N_a + 1/N_b) tr Σ (D + 5) / 4. Features are no Gaussian, so
+    covariance of N points varies by Var(c_ij) / N. For a Gaussian Var(c_ij) = λ_i λ_j (1 + δ_ij),
+    and for equal λ the whole is (1/N_a + 1/N_b) tr Σ (D + 5) / 4. Features are not Gaussian, so
     Var(c_ij) is estimated from their own fourth moments.
 
     With the true λ and Var(c) this is right to 5 % down to N = D, and 10 to 30 % too high at D / 2.
     With those of N points it is too low by some D / 2N of itself, since eigenvalues of samples
-    spread. So it is taken twice from all points, less once from half of them, where that error is
+    spread. So twice the estimate from all points is taken, minus that from half of them, where that error is
     twice as large (the mean of both halves). What is left is within 4 % where N ≥ 4 D, and about a
-    tenth too low at 2 D; at D a quarter is missing, and below Σ is estimated as singular: see
+    tenth too low at 2 D; at D a quarter is missing, and below that the estimate of Σ is singular: see
     `enough`. (Gaussians of equal eigenvalues, exponentials, and ReLUs of Gaussians; D = 16 and 32.)
 
     Args:
@@ -184,5 +184,5 @@ def _excess(features: np.ndarray) -> float:
 
 
 def enough(points: int, features: int) -> bool:
-    """Whether so many points tell `expected_distance`, to about a tenth at worst: N ≥ 2 D."""
+    """Whether the points suffice for `expected_distance` to about a tenth at worst: N ≥ 2 D."""
     return points >= 2 * features

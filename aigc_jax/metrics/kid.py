@@ -66,12 +66,12 @@ def mmd2(x: np.ndarray, y: np.ndarray) -> float:
 
         1/(n(n−1)) Σ_{i≠j} k(x_i, x_j) + 1/(m(m−1)) Σ_{i≠j} k(y_i, y_j) − 2/(nm) Σ_ij k(x_i, y_j)
 
-    Unbiased, so it falls slightly below 0 about half of the time where the sets are of one
+    Unbiased, so it falls slightly below 0 about half of the time where the sets come from one
     distribution. The kernel sees the first three moments.
 
     It is computed about the mean c of all points. What their products have in common, a³ with
-    a = ‖c‖² / D + 1, cancels between the three means, and with it would most of the digits of sets
-    that lie far from 0.
+    a = ‖c‖² / D + 1, cancels between the three means, and would cost sets that are far from 0 most
+    of their digits.
 
     Args:
       x: `[n, D]`, n ≥ 2.
@@ -109,7 +109,7 @@ def kid(
     error. Disjoint pieces are independent: the standard error, s/√S over S pieces, is honest. What
     does not fill a piece is left out. The value is in expectation the same at every subset size.
 
-    Features are of this package's own classifiers: metrics of papers do not compare.
+    Features are of this package's own classifiers: values in papers are not comparable.
 
     Args:
       x: `[n, D]`.

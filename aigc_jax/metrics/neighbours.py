@@ -1,4 +1,4 @@
-"""The nearest training image of each sample: whether a generator has learnt images by heart.
+"""The nearest training image of each sample: whether a generator has memorised images.
 
 Dimensions: M training, N generated, D pixels (or features).
 """
@@ -51,7 +51,7 @@ def nearest(train: np.ndarray, generated: np.ndarray) -> Neighbours:
         t = prepare(train[start : start + _COLUMNS], origin)
         for rows in blocks(len(generated)):
             found, square = (array[:, 0] for array in near(g.of(rows), t, 1))
-            # Among equals the first training image is named.
+            # Ties go to the first training image.
             better = square < squares[rows]
             index[rows] = np.where(better, start + found, index[rows])
             squares[rows] = np.where(better, square, squares[rows])
@@ -63,8 +63,8 @@ def memorisation(train: np.ndarray, generated: np.ndarray, heldout: np.ndarray) 
 
         generated = mean_j min_i ‖t_i − g_j‖,   heldout = mean_j min_i ‖t_i − h_j‖
 
-    Held-out images are as far as new images of the same kind lie. A ratio well below 1 suggests
-    copies of the training set. It does not prove them: blurred or plain images lie near to
+    Held-out images show how far away new images of the same kind are. A ratio well below 1 suggests
+    copies of the training set. It does not prove them: blurred or plain images are near
     everything, so look at the pairs. Nor does a ratio of 1 prove novelty, where some samples are
     copies and others are noise: the distances themselves show that.
 

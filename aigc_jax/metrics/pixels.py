@@ -1,4 +1,4 @@
-"""The trivial model of images: every pixel on its own.
+"""The trivial model of images: independent pixels.
 
 Dimensions: M images, H W C image.
 """

@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage: how real samples are, and how much they show.
+"""Precision, recall, density and coverage: how realistic samples are, and how much they cover.
 
 Dimensions: N real, M generated, D features (or pixels).
 """
@@ -23,8 +23,8 @@ class Prdc(NamedTuple):
 def _radii(points: Points, k: int) -> np.ndarray:
     """The squared distance of each point to its k-th nearest neighbour: float64 `[N]`."""
     radii = np.zeros(len(points.exact))
-    # Of k copies beside it the k-th neighbour is one. Where samples have collapsed that spares the
-    # comparison of every pair.
+    # With k copies of a point, its k-th neighbour is one of them. Where samples have collapsed that
+    # saves comparing every pair.
     _, inverse, counts = np.unique(points.exact, axis=0, return_inverse=True, return_counts=True)
     rest = np.flatnonzero(counts[inverse.ravel()] <= k)
     for part in blocks(len(rest)):
@@ -37,7 +37,7 @@ def expected_coverage(n: int, m: int, k: int = 5) -> float:
     """E coverage = 1 − Π_{i=1…k} (n − i) / (n + m − i) of two samples of one distribution.
 
     A real point is missed when its k nearest, of n − 1 real and m generated companions, are all
-    real, and every order of these is as likely. E density is 1 in the same way; precision and
+    real, and all orders of these are equally likely. E density is 1 in the same way; precision and
     recall depend on the distribution.
 
     Args:
@@ -58,7 +58,7 @@ def prdc(real: np.ndarray, generated: np.ndarray, k: int = 5) -> Prdc:
         density   = 1/(kM) Σ_j Σ_i 1[‖g_j − x_i‖ < r_k(x_i)]
         coverage  = mean_i 1[∃j ‖g_j − x_i‖ < r_k(x_i)]
 
-    Figures are comparable only at equal N, M and k.
+    Values are comparable only at equal N, M and k.
 
     Args:
       real: `[N, ...]`, N > k.

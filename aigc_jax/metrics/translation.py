@@ -1,7 +1,7 @@
-"""How near translations come to the reference: exact match, and BLEU and chrF by sacreBLEU.
+"""How close translations are to the reference: exact match, and BLEU and chrF by sacreBLEU.
 
-BLEU and chrF depend on tokenisation, case and version; their signatures say which. Figures under
-different signatures do not compare.
+BLEU and chrF depend on tokenisation, case and version; their signatures say which. Scores under
+different signatures are not comparable.
 """
 
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 from aigc_jax.errors import InputError
 
-# Languages that put no spaces between words, and how to cut them. Japanese has a better way, mecab,
-# that needs a dictionary installed.
+# Languages without spaces between words, and how to tokenise them. For Japanese there is a better
+# way, mecab, that needs a dictionary installed.
 _TOKENIZERS = {"zh": "zh", "yue": "zh"} | dict.fromkeys(("ja", "th", "lo", "km", "my"), "char")
 
 
 class Score(NamedTuple):
-    """A corpus's figure and what it was computed with."""
+    """A corpus's score and what it was computed with."""
 
     score: float  # in [0, 100]
     signature: str
@@ -33,7 +33,7 @@ def exact_match(hypotheses: Sequence[str], references: Sequence[str]) -> float:
       In [0, 1].
 
     Raises:
-      ValueError: none, or not as many of one as of the other.
+      ValueError: there are none, or not equally many of both.
     """
     _check(hypotheses, references)
     matches = sum(h == r for h, r in zip(hypotheses, references, strict=True))
@@ -52,22 +52,22 @@ def bleu(
 
     h and r are the lengths in words of all hypotheses and of all references, p_n the share of the
     hypotheses' n-grams that occur in their references (each as often as there). A p_n of 0 is
-    smoothed, and where not one hypothesis has four words the figure is 0, even if all are right.
+    smoothed, and where not one hypothesis has four words the score is 0, even if all are right.
 
     Args:
       hypotheses, references: N texts each, N ≥ 1, as people write them: not yet tokenised.
-      language: what they are in, as `zh` or `pt_BR`: it decides the tokeniser, see `tokenizer`.
-      lowercase: whether case is of no account.
+      language: what they are in, such as `zh` or `pt_BR`: it decides the tokeniser, see `tokenizer`.
+      lowercase: whether to ignore case.
 
     Raises:
       InputError: sacrebleu is missing.
-      ValueError: none, or not as many of one as of the other.
+      ValueError: there are none, or not equally many of both.
 
     Source: Papineni et al. 2002, https://aclanthology.org/P02-1040; Post 2018,
     https://arxiv.org/abs/1804.08771.
     """
     _check(hypotheses, references)
-    # What `force` leaves out is a warning on the terminal, of texts that look tokenised already.
+    # `force` only silences a warning about texts that look tokenised already.
     metric = _sacrebleu().BLEU(lowercase=lowercase, tokenize=tokenizer(language), force=True)
     return _scored(metric, hypotheses, references)
 
@@ -78,9 +78,9 @@ def chrf(hypotheses: Sequence[str], references: Sequence[str], lowercase: bool =
         chrF = 100 (1 + β²) P R / (β² P + R),  β = 2
 
     P and R are means over those n of 1 … 6 that both sides have n-grams of. White space does not
-    count, so that no tokeniser matters.
+    count, so the tokeniser does not matter.
 
-    Args and Raises: as of `bleu`.
+    Args and Raises: as for `bleu`.
 
     Source: Popović 2015, https://aclanthology.org/W15-3049.
     """
@@ -89,13 +89,13 @@ def chrf(hypotheses: Sequence[str], references: Sequence[str], lowercase: bool =
 
 
 def tokenizer(language: str) -> str:
-    """sacreBLEU's tokeniser of a language: `zh`, `char` or, of all that space words, `13a`."""
+    """sacreBLEU's tokeniser of a language: `zh`, `char` or, for all that separate words by spaces, `13a`."""
     return _TOKENIZERS.get(language.lower().replace("-", "_").partition("_")[0], "13a")
 
 
 def _scored(metric: Any, hypotheses: Sequence[str], references: Sequence[str]) -> Score:
     score = metric.corpus_score(list(hypotheses), [list(references)]).score
-    # The mean of logarithms leaves a little more than 100 of a perfect score.
+    # The mean of logarithms gives a little more than 100 for a perfect score.
     return Score(min(score, 100.0), str(metric.get_signature()))
 
 
@@ -120,4 +120,4 @@ def _sacrebleu() -> Any:
 def _check(hypotheses: Sequence[str], references: Sequence[str]) -> None:
     if len(hypotheses) != len(references) or not references:
         counts = f"{len(hypotheses)} hypotheses, {len(references)} references"
-        raise ValueError(f"as many of both are needed, and one at least: {counts}")
+        raise ValueError(f"equally many of both are needed, and at least one: {counts}")

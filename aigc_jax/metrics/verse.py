@@ -1,6 +1,6 @@
 """The form of Chinese regulated verse: four or eight lines, all of five or all of seven characters.
 
-Tones and rhymes, which regulated verse is bound to as well, are not looked at.
+Tones and rhymes, which regulated verse also prescribes, are not checked.
 """
 
 import re
@@ -11,7 +11,7 @@ LINES, LENGTHS = (4, 8), (5, 7)
 
 
 def lines_of(verse: str) -> list[str]:
-    """The lines of a verse, which punctuation and line breaks part; they hold neither."""
+    """The lines of a verse, split at punctuation and line breaks, without either."""
     return [line for line in _BETWEEN.split(verse) if line]
 
 
@@ -27,7 +27,7 @@ def is_regulated(verse: str) -> bool:
 
 
 def first_line(verse: str) -> str:
-    """A verse up to its first punctuation, that included."""
+    """A verse up to its first punctuation, inclusive."""
     found = _BETWEEN.search(verse)
     return verse[: found.end()] if found else verse
 
@@ -38,7 +38,7 @@ def up_to_last_line(verse: str) -> str:
 
 
 def shares(verses: Sequence[str]) -> dict[str, float]:
-    """How many of N ≥ 1 verses keep the form, each in [0, 1].
+    """The shares of N ≥ 1 verses that keep the form, each in [0, 1].
 
     Returns:
       `equal_lines`: all lines are of one length; `regulated`: and as many as they should be.

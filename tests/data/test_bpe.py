@@ -190,9 +190,9 @@ def cut(text):
         (lambda text: "", "damaged"),
         (lambda text: "{}", "damaged"),
         (lambda text: Tokenizer(models.WordLevel({"a": 0}, "a")).to_str(), "not a byte-level BPE"),
-        (lower_case, "does not keep every text"),
-        (with_a_space_before, "does not keep every text"),
-        (without_spaces_around, "does not keep every text"),
+        (lower_case, "does not preserve every text"),
+        (with_a_space_before, "does not preserve every text"),
+        (without_spaces_around, "does not preserve every text"),
     ],
 )
 def test_json_of_anything_else_is_refused(coder, damage, reason):

@@ -103,7 +103,7 @@ def test_what_takes_seconds_is_never_trained_where_no_signal_is_obeyed(monkeypat
 def test_a_process_that_was_ended_is_one_line(monkeypatch):
     monkeypatch.setattr(training, "AT_HAND", 0)
     monkeypatch.setattr(training, "_CHILD", "import os; os.kill(os.getpid(), 9)")
-    with pytest.raises(InputError, match="ended by signal 9, as it is where memory is short"):
+    with pytest.raises(InputError, match="ended by signal 9, as happens when memory is short"):
         BpeTokenizer.trained(["a"] * 100_000, 400)
     monkeypatch.setattr(training, "_CHILD", "raise SystemExit(3)")
     with pytest.raises(RuntimeError, match="ended with code 3"):

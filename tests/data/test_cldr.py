@@ -145,7 +145,7 @@ def test_an_unknown_locale_is_named_with_close_ones(name, advice):
 
 @pytest.mark.parametrize(("source", "target"), [("en", "en"), ("en", "en_US"), ("eng", "en")])
 def test_locales_that_write_all_the_same_are_refused(source, target):
-    with pytest.raises(InputError, match=f"{source} and {target} write all the same"):
+    with pytest.raises(InputError, match=f"{source} and {target} write everything the same"):
         load_cldr(source, target, range(2024, 2025))
 
 

@@ -203,7 +203,7 @@ IMAGES = {
     "16 bits of RGB": (png(16, 2), "has 16 bits a channel; convert it to 8"),
     "16 bits of grey and alpha": (png(16, 4), "has 16 bits a channel"),
     "16 bits of RGBA": (png(16, 6), "has 16 bits a channel"),
-    "8 bits of clear RGBA": (png(8, 6), "has transparent pixels; lay it on a background"),
+    "8 bits of clear RGBA": (png(8, 6), "has transparent pixels; put it on a background"),
     "one pixel not quite opaque": (encoded(CLEAR), "has transparent pixels"),
     "grey and alpha": (encoded(CLEAR[..., 2:]), "has transparent pixels"),
     "a clear colour": (encoded(FLAT, transparency=(1, 1, 1)), "has transparent pixels"),
@@ -331,7 +331,7 @@ def test_what_does_not_fit_into_the_memory(tmp_path, monkeypatch):
 
     folder(tmp_path)
     monkeypatch.setattr(own_images.np, "empty", empty)
-    assert message_of(tmp_path) == f"{tmp_path}: its images do not fit into the memory"
+    assert message_of(tmp_path) == f"{tmp_path}: its images do not fit into memory"
 
 
 def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):

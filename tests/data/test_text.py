@@ -114,7 +114,7 @@ def test_a_large_file_that_was_cut_is_named(tmp_path, large):
     path = written(tmp_path, b"0123456789" * 5)
     text = load_text("ignored", path)
     written(tmp_path, b"0123")
-    with pytest.raises(InputError, match="was cut while it was read"):
+    with pytest.raises(InputError, match="was truncated while it was read"):
         list(chunks(text.train))
 
 

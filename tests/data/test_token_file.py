@@ -131,7 +131,7 @@ def test_a_failure_before_the_end_leaves_nothing(tmp_path, monkeypatch, call):
 def test_a_failure_while_encoding_leaves_nothing(tmp_path):
     def encode():
         yield TOKENS
-        raise InputError("was cut while it was read")
+        raise InputError("was truncated while it was read")
 
     with pytest.raises(InputError, match="was cut"):
         tokens_on_disk("a", 1000, encode, tmp_path)

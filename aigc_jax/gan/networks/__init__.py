@@ -1,4 +1,4 @@
-"""Generators and discriminators, a file for each architecture, handed out as pure functions."""
+"""Generators and discriminators, a file for each architecture, as pure functions."""
 
 from aigc_jax.gan.networks.dcgan import dcgan
 from aigc_jax.gan.networks.mlp import mlp

@@ -39,8 +39,8 @@ def from_linen(
       classes: how many; 0 for networks without labels.
       packing: m.
       mixes_examples: see `Networks`.
-      memoryless: the generator whose statistics are those of the last batch alone, for one that
-        has any.
+      memoryless: the generator whose statistics are only those of the last batch, where it has
+        any.
     """
     height, width, channels = image_shape
 

@@ -18,7 +18,7 @@ _INIT = nn.initializers.normal(0.02)
 
 
 def _batch_norm(train: bool, axis_name: str | None, momentum: float = 0.9) -> nn.Module:
-    # Biased running statistics with a short memory. None of a step reads them.
+    # Biased running statistics with a short memory. No step reads them.
     return nn.BatchNorm(use_running_average=not train, momentum=momentum, axis_name=axis_name)
 
 
@@ -29,7 +29,7 @@ class DCGANGenerator(nn.Module):
 
     Attributes:
       halvings: n.
-      momentum: what running statistics keep of themselves from batch to batch.
+      momentum: the share that running statistics keep from batch to batch.
     """
 
     image_shape: Shape
@@ -99,7 +99,7 @@ def dcgan(
     width: int = 64,
     normalisation_d: str = "batch",
 ) -> Networks:
-    """DCGAN's pair, or with another normalisation of D those of WGAN-GP and SN-GAN.
+    """DCGAN's pair or, with another normalisation of D, those of WGAN-GP and SN-GAN.
 
     Args:
       image_shape: (H, W, C).

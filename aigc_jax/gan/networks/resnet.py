@@ -1,4 +1,4 @@
-"""A small residual network of R3GAN's kind: no normalisation layers, and a start at the identity.
+"""A small residual network after R3GAN: no normalisation layers, starting at the identity.
 
 Dimensions: B batch, Z latent, H W C image, n halvings.
 """
@@ -27,7 +27,7 @@ def _activation(x: jax.Array) -> jax.Array:
 
 
 class Residual(nn.Module):
-    """A bottleneck, x + W₃ a(K ∗ a(W₁ x)): to half the channels, 3×3 among them, and back.
+    """A bottleneck, x + W₃ a(K ∗ a(W₁ x)): to half the channels, a 3×3 there, and back.
 
     R3GAN widens instead and groups its 3×3 convolutions; grouped ones are slow on CPUs. W₃ starts
     at zero, so that the whole network starts as its resampling alone; the other two start smaller
