@@ -106,8 +106,8 @@ def attention(
 
     On a CUDA GPU it is cuDNN's kernel, which never holds them, where the arrays fit (half
     precision, heads of a multiple of 8 up to 128, see `fused_attention.fits`) and all that is
-    hidden is given by `causal`, `window` and `lengths`: not with a mask, which JAX would turn into a
-    bias `[B, N, T, S]` with a gradient, and not with a cap or dropout. Such arrays have no
+    hidden is given by `causal`, `window` and `lengths`: not with a mask, which JAX would turn into
+    a bias `[B, N, T, S]` with a gradient, and not with a cap or dropout. Such arrays have no
     forward-mode and no second derivative, and on other backends too the backward pass recomputes
     the weights.
 

@@ -24,7 +24,7 @@ from aigc_jax.vae.objectives import Objective, elbo
 class Info(NamedTuple):
     """Means over the whole batch, under the parameters before the update."""
 
-    loss_nats: jax.Array  # what is descended
+    loss_nats: jax.Array  # what is minimised
     negative_elbo_nats: jax.Array  # reconstruction + KL, with β = 1 and without free nats
     reconstruction_nats: jax.Array
     kl_nats: jax.Array
@@ -70,7 +70,7 @@ def step(
       The new state, and `Info`.
 
     Raises:
-      InputError: images or labels of another shape, or labels that are no classes.
+      InputError: images or labels are of another shape, or labels are not classes.
 
     Source: Kingma and Welling 2014, algorithm 1 with the estimator of equation 10, L = 1.
     """
@@ -120,7 +120,7 @@ def sample(
       networks, likelihood: as trained.
 
     Raises:
-      InputError: labels that are no classes of these networks.
+      InputError: labels are not classes of these networks.
     """
     labels = labels_to_draw(labels, n, networks.classes)
 

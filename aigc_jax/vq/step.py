@@ -23,7 +23,7 @@ class State(NamedTuple):
 
     trained: optim.State
     quantiser: Any  # see `Quantiser`
-    frequencies: jax.Array  # [h, w, K]: how often each code stood at each position, an average
+    frequencies: jax.Array  # [h, w, K]: how often each code occurred at each position, an average
 
     @property
     def step(self) -> jax.Array:
@@ -44,7 +44,7 @@ class State(NamedTuple):
 class Info(NamedTuple):
     """Means over the whole batch, under the parameters before the update."""
 
-    loss_nats: jax.Array  # what is descended
+    loss_nats: jax.Array  # what is minimised
     reconstruction_nats: jax.Array  # −log p(x|z)
     commitment: jax.Array  # Σ (f − e)², before β
     batch_perplexity: jax.Array  # of the codes in this batch: below that of the set
@@ -78,11 +78,11 @@ def step(
         f = encode(x),  z = the vectors that f is nearest to,  ∂z/∂f := 1
         loss = mean_i [ −log p(x_i|z_i) + β Σ (f_i − sg(z_i))² ]
 
-    β stands at the term that moves the features alone: the vectors follow by averages.
+    β weights the term that moves only the features: the vectors follow by moving averages.
 
     Args:
       state: see `State`.
-      batch: images `[B, H, W, C]` in [0, 1], or a `Batch`, whose labels are not looked at.
+      batch: images `[B, H, W, C]` in [0, 1], or a `Batch`, whose labels are not used.
       networks, tx, quantiser: the networks, the optimiser and what stands between the networks.
       likelihood: what the decoder's outputs mean.
       pixels: `(keys [B], images) -> x`, drawn anew at every step, such as `binarise` or
@@ -137,6 +137,6 @@ def _frequencies(codes: jax.Array, size: int, axis_name: str | None) -> jax.Arra
 
 
 def perplexity(frequencies: jax.Array) -> jax.Array:
-    """exp(−Σ p log p): as many codes, equally frequent, would be as hard to guess. `[K]` → []."""
+    """exp(−Σ p log p): how many equally frequent codes would be as hard to guess. `[K]` → []."""
     p = frequencies
     return jnp.exp(-jnp.sum(p * jnp.log(jnp.where(p > 0, p, 1.0))))
