@@ -133,8 +133,8 @@ def gaussian(deviation: float) -> Likelihood:
     """x real, with a density; the learned σ = σ₀ e^{s/2} of each channel begins at σ₀.
 
     Adam moves a single number by its learning rate at most, so that from σ = 1 it takes thousands
-    of steps to the σ of good reconstructions; until then whatever is weighed against them, such as a
-    divergence, weighs a hundred times too much. At the best σ, −log p is least where the squared
+    of steps to the σ of good reconstructions; until then whatever is weighed against them, such as
+    a divergence, weighs a hundred times too much. At the best σ, −log p is least where the squared
     error is.
 
     E[x|z] is μ, for x as the likelihood sees it: for dequantised images, (256 μ − ½) / 255 are the

@@ -58,7 +58,7 @@ def muon(
         {
             "muon": optax.chain(
                 _orthogonalised(b1, found, parts),
-                optax.identity(),  # for optax's own factor: checkpoints stay the same
+                optax.identity(),  # in place of optax's factor: checkpoints stay the same
                 optax.add_decayed_weights(weight_decay),
                 optax.scale_by_learning_rate(learning_rate),
             ),

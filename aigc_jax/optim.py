@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from aigc_jax.algorithm import Key, Params
-from aigc_jax.muon import muon as muon  # which goes by optim.muon, beside optim.adam
+from aigc_jax.muon import muon as muon  # as optim.muon, beside optim.adam
 
 
 def is_matrix(params: Any) -> Any:
@@ -19,8 +19,8 @@ def is_matrix(params: Any) -> Any:
 def is_kernel(params: Any) -> Any:
     """The weight-decay mask of a Transformer: True for linear layers' matrices, by their name.
 
-    Not for embeddings, and not for norms and biases, which are of two dimensions too where blocks
-    are stacked.
+    Not for embeddings, and not for norms and biases, which have two dimensions too where blocks are
+    stacked.
     """
     return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)
 
@@ -45,11 +45,11 @@ def adam(
 def cosine(
     peak: float, steps: int | None, final_fraction: float, warmup_steps: int = 0
 ) -> optax.ScalarOrSchedule:
-    """`warmup_cosine`, or half a cosine alone where nothing warms up; without steps, `peak`.
+    """`warmup_cosine`, or only half a cosine without a warm-up; without steps, `peak`.
 
     Args:
       peak: the rate at the beginning, or after the warm-up.
-      steps: where the rate has come down; None keeps it at `peak`, without a warm-up.
+      steps: when the rate has come down; None keeps it at `peak`, without a warm-up.
       final_fraction: of `peak`, what it comes down to.
       warmup_steps: of the linear rise from 0.
     """
@@ -83,7 +83,7 @@ def warmup_stable_decay(
     Args:
       peak: the rate in the middle.
       warmup_steps: of the rise.
-      decay_steps: where the rate is 0 again.
+      decay_steps: when the rate is 0 again.
       decay_share: of all steps, over which it falls.
 
     Source: Hu et al. 2024, https://arxiv.org/abs/2404.06395.
@@ -109,7 +109,7 @@ def clipped(
     """`tx` on gradients clipped to a global norm.
 
     The clipping must see gradients that are already reduced over devices, which the steps of this
-    package see to.
+    package ensure.
     """
     return optax.chain(optax.clip_by_global_norm(clip_norm), tx)
 
@@ -146,7 +146,7 @@ def ema_decay_by_images(
       half_life: h, in images.
       ramp: ρ.
 
-    Source: Karras et al. 2020, https://arxiv.org/abs/2006.06676, and their program.
+    Source: Karras et al. 2020, https://arxiv.org/abs/2006.06676, and their code.
     """
     memory = jnp.minimum(half_life, ramp * images * jnp.float32(step))
     return jnp.where(memory > 0, 0.5 ** (images / jnp.maximum(memory, 1e-8)), 0.0)

@@ -60,10 +60,10 @@ def mean_and_grad(
     Args:
       loss_fn: `(params, *args) -> (losses, weights, aux, *stats)`, `losses` and `weights` of one
         shape; `aux` holds sums to be reported in the same way, weighted already; `stats`, if any,
-        is handed on as it is: what the networks have reduced over the axis themselves.
+        is passed on as it is: what the networks have reduced over the axis themselves.
       axis_name: the mapped axis, or None.
-      microbatches: m, parts that the rows of all `args` are cut into, to be gone through one after
-        another. The sums are over all of them, so m changes memory and time alone. Above 1 there
+      microbatches: m, parts that the rows of all `args` are cut into, to be processed one after
+        another. The sums are over all of them, so m changes only memory and time. Above 1 there
         can be no `stats`.
       pullback: where `loss_fn` takes this device's share of something computed from the parameters
         instead of them: from the gradient with respect to that to the one of the parameters, as

@@ -12,7 +12,7 @@ from PIL import Image
 
 SCALE = 2
 MOST_FRAMES = 30
-MOST_BYTES = 2_000_000  # of an animation: a page holds it as text, a third longer
+MOST_BYTES = 2_000_000  # of an animation: a page embeds it as text, a third longer
 MOST_PER_SECOND = 50  # frames of a GIF: browsers slow down what is faster
 
 
@@ -43,21 +43,21 @@ def image_grid(images: np.ndarray, scale: int = SCALE, gap: int = 1) -> bytes:
 
 
 def _uint8(images: np.ndarray) -> np.ndarray:
-    """[0, 1] → 0 … 255, by rounding; what is beyond is clipped."""
+    """[0, 1] → 0 … 255, by rounding; values beyond are clipped."""
     return np.clip(np.rint(np.asarray(images) * 255), 0, 255).astype(np.uint8)
 
 
 def animation(frames: Sequence[bytes], seconds_per_frame: float, scale: int = SCALE) -> bytes:
     """A GIF that shows pictures in turn, over and over, with a pause at the last.
 
-    Of many frames some are chosen at equal distances, with the first and the last: `MOST_FRAMES` of
-    them, halved until the file has at most `MOST_BYTES`, but never fewer than three.
+    If there are many, frames are chosen at equal distances, with the first and the last:
+    `MOST_FRAMES` of them, halved until the file has at most `MOST_BYTES`, but at least three.
 
     Args:
       frames: PNGs, grey or RGB; those whose size or mode is not the last one's are left out.
       seconds_per_frame: of each but the last, which is shown eight times as long.
-      scale: how many times smaller than its frames the animation is; `image_grid` made them so
-        much larger.
+      scale: how many times smaller than its frames the animation is; `image_grid` made them larger
+        by this factor.
     """
     pictures = [Image.open(io.BytesIO(frame)) for frame in frames]
     kind = pictures[-1].size, pictures[-1].mode
@@ -73,7 +73,7 @@ def animation(frames: Sequence[bytes], seconds_per_frame: float, scale: int = SC
 
 
 def _evenly(n: int, most: int) -> list[int]:
-    """At most so many of 0 … n − 1, at equal distances, with both ends."""
+    """At most `most` of 0 … n − 1, at equal distances, with both ends."""
     return [round(i * (n - 1) / (most - 1)) for i in range(most)] if n > most else list(range(n))
 
 
@@ -107,7 +107,7 @@ def video(frames: np.ndarray, rate: float) -> bytes:
 
 
 def _gif(pictures: Sequence[Image.Image], milliseconds: Sequence[int]) -> bytes:
-    """One frame after the other without end; of equal neighbours Pillow makes one longer frame."""
+    """A GIF of the frames that loops; Pillow merges equal neighbours into one longer frame."""
     if pictures[0].mode == "RGB":  # a GIF's frame has 256 colours
         pictures = [p.quantize(256, dither=Image.Dither.NONE) for p in pictures]
     buffer = io.BytesIO()

@@ -1,8 +1,8 @@
 """A folder of any name, under a name that any library can be given.
 
-Orbax takes a part of its own path for a pattern (`[x]`, `\\`), cannot write below a name that is
+Orbax treats a part of its own path as a pattern (`[x]`, `\\`), cannot write below a name that is
 not UTF-8, and etils takes a local /gs/… for a bucket. An open folder has a second name on Linux,
-/proc/self/fd/N, that has none of this and is short; elsewhere a symbolic link in the folder of
+/proc/self/fd/N, that avoids all this and is short; elsewhere a symbolic link in the folder of
 temporary files gives one.
 """
 
@@ -24,7 +24,7 @@ _DESCRIPTORS = Path("/proc/self/fd")
 def plain_path(folder: Path) -> Iterator[Path]:
     """An absolute path to a folder, without characters that a library may misread.
 
-    It is the folder's own where that is such. Any other is valid within the context only, and
+    It is the folder's own where that has none. Any other is valid only within the context, and
     within this process.
 
     Raises:

@@ -1,8 +1,8 @@
-"""What may go to a terminal of strings that came from files: names, options, messages, texts.
+"""Strings from files, made safe for a terminal: names, options, messages, texts.
 
 A terminal obeys control characters: they colour, move the cursor, rename the window, paste. Names
 of files, the configuration of a run, a header or a model's vocabulary may hold any of them, so all
-that is printed passes here, and shows them as Python would write them: `\\x1b`.
+that is printed passes through here, and shows them as Python would write them: `\\x1b`.
 """
 
 import unicodedata

@@ -132,9 +132,9 @@ class _File(NamedTuple):
 
 
 def _newest(folder: RunFolder, captions: Mapping[str, str]) -> list[_File]:
-    """Of each name and kind the artefact of the greatest step, in the order of their captions.
+    """The artefact of the latest step for each name and kind, in the order of their captions.
 
-    An animation of the same name, which is of all steps, follows.
+    An animation of the same name, which covers all steps, follows.
     """
     found: dict[tuple[str, str], tuple[int, Path]] = {}
     for path in folder.samples.iterdir():
@@ -204,13 +204,13 @@ def _meaning(config: Mapping[str, Any], metric: str) -> str:
 
 
 def _best(config: Mapping[str, Any], evaluations: list[dict]) -> str:
-    """The best score, the step it is of, and how it compares with the goal."""
+    """The best score, its step, and how it compares with the goal."""
     score, goal = config.get("score"), config.get("goal")
     scored = [m for m in evaluations if m.get(score) is not None]
     if not scored:
         return ""
     best = min(scored, key=lambda m: (m[score], m["step"]))
-    text = f"Best {score}: {best[score]:.4g} at step {best['step']:,}; the lower the better."
+    text = f"Best {score}: {best[score]:.4g} at step {best['step']:,}; lower is better."
     if goal is not None:
         text += f" Goal: {goal}, {'reached' if best[score] <= goal else 'not reached yet'}."
     return f"<p>{html.escape(text)}</p>"

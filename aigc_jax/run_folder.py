@@ -26,7 +26,7 @@ _LONGEST = 100  # characters: more than any file's name in a run's folder has
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replaces `path` by `content`, whole or not at all, even when the machine loses power.
+    """Replaces `path` with `content`, whole or not at all, even when the machine loses power.
 
     A byte of a file's name that is not UTF-8 becomes `\\udcff`, which JSON reads as that byte.
     A new file has the permissions that the umask allows; one that is replaced keeps its own.
@@ -76,7 +76,7 @@ class RunFolder:
         """Makes the folder.
 
         Raises:
-          InputError: it cannot be made or written to, or it holds something else than a run.
+          InputError: it cannot be made or written to, or it holds something other than a run.
         """
         ours = {self.samples.name, self.checkpoints.name, self.best.name}
         try:
@@ -85,7 +85,7 @@ class RunFolder:
             foreign = sorted(name for name in present if name not in ours)
             if foreign and not self._config.exists():
                 raise InputError(
-                    f"workdir {self.path} holds {foreign[0]!r} and no run; "
+                    f"workdir {self.path} holds {foreign[0]!r} but no run; "
                     "choose an empty or new folder"
                 )
             self.samples.mkdir(exist_ok=True)

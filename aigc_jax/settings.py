@@ -36,14 +36,14 @@ C = TypeVar("C")
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What is known of a field that can be set by name.
+    """What is known about a field that can be set by name.
 
     Attributes:
       help: what it is, in a sentence, with the unit where there is one.
       name: where that is not the field's.
       choices: the values that it may take, by name. Where they are dataclasses, or tuples of such,
-        a name stands for that value with whatever settings of its own; where they are those of
-        another class than the value before, settings that both have are kept.
+        a name stands for that value whatever its own settings are; on a change to another class,
+        settings that both classes have are kept.
       least: the smallest number it may be. Default: 1 for whole numbers, above 0 for others.
       changeable: whether a run may be continued under another value, because the result does not
         depend on it.
@@ -119,7 +119,7 @@ class Leaf(NamedTuple):
 
 
 def settings(config: Any) -> dict[str, Leaf]:
-    """Every setting by name, outer ones first; of a constant there are none."""
+    """Every setting by name, outer ones first; a constant has none."""
     found: dict[str, Leaf] = {}
     parts: list[Any] = []
     for part in _parts(config)[:1]:  # those of a tuple share their names
@@ -133,15 +133,15 @@ def settings(config: Any) -> dict[str, Leaf]:
 
 
 def with_settings(config: T, values: Mapping[str, Any]) -> T:
-    """The config with other values of its settings; names that it has not are passed over.
+    """The config with other values of its settings; names that it does not have are ignored.
 
     Args:
       config: see above.
-      values: by name, plain as in `Leaf`. A choice is made before the settings of what is chosen
-        are.
+      values: by name, plain as in `Leaf`. Choices are applied before the settings of what is
+        chosen.
 
     Raises:
-      ValueError: a name is no choice, a text no tuple of integers, or the config refuses a value.
+      ValueError: a name is not a choice, a text not a tuple of integers, or a value is refused.
     """
     changes: dict[str, Any] = {}
     for name, hint, value, known in _fields(config):
@@ -230,7 +230,7 @@ def _alike(a: Any, b: Any) -> bool:
 
 
 def to_json(config: Any) -> dict[str, Any]:
-    """A config as what JSON knows: an object for each dataclass, its class under `kind`.
+    """A config as JSON values: an object for each dataclass, its class under `kind`.
 
     Raises:
       ValueError: it holds a value that has no name among the choices of its field.
@@ -249,7 +249,7 @@ def from_json(cls: type[T], stored: Mapping[str, Any]) -> T:
       stored: what `to_json` returned.
 
     Raises:
-      ValueError: it is no such config.
+      ValueError: it is not such a config.
     """
     hints = _hints(cls)
     choices = {f.name: _choices(f) for f in fields(cls)}  # type: ignore[arg-type]
@@ -279,14 +279,14 @@ def _encoded(name: str, value: Any, choices: Mapping[str, Any] | None) -> Any:
         return list(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise ValueError(f"{name}: {value!r} does not go to JSON")
+    raise ValueError(f"{name}: {value!r} cannot be stored as JSON")
 
 
 def _decoded(name: str, value: Any, hint: Any, choices: Mapping[str, Any] | None) -> Any:
     if isinstance(value, Mapping):
         kinds = {cls.__name__: cls for cls in _dataclasses(hint)}
         if value.get("kind") not in kinds:
-            raise ValueError(f"{name}: no {value.get('kind')!r} is known here")
+            raise ValueError(f"{name}: unknown kind {value.get('kind')!r}")
         return from_json(kinds[value["kind"]], value)
     if isinstance(value, list):
         return tuple(_decoded(name, part, hint, None) for part in value)
@@ -311,13 +311,13 @@ def _dataclasses(hint: Any) -> Iterator[type]:
 class Run(Settings):
     """What a run of a preset takes; the result depends on `steps` and `batch_size` alone."""
 
-    steps: int = setting(1000, "Updates to train for in all.", changeable=True)
+    steps: int = setting(1000, "Updates to train for in total.", changeable=True)
     batch_size: int = setting(128, "Examples in an update.")
     eval_every: int = setting(1000, "Steps between evaluations on held-out data.", changeable=True)
     checkpoint_every: int = setting(1000, "Steps between checkpoints.", changeable=True)
     log_every: int = setting(100, "Steps between logged lines.", changeable=True)
     steps_per_dispatch: int = setting(
-        50, "Steps that the device does in one program before it reports.", changeable=True
+        50, "Steps that the device runs in one program before it reports.", changeable=True
     )
     decay: bool = False  # whether the learning rate's schedule ends where the run does
 

@@ -1,7 +1,7 @@
-"""Storage that fails, which says nothing of what is stored there.
+"""Storage that fails, which says nothing about what is stored there.
 
-A disk that is full, a server that does not answer and a file of somebody else's are a person's to
-mend, and then all is as it was. Only contents that were read can be found to be damaged.
+A full disk, a server that does not answer and a file that belongs to somebody else are for the user
+to correct, and nothing is lost. Only contents that were read can be found to be damaged.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR}  # of a file: these are tr
 _HELD = {errno.EWOULDBLOCK, errno.EAGAIN}
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 _MISUSED = {errno.EINVAL, errno.EDOM, errno.ERANGE, errno.EEXIST}  # so may be of damaged ones
-# The words of all others stand in what C++ libraries say, who raise no OSError.
+# The words of all others occur in the messages of C++ libraries, which raise no OSError.
 _WORDS = [os.strerror(number) for number in errno.errorcode if number not in _ABSENT | _MISUSED]
 
 
@@ -37,12 +37,12 @@ def told(path: object, what: str = "read") -> Iterator[None]:
 
 
 def kind_of(path: Path) -> int | None:
-    """`stat.S_IFDIR`, say, or None where nothing is; a link is what it leads to.
+    """`stat.S_IFDIR`, say, or None where nothing is; links are followed.
 
-    `Path.exists` and `Path.is_dir` may say no of what they may not look at.
+    `Path.exists` and `Path.is_dir` may return False for what they may not access.
 
     Raises:
-      InputError: the storage does not say.
+      InputError: the storage fails.
     """
     with told(path):
         try:
@@ -57,13 +57,13 @@ def is_there(path: Path) -> bool:
     """Whether there is a file or a folder.
 
     Raises:
-      InputError: the storage does not say.
+      InputError: the storage fails.
     """
     return kind_of(path) is not None
 
 
 def said(error: BaseException | None) -> str | None:
-    """What the storage said, `Permission denied`, where that is behind an error of any type."""
+    """The storage's message, `Permission denied`, where it caused an error of any type."""
     text = str(error)
     while error is not None:
         if isinstance(error, OSError) and error.errno not in (None, *_ABSENT):
@@ -73,15 +73,15 @@ def said(error: BaseException | None) -> str | None:
 
 
 def failure(error: BaseException, folder: Path) -> str | None:
-    """What the storage said, where it is why the contents of a folder could not be read.
+    """The storage's message, where it is why the contents of a folder could not be read.
 
     Args:
       error: of the attempt.
-      folder: all of it is read once more, since a library may take what it may not look at for
+      folder: all of it is read once more, since a library may treat what it may not access as
         missing.
 
     Returns:
-      See `said`; None where all was read, and so is not what it should be.
+      See `said`; None where all could be read, so that the contents are at fault.
     """
     if words := said(error):
         return words
@@ -116,11 +116,11 @@ def set_mode(path: str | Path, mode: int) -> None:
 def lock(file: IO[Any], wait: bool = False) -> bool:
     """Takes the lock of a file, which ends with its process, however that ends.
 
-    Where the storage has no locks that is said, and nobody is kept out.
+    Where the storage has no locks a warning says so, and nobody is kept out.
 
     Args:
       file: open.
-      wait: until another process lets go of it.
+      wait: until another process releases it.
 
     Returns:
       False where another process has it.
@@ -135,6 +135,8 @@ def lock(file: IO[Any], wait: bool = False) -> bool:
             return False
         if error.errno not in _NO_LOCKS:
             raise
-        said = "%s: no locks on this storage (%s): see that no other process uses it meanwhile"
+        said = (
+            "%s: no locks on this storage (%s): make sure that no other process uses it meanwhile"
+        )
         logger.warning(said, printed.line(str(file.name)), error.strerror)
     return True

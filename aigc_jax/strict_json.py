@@ -5,7 +5,7 @@ import math
 import re
 from typing import Any
 
-_SURROGATES = re.compile("[\ud800-\udfff]")  # of names that are not UTF-8, which nor is a file then
+_SURROGATES = re.compile("[\ud800-\udfff]")  # from names that are not UTF-8; nor would a file be
 
 
 def dumps(value: Any, **layout: Any) -> str:

@@ -201,7 +201,7 @@ def wrong_tokens(batch):
     yield "prefix", batch._replace(prefix=rows[:, None]), r"prefix must be of shape \(4,\), got"
     source = pairs().source
     if batch.source is None:
-        yield "source", batch._replace(source=source), "source is of models with an encoder"
+        yield "source", batch._replace(source=source), "source is for models with an encoder"
         return
     yield "no source", batch._replace(source=None), "source is missing"
     for what, wrong, message in (

@@ -221,7 +221,7 @@ def test_the_best_score_is_named_with_its_step(folder, goal, words):
     for step, fcd in [(100, 3.0), (200, 1.2345678), (3000, float("nan")), (4000, 1.2345678)]:
         folder.append_metrics(step, "heldout", {"fcd": fcd}, 0.0)
     (text,) = re.findall(r"<p>(Best .*?)</p>", section_of(folder))
-    assert text == f"Best fcd: 1.235 at step 200; the lower the better.{words}"
+    assert text == f"Best fcd: 1.235 at step 200; lower is better.{words}"
 
 
 @pytest.mark.parametrize("score", [None, "fcd"])

@@ -39,7 +39,7 @@ class Networks(NamedTuple):
       classes: how many; 0 where labels are not used.
       mixes_examples: whether D's logit of an image depends on the rest of its batch.
       standing: `(variables, z [B, Z], labels) -> stats`: G's statistics over this batch alone,
-        whatever they were before. None where those that `generate` returns will do.
+        whatever they were before. Default: as training left them.
       image_shape: (H, W, C) of the images that they are made for; None for any.
     """
 

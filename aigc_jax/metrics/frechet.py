@@ -143,10 +143,11 @@ def expected_distance(features: np.ndarray, a: int, b: int) -> float:
 
     With the true λ and Var(c) this is right to 5 % down to N = D, and 10 to 30 % too high at D / 2.
     With those of N points it is too low by some D / 2N of itself, since eigenvalues of samples
-    spread. So twice the estimate from all points is taken, minus that from half of them, where
-    that error is twice as large (the mean of both halves). What is left is within 4 % where N ≥ 4 D, and about a
-    tenth too low at 2 D; at D a quarter is missing, and below that the estimate of Σ is singular:
-    see `enough`. (Gaussians of equal eigenvalues, exponentials, and ReLUs of Gaussians; D = 16 and 32.)
+    spread. So the estimate is twice that from all points minus that from half of them, where this
+    error is twice as large (the mean of both halves). What is left is within 4 % where N ≥ 4 D, and
+    about a tenth too low at 2 D; at D a quarter is missing, and below that the estimate of Σ is
+    singular: see `enough`. (Gaussians of equal eigenvalues, exponentials, and ReLUs of Gaussians;
+    D = 16 and 32.)
 
     Args:
       features: `[N, D]` of the distribution, as many as there are; λ and Var(c) are taken from

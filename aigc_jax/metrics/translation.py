@@ -56,7 +56,7 @@ def bleu(
 
     Args:
       hypotheses, references: N texts each, N ≥ 1, as people write them: not yet tokenised.
-      language: theirs, such as `zh` or `pt_BR`; it decides the tokeniser, see `tokenizer`.
+      language: theirs, such as `zh` or `pt_BR`: it decides the tokeniser, see `tokenizer`.
       lowercase: whether to ignore case.
 
     Raises:
@@ -89,7 +89,7 @@ def chrf(hypotheses: Sequence[str], references: Sequence[str], lowercase: bool =
 
 
 def tokenizer(language: str) -> str:
-    """sacreBLEU's tokeniser of a language: `zh`, `char`, or `13a` where spaces separate words."""
+    """sacreBLEU's tokeniser of a language: `zh`, `char` or, where spaces separate words, `13a`."""
     return _TOKENIZERS.get(language.lower().replace("-", "_").partition("_")[0], "13a")
 
 

@@ -1,1 +1,1 @@
-"""What the networks of several families are made of, in Linen."""
+"""Linen modules that the networks of several families share."""

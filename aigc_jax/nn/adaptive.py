@@ -1,4 +1,4 @@
-"""Normalisation whose scale, shift and gate a condition decides, such as a time or a class.
+"""Normalisation whose scale, shift and gate depend on a condition, such as a time or a class.
 
 Dimensions: B batch, D width, E features of the condition.
 """

@@ -34,8 +34,8 @@ class PositionsAndMask:
 
     positions: jax.Array  # int [B, T] or [1, T]
     mask: jax.Array | None  # bool [B or 1, 1, T, S]; None: everything
-    # Known when it is compiled, and not in the mask: T = S, no token sees what is behind it, and at
-    # most so many up to itself.
+    # Known when it is compiled, and not in the mask: T = S, no token sees later ones, and at most
+    # `window` up to itself.
     causal: bool = struct.field(pytree_node=False, default=False)
     window: int | None = struct.field(pytree_node=False, default=None)
 
@@ -44,7 +44,7 @@ class Memory(NamedTuple):
     """What an encoder made of the source."""
 
     states: jax.Array | None  # [B, S, D]; None where its keys and values are in the cache
-    mask: jax.Array  # bool [B, 1, 1 or T, S]: which of them a token may look at
+    mask: jax.Array  # bool [B, 1, 1 or T, S]: which of them a token may attend to
 
 
 class KVCache(NamedTuple):
@@ -57,7 +57,7 @@ class KVCache(NamedTuple):
 
 
 def fold(keys: Keys | None, number: int | jax.Array) -> Keys | None:
-    """Keys of their own for a place in the network."""
+    """Separate keys for a place in the network."""
     return None if keys is None else jax.vmap(jax.random.fold_in, (0, None))(keys, number)
 
 
@@ -201,7 +201,7 @@ class Block(nn.Module):
     ) -> tuple[jax.Array, KVCache | None]:
         c = self.config
         if condition is not None and c.post_norm:
-            raise ValueError("a condition decides what enters a layer: it takes post_norm=False")
+            raise ValueError("a condition adapts the input of a layer: it needs post_norm=False")
         # The residual stream sums 2 L branches; this keeps its variance at initialisation
         # independent of L. Sums that are normalised do not grow.
         out_init = nn.initializers.normal(

@@ -32,10 +32,10 @@ class BlockConfig(Settings):
       width: D.
       num_kv_heads: K, heads of keys and values, a divisor of N; None for N.
       hidden: of the feed-forward layer; None for 4 D.
-      positions: see `Positions`; a block itself sees to rotary ones alone.
+      positions: see `Positions`; a block itself applies only rotary ones.
       rotary_base: of rotary positions' wavelengths.
       norm: the module of a normalisation, called without arguments.
-      post_norm: normalise sums, as Vaswani et al. 2017 do, in place of what enters a layer.
+      post_norm: normalise sums, as Vaswani et al. 2017 do, instead of the inputs of layers.
       activation: f of the feed-forward layer.
       gated: W₂ (f(W₁ x) ⊙ W₃ x) in place of W₂ f(W₁ x).
       bias: whether linear layers have one.
@@ -50,11 +50,11 @@ class BlockConfig(Settings):
     width: int = setting(128, "Width of the model, a multiple of the heads.")
     num_kv_heads: int | None = setting(
         None,
-        "Heads of keys and values, a divisor of the heads; without it as many.",
+        "Heads of keys and values, a divisor of the heads. Default: as many.",
         formerly="key_heads",
     )
     hidden: int | None = setting(
-        None, "Width of the feed-forward layers; without it four times --width."
+        None, "Width of the feed-forward layers. Default: four times --width."
     )
     positions: Positions = Positions.LEARNED
     rotary_base: float = 10_000.0

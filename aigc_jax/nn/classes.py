@@ -1,4 +1,4 @@
-"""How a network is told a class: one-hot features, an embedding, or a projection of its features.
+"""How a network is given a class: one-hot features, an embedding, or a projection of its features.
 
 Dimensions: B batch, D features, C classes.
 """

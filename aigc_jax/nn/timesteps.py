@@ -1,4 +1,4 @@
-"""How a network is told the time of a diffusion or a flow.
+"""How a network is given the time of a diffusion or a flow.
 
 Dimensions: B batch, D features.
 """
@@ -27,7 +27,7 @@ def sinusoidal_embedding(t: jax.Array, features: int, max_period: float = 10_000
       ValueError: D is odd.
 
     Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762; Ho et al. 2020 (DDPM),
-    https://arxiv.org/abs/2006.11239, whose last ω is 1 / max_period and whose sines stand first;
+    https://arxiv.org/abs/2006.11239, whose last ω is 1 / max_period and whose sines come first;
     this is the order and spacing of Dhariwal and Nichol 2021 and of DiT.
     """
     if features % 2:
@@ -41,7 +41,7 @@ def sinusoidal_embedding(t: jax.Array, features: int, max_period: float = 10_000
 class TimeEmbedding(nn.Module):
     """W₂ silu(W₁ s(scale · t) + b₁) + b₂, s the sinusoidal embedding: `[B]` → float32 `[B, D]`.
 
-    Source: Peebles and Xie 2023 (DiT), https://arxiv.org/abs/2212.09748, and their program.
+    Source: Peebles and Xie 2023 (DiT), https://arxiv.org/abs/2212.09748, and their code.
 
     Attributes:
       features: D.

@@ -1,4 +1,4 @@
-"""Transformers: `make(Config(vocabulary_size))` gives the algorithm, and `step` is its update."""
+"""Transformers: `make(Config(vocabulary_size))` builds the algorithm; `step` is its update."""
 
 from aigc_jax.optim import State
 from aigc_jax.transformer.architecture import (

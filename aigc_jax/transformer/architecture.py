@@ -1,4 +1,4 @@
-"""What a Transformer is built of: its blocks, and what stands around them."""
+"""What a Transformer is built of: its blocks, and what surrounds them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Architecture(BlockConfig):
       vocabulary_size: V.
       context: T, the greatest number of tokens that the decoder sees at once.
       layers: blocks of the decoder.
-      encoder_layers: blocks of the encoder, which sees its tokens both ways; 0 for none.
+      encoder_layers: blocks of the encoder, which is bidirectional; 0 for none.
       source_context: the greatest number of tokens that the encoder sees.
       window: how many positions a query sees at most, its own included; None for all.
       logit_cap: bounds the logits as `score_cap` does the scores.
@@ -38,12 +38,14 @@ class Architecture(BlockConfig):
     encoder_layers: int = 0
     source_context: int = 64
     window: int | None = setting(
-        None, "Tokens that a layer sees at once, its own included; without it all."
+        None, "Tokens that a query sees at most, its own included. Default: all."
     )
     logit_cap: float | None = None
     tied: bool = True
     scaled_embedding: bool = False
-    dtype: Any = setting(jnp.float32, "Of the computation, not of parameters.", choices=DTYPES)
+    dtype: Any = setting(
+        jnp.float32, "Type of the computation, not of the parameters.", choices=DTYPES
+    )
 
     def __post_init__(self):
         """Refuses sizes that do not fit each other.

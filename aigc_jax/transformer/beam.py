@@ -21,7 +21,7 @@ class Beams(NamedTuple):
 
 
 class Search(NamedTuple):
-    """The hypotheses of one prompt: those that have come to an end never compete for a beam."""
+    """The hypotheses of one prompt: those that have ended never compete for a beam."""
 
     prompt: jax.Array  # int32 [], its length
     alive: Beams  # all of one length; scores are log P, in nats
@@ -54,7 +54,7 @@ def beam_search(
     stop: int | None,
     alpha: float = 0.6,
 ) -> Beams:
-    """Looks for the continuations y of greatest log P(y) / lp(|y|).
+    """Searches for the continuations y of greatest log P(y) / lp(|y|).
 
     A step takes the 2K best tokens that could follow the K beams. Of the K best among them, those
     that are the end token end hypotheses; the K best that are not are the next beams. So at α = 0 a
@@ -69,7 +69,7 @@ def beam_search(
 
     Returns:
       Tokens `[B, K, L]`, lengths and scores `[B, K]`, the best first. Where no hypothesis of a
-      prompt has come to an end, they are the beams that are L long.
+      prompt has ended, they are the beams that are L long.
 
     Raises:
       ValueError: there is no beam, α is negative, or prompts are empty or longer than L.
@@ -119,7 +119,7 @@ def _can_improve(search: Search, *, alpha: float) -> jax.Array:
     """Whether a beam can grow, and could end better than the worst of the K that have ended.
 
     log P ≤ 0 only falls as tokens are added, and lp only grows: what the best beam can reach is its
-    log P of now, divided by the lp of the greatest length.
+    current log P, divided by the lp of the greatest length.
     """
     length = search.alive.tokens.shape[-1]
     reachable = search.alive.scores.max() / length_penalty(length - search.prompt, alpha)

@@ -39,10 +39,10 @@ class Config(Architecture):
     Attributes:
       optimiser: `(rate, b2, weight_decay) -> ` a transformation: `adamw` or `muon`.
       schedule: `(peak, warm-up steps, steps) -> ` a schedule, of optim.py.
-      decay_steps: where the schedule ends; None keeps the rate constant.
+      decay_steps: when the schedule ends; None keeps the rate constant.
       b2: of the second moment.
-      clip_norm: what the gradient's global norm is brought down to; 0 or None for no bound.
-      objective: what is descended beyond the plain loss.
+      clip_norm: the global norm that gradients are clipped to; 0 or None for no bound.
+      objective: what is minimised beyond the plain loss.
     """
 
     optimiser: Optimiser = setting(
@@ -53,23 +53,23 @@ class Config(Architecture):
     )
     schedule: Schedule = setting(
         optim.warmup_cosine,
-        "Of the learning rate after its warm-up: half a cosine to a tenth; stable, then a fall to "
-        "0 over the last fifth; or constant.",
+        "Learning rate after the warm-up: half a cosine to a tenth; stable, then a fall to 0 over "
+        "the last fifth; or constant.",
         choices=SCHEDULES,
     )
     warmup_steps: int = setting(100, "Steps over which the learning rate rises from 0.", least=0)
     decay_steps: int | None = 2000
     b2: float = 0.99
-    weight_decay: float = setting(0.1, "Of linear layers' matrices.", least=0)
+    weight_decay: float = setting(0.1, "Weight decay of linear layers' matrices.", least=0)
     clip_norm: float | None = setting(
         1.0, "Global norm that gradients are clipped to; 0 for no bound.", name="clip", least=0
     )
     objective: Objective = PLAIN
     microbatches: int = setting(
-        1, "Parts, one after another, of a batch's gradient: less memory, the same step."
+        1, "Parts that a batch's gradient is computed in: less memory, the same step."
     )
     ema_decay: float = setting(
-        0.0, "Of the averaged parameters that are evaluated, per step; 0 keeps none.", least=0
+        0.0, "Decay per step of the averaged parameters, for evaluation; 0: none.", least=0
     )
 
     def __post_init__(self):
@@ -245,7 +245,7 @@ TRANSLATORS = (DATES, TINY_MT)
 
 
 def _configured(preset: Preset[Config], vocabulary_size: int | None = None, **changes: Any):
-    """A preset's config for so many tokens."""
+    """A preset's config for a vocabulary of this size."""
     sizes = {} if vocabulary_size is None else {"vocabulary_size": vocabulary_size}
     return preset.configured(**sizes, **changes)
 

@@ -39,8 +39,8 @@ def mean_nll(
       params: of `networks`.
       batches: of few different shapes, since each is compiled.
       networks: the network.
-      positions: whose logits exist at once, see `losses.in_chunks`; None: as many as have
-        `LOGITS`, which no number exceeds.
+      positions: how many have their logits in memory at once, see `losses.in_chunks`; at most, and
+        for None, as many as have `LOGITS`.
     """
     total = counted = 0.0
     for batch in batches:
@@ -62,7 +62,7 @@ def heldout_nll(
     """Mean −log p of every token but the first, in nats per token, each counted exactly once.
 
     The text is cut into windows of one context, so a token sees from 1 to T tokens before it.
-    Nothing is random in it; random windows would give another figure each time.
+    Nothing is random in it; random windows would give a different number each time.
 
     Args:
       params: of `networks`.
@@ -73,7 +73,7 @@ def heldout_nll(
     """
     context = networks.context
     count, chunk = -(-(len(tokens) - 1) // context), _rows(chunk, context)
-    # A part at a time, since the tokens may lie on disk for being more than memory holds.
+    # A part at a time, since the tokens may be on disk, being more than fit into memory.
     parts = (windows(tokens, context, i, i + chunk) for i in range(0, count, chunk))
     batches = (next_tokens(jnp.asarray(rows), jnp.asarray(weights)) for rows, weights in parts)
     return mean_nll(params, batches, networks=networks, positions=positions)
@@ -89,7 +89,7 @@ def documents_nll(
 ) -> float:
     """Mean −log p of every token but each document's first, in nats per token, each counted once.
 
-    A document sees itself alone. One of more than T + 1 tokens is cut into parts that predict T
+    A document sees only itself. One of more than T + 1 tokens is cut into parts that predict T
     tokens each and do not see each other, as `pack_documents` cuts it.
 
     Args:

@@ -1,6 +1,6 @@
 """Tokens one after another on the device: from prompts, in steps that can be resumed.
 
-It knows a network as `Extend` alone, so the same loop serves text, translations and the codes of
+It knows a network only as `Extend`, so the same loop serves text, translations and the codes of
 images, sound or video.
 
 Dimensions: B rows, P length of the longest prompt, L length of a row in all, T new tokens, V
@@ -46,7 +46,7 @@ def prefill(
     """Reads all prompts in one pass.
 
     Prompts are padded on the right, so that a token's position does not depend on the longest one.
-    What the network keeps of padding lies in slots that no query sees before generated tokens have
+    What the network keeps of padding is in slots that no query sees before generated tokens have
     replaced it. No logits are used here, and under `jit` none are computed.
 
     Args:

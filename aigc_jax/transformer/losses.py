@@ -12,7 +12,7 @@ import optax
 
 
 class Losses(NamedTuple):
-    """What is descended, and what is reported."""
+    """What is minimised, and what is reported."""
 
     loss: jax.Array  # [B, T]
     nll: jax.Array  # [B, T], −log p of the label, nats
@@ -36,8 +36,8 @@ def regularised_nll(
 ) -> Losses:
     """(1 − ε) nll + ε / V Σ_v −log p_v + ζ (logsumexp l)².
 
-    Programs differ in what they call smoothing: here ε is spread over all V symbols, the label
-    included, as in PyTorch and optax, and the entropy of the smoothed labels is not taken off.
+    Implementations differ in what they call smoothing: here ε is spread over all V symbols, the
+    label included, as in PyTorch and optax; the entropy of the smoothed labels is not subtracted.
 
     Args:
       logits: l, `[B, T, V]`.

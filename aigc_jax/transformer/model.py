@@ -21,7 +21,7 @@ class Source(NamedTuple):
     """What an encoder reads."""
 
     tokens: jax.Array  # int32 [B, S]
-    segments: jax.Array  # int32 [B, S], from 1: whose they are, see Batch; 0: padding
+    segments: jax.Array  # int32 [B, S], from 1: of which sequence, see Batch; 0: padding
     positions: jax.Array | None = None  # int32 [B, S], within the segment; None: within the row
 
 
@@ -31,10 +31,10 @@ class Batch(NamedTuple):
     inputs: jax.Array  # int32 [B, T]
     labels: jax.Array  # int32 [B, T]: what comes next
     weights: jax.Array  # float32 [B, T]: 1 for each label that counts, 0 for padding
-    # Several sequences packed into a row see themselves alone, each in its own part of the source.
+    # Sequences packed into a row see only themselves, each in its own part of the source.
     segments: jax.Array | None = None  # int32 [B, T], from 1; 0: padding; None: one sequence
     positions: jax.Array | None = None  # int32 [B, T], within the segment; None: within the row
-    prefix: jax.Array | None = None  # int32 [B]: so many first tokens are attended both ways
+    prefix: jax.Array | None = None  # int32 [B]: this many first tokens are bidirectional
     source: Source | None = None  # what an encoder reads: where there is one, it must be given
 
 
@@ -46,16 +46,16 @@ class Cache(NamedTuple):
 
 
 class Networks(NamedTuple):
-    """A Transformer as pure functions; the step knows nothing else of it.
+    """A Transformer as pure functions; the step knows nothing else about it.
 
     Attributes:
       init: `(key) -> params`.
       hidden: `(params, batch, keys [B] or None) -> states [B, T, D]`; states at t depend on inputs
         up to t, and on the source. `keys` are dropout's: None drops nothing.
       logits: `(params, states [..., D]) -> float32 [..., V]`.
-      start: `(params, rows, length, source or None) -> cache` of so many slots in each row; with
+      start: `(params, rows, length, source or None) -> cache` of `length` slots in each row; with
         an encoder there must be a source, of as many rows.
-      grow: `(cache, length) -> cache`, with so many slots in each row, those that were there first.
+      grow: `(cache, length) -> cache`, with `length` slots in each row, the old ones first.
       extend: `(params, cache, tokens [B, T], positions [B, T], prefix [B] or None) -> (states,
         cache)`: the states of further tokens, which see the slots up to their own.
       vocabulary_size: V.
@@ -78,7 +78,7 @@ def extender(params: Params, networks: Networks, prefix: jax.Array | None = None
     Args:
       params: of `networks`.
       networks: the network.
-      prefix: int `[B]`, tokens at the beginning of each row that are attended both ways.
+      prefix: int `[B]`, tokens at the beginning of each row that are attended bidirectionally.
     """
 
     def extend(cache, tokens, positions):
@@ -90,18 +90,18 @@ def extender(params: Params, networks: Networks, prefix: jax.Array | None = None
 
 @dataclass(frozen=True, repr=False)
 class Objective(Settings):
-    """What is descended beyond the plain loss; see `losses.regularised_nll` and `in_chunks`."""
+    """What is minimised beyond the plain loss; see `losses.regularised_nll` and `in_chunks`."""
 
     smoothing: float = setting(0.0, "Share of each label that is spread over all symbols.", least=0)
     z_weight: float = setting(
-        0.0, "Of the penalty that keeps the softmax's normaliser near 1.", least=0
+        0.0, "Weight of the penalty that keeps the softmax's normaliser near 1.", least=0
     )
     chunk: int | None = setting(
-        None, "Positions whose logits exist at once; without it all. For large vocabularies."
+        None, "Positions whose logits exist at once, for large vocabularies. Default: all."
     )
 
     def __post_init__(self):
-        """Refuses a share that is none.
+        """Refuses a share of 1 or more.
 
         Raises:
           ValueError: says so.

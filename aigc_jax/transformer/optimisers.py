@@ -1,4 +1,4 @@
-"""Optimisers that know which leaves of a Transformer are what."""
+"""Optimisers that distinguish the kinds of a Transformer's leaves."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from aigc_jax.algorithm import Params
 def adamw(
     rate: optax.ScalarOrSchedule, b2: float, weight_decay: float
 ) -> optax.GradientTransformation:
-    """AdamW that decays the matrices of linear layers alone."""
+    """AdamW that decays only the matrices of linear layers."""
     return optim.adam(rate, b2=b2, weight_decay=weight_decay, mask=optim.is_kernel)
 
 
@@ -21,7 +21,7 @@ def muon(
 ) -> optax.GradientTransformation:
     """Muon on the matrices of blocks; NAdam on embeddings, the output layer, norms and biases.
 
-    Queries, keys and values are matrices of their own, though one leaf holds them.
+    Queries, keys and values are separate matrices, though one leaf holds them.
     """
     return optim.muon(
         rate, b2=b2, weight_decay=weight_decay, matrices=block_matrices, parts=projections

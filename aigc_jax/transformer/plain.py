@@ -1,4 +1,4 @@
-"""A language model from one function, whatever library it is written with.
+"""A language model from one function, whatever library it is written in.
 
 Dimensions: B batch, T positions, L slots of a row, V vocabulary.
 """
@@ -25,7 +25,7 @@ def plain_networks(
 
     Args:
       init: `(key) -> params`.
-      apply: `(params, tokens int [B, T]) -> logits [B, T, V]`, those at t of tokens up to t alone.
+      apply: `(params, tokens int [B, T]) -> logits [B, T, V]`, those at t from tokens up to t only.
       vocabulary_size: V.
       context: the greatest T.
     """

@@ -33,7 +33,7 @@ class Sampling:
     repetition_penalty: float = 1.0
 
     def __post_init__(self):
-        """Refuses values that no distribution follows from.
+        """Refuses values that define no distribution.
 
         Raises:
           ValueError: names the field.
@@ -64,7 +64,7 @@ GREEDY = Sampling(temperature=0.0)
 
 
 def penalize_repetition(logits: jax.Array, seen: jax.Array, penalty: float) -> jax.Array:
-    """Makes tokens that a row holds already less probable:  l / θ where l > 0, l θ elsewhere.
+    """Makes tokens that a row contains already less probable:  l / θ where l > 0, l θ elsewhere.
 
     Args:
       logits: l, `[..., V]`.
@@ -82,7 +82,7 @@ def penalize_repetition(logits: jax.Array, seen: jax.Array, penalty: float) -> j
 
 
 def temper(logits: jax.Array, temperature: float) -> jax.Array:
-    """l / τ: small values approach the most probable token, great ones the uniform distribution."""
+    """l / τ: small values approach the most probable token, large ones the uniform distribution."""
     return logits / temperature
 
 
@@ -153,9 +153,9 @@ def adjust(logits: jax.Array, seen: jax.Array | None, sampling: Sampling) -> jax
     """The logits that tokens are drawn from.
 
     In this order, each on what the one before leaves: repetition penalty, temperature, top-k,
-    top-p, min-p. Probabilities are normalised anew for each, so that top-p is a share of what
-    top-k has kept. The order is that of Hugging Face's `generate`. A temperature of 0 leaves the
-    greatest logits alone.
+    top-p, min-p. Probabilities are renormalised for each, so that top-p is a share of what
+    top-k has kept. The order is that of Hugging Face's `generate`. A temperature of 0 leaves only
+    the greatest logits.
 
     Args:
       logits: `[..., V]` of any float dtype.
@@ -186,7 +186,7 @@ def adjust(logits: jax.Array, seen: jax.Array | None, sampling: Sampling) -> jax
 
 
 def choose(logits: jax.Array, seen: jax.Array | None, keys: Keys, sampling: Sampling) -> jax.Array:
-    """x_b ~ softmax(adjust(l_b)); at temperature 0 the greatest, of several the first.
+    """x_b ~ softmax(adjust(l_b)); at temperature 0 the greatest, the first of equals.
 
     Args:
       logits: l, `[B, V]`.

@@ -22,7 +22,7 @@ def token_losses(
     networks: Networks,
     objective: Objective = PLAIN,
 ) -> Losses:
-    """−log p(label | inputs so far) `[B, T]` in nats, and the loss that is descended.
+    """−log p(label | inputs so far) `[B, T]` in nats, and the loss that is minimised.
 
     Args:
       params: of `networks`.
@@ -60,12 +60,12 @@ def step(
     ema_decay: float = 0.0,
     axis_name: str | None = None,
 ) -> tuple[State, Info]:
-    """One step down the gradient of the mean loss of a token.
+    """One step down the gradient of the mean loss per token.
 
         loss = Σ_bt w_bt · l_bt / Σ_bt w_bt
 
-    Both sums run over the whole batch on all devices, so unevenly padded shards weigh as their
-    tokens do.
+    Both sums run over the whole batch on all devices, so unevenly padded shards are weighted by
+    their tokens.
 
     Args:
       state: see `optim.State`.
@@ -81,8 +81,8 @@ def step(
       The new state, and `Info`.
 
     Raises:
-      InputError: an array is not of the shape that `Batch` says; or inputs or labels, padding's
-        too, are not of the vocabulary.
+      InputError: an array is not of the shape that `Batch` says; or inputs or labels, padding
+        included, are not in the vocabulary.
     """
     batch = narrow(batch)
     check_batch(batch, networks.vocabulary_size)

@@ -1,4 +1,4 @@
-"""Token ids in, token ids out: all that is written with a trained Transformer.
+"""Token ids in, token ids out: everything that a trained Transformer writes.
 
     sample      many rows from one prompt, longer than the context where asked
     complete    rows from prompts of their own, within the context
@@ -31,10 +31,10 @@ from aigc_jax.transformer.generation import Decoding, advance, begin
 from aigc_jax.transformer.model import Networks, Source, check_source, extender
 from aigc_jax.transformer.sampling import ANCESTRAL, Sampling
 
-# A text is written in so many loops, each compiled for a cache of its own size.
+# A text is written in this many loops, each compiled for a cache of its own size.
 STAGES = 2
 SHORTEST_STAGE = 64  # tokens
-AT_ONCE = 8  # tokens that `stream` writes between two looks at the device
+AT_ONCE = 8  # tokens that `stream` has the device write before it reads them
 
 Stop = int | tuple[int, ...]
 """Tokens that end a row. They are part of it; those of a prompt end nothing."""
@@ -58,14 +58,14 @@ def sample(
     the one before, so a token sees between T / 2 and T − 1 tokens before it.
 
     Args:
-      state: of a trained model; its average is sampled from, where it keeps one.
+      state: of a trained model; its averaged parameters are used, where it keeps them.
       key: one key. Row i depends on it and on i alone.
       n: rows.
       prompt: int `[P]`, 1 ≤ P ≤ T, the tokens that every row begins with.
       length: L ≥ P, tokens of a row in all.
       networks: the network.
       sampling: how the next token is chosen.
-      stop: see `Stop`; what follows the first of them is not to be read. The work ends when all
+      stop: see `Stop`; what follows the first of them is meaningless. The work ends when all
         rows of a window have ended.
       rows_at_once: how many rows are written before the next ones begin; None: all at once. It
         bounds the memory of the cache, and on a CPU 8 are faster where 8 rows of keys and values
@@ -182,7 +182,7 @@ def translate(
     """Translations of sources, the best first, by beam search.
 
     Args:
-      state: of a trained model; its average is taken, where it keeps one.
+      state: of a trained model; its averaged parameters are used, where it keeps them.
       source: of B rows, each of one segment.
       networks: a network with an encoder.
       begin: the token that a translation begins with.
@@ -196,7 +196,7 @@ def translate(
       See `beam.beam_search`; tokens are int32 `[B, K, L]`, `begin` included.
 
     Raises:
-      ValueError: the source is missing or malformed, `begin` or `stop` are no tokens of the model,
+      ValueError: the source is missing or malformed, `begin` or `stop` is not a token of the model,
         the length does not fit, there is no beam, or α is negative.
     """
     check_source(source, networks.vocabulary_size)
@@ -279,14 +279,14 @@ def _cache_sizes(given: int, length: int) -> list[int]:
 def _overlap(context: int) -> int:
     """How many tokens two windows have in common; ValueError where none would be new."""
     if context < 2:
-        raise ValueError(f"a context of {context} token cannot be moved on")
+        raise ValueError(f"a context of {context} token cannot slide over a text")
     return context // 2
 
 
 def _next_window(full: jax.Array, keys: Keys, number: int | jax.Array) -> tuple[jax.Array, Keys]:
     """What the window after `full` [B, T] begins with, and its keys; `number` counts from 0."""
     context = full.shape[1]
-    # Not the numbers of positions, which are folded into the keys as well.
+    # Numbers other than those of positions, which are folded into the keys as well.
     own = jax.vmap(jax.random.fold_in, (0, None))(keys, context + number)
     return full[:, context - _overlap(context) :], own
 

@@ -1,4 +1,4 @@
-"""Variational autoencoders. `make(Config())` gives the whole; `step` is the algorithm."""
+"""Variational autoencoders. `make(Config())` builds the algorithm; `step` is its update."""
 
 from aigc_jax.density import bernoulli_nll, gaussian_log_density
 from aigc_jax.image_batch import Batch

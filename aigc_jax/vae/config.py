@@ -1,4 +1,4 @@
-"""What a VAE is configured by, its presets, and the algorithm it makes."""
+"""The configuration of a VAE, its presets, and the algorithm it makes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -114,9 +114,9 @@ class Config(Settings):
       architecture: one of those above, or `(image_shape, latent_size, classes, outputs=, shared=,
         prior=) -> Networks` of your own, where `prior` is given unless it is N(0, I).
       likelihood: p(x|z).
-      objective: what is descended, one of those above or of objectives.py.
-      pixels: what is made of grey values at every step, such as `binarise`; None takes them as
-        they are.
+      objective: what is minimised, one of those above or of objectives.py.
+      pixels: a transform of grey values at every step, such as `binarise`; None takes them as
+      they are.
       optimiser: `(learning rate or schedule) -> optax.GradientTransformation`.
       decay_steps: the step at which the learning rate has come down to a hundredth, along half a
         cosine; None keeps it.
@@ -128,13 +128,13 @@ class Config(Settings):
     latent_size: int = setting(2, "Dimensions of the latent space.")
     likelihood: Likelihood = setting(
         BERNOULLI,
-        "Of the pixels given z: of binary ones, or of grey values as real numbers "
+        "Distribution of the pixels given z: binary, or grey values as real numbers "
         "(continuous_bernoulli, gaussian) or as they are (logistic_mixture).",
         choices=LIKELIHOODS,
     )
     objective: Objective | Callable[..., Any] = setting(
         Elbo(),
-        "The bound that is descended.",
+        "The bound that is optimised.",
         choices={"elbo": Elbo(), "iwae": Iwae(), "dreg": Dreg()},
     )
     pixels: Callable[[Keys, jax.Array], jax.Array] | None = constant(PIXELS, binarise)
@@ -155,7 +155,7 @@ class Config(Settings):
     )
     decay_steps: int | None = None
     ema_decay: float = setting(
-        0.999, "Of the averaged parameters that are evaluated, per step; 0 keeps none.", least=0
+        0.999, "Decay per step of the averaged parameters, for evaluation; 0: none.", least=0
     )
 
     def __post_init__(self):
@@ -168,10 +168,12 @@ class Config(Settings):
             raise ValueError(f"--ema_decay must be below 1, got {self.ema_decay}")
         if isinstance(self.architecture, Ladder):
             if isinstance(self.objective, Dreg):
-                raise ValueError("--objective=dreg is of one layer of latents; take elbo or iwae")
+                raise ValueError(
+                    "--objective=dreg needs a single layer of latents; take elbo or iwae"
+                )
             if self.prior != StandardNormal():
                 raise ValueError(
-                    "--prior=vamp is of one layer of latents; a ladder learns its prior"
+                    "--prior=vamp needs a single layer of latents; a ladder learns its prior"
                 )
 
 

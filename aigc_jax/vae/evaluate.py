@@ -1,4 +1,4 @@
-"""Figures of a VAE over a whole set of images, in chunks that bound the memory.
+"""Metrics of a VAE over a whole set of images, in chunks that bound the memory.
 
 Dimensions: M images, Z latents, H W C image.
 """
@@ -21,7 +21,7 @@ from aigc_jax.vae.objectives import elbo
 
 
 class Usage(NamedTuple):
-    """How much each latent says, in the order of the layers from the top."""
+    """How much information each latent carries, in the order of the layers from the top."""
 
     kl_nats: np.ndarray  # the mean of KL(q(z_j|x) ‖ p(z_j)) over images, float64 [Z]; [1], of all
     # together, where the prior has no closed form
@@ -68,7 +68,7 @@ def heldout_elbo(
 
     Args:
       params: of `networks`.
-      images: `[M, H, W, C]` of the kind that `likelihood` is about, or a `Batch` with labels.
+      images: `[M, H, W, C]` of the kind that `likelihood` models, or a `Batch` with labels.
       key: decides z; image i's is a function of the key and i.
       networks, likelihood: the model.
       chunk: images in a pass.
@@ -145,8 +145,8 @@ def active_units(usage: Usage, threshold: float = 0.01) -> int | None:
 def bits_per_dim(nats: float, image_shape: tuple[int, ...]) -> float:
     """nats of an image → bits for each of its H·W·C values: n / (D ln 2).
 
-    Nats of a density are of no values, unless these are intervals that it was taken over: with
-    `dequantise`, of width 1/256, the values' bits are at most 8 more.
+    Nats of a density are not those of values, unless values are intervals that it was taken over:
+    with `dequantise`, of width 1/256, the values' bits are at most 8 more.
     """
     return nats / (np.prod(image_shape) * np.log(2))
 

@@ -31,7 +31,7 @@ def log_weights(
     Args:
       params: of `networks`.
       context: what `networks.encode` gives for x.
-      x: images `[B, H, W, C]`, of the kind that `likelihood` is about.
+      x: images `[B, H, W, C]`, of the kind that `likelihood` models.
       labels: int `[B]`, of class-conditional networks.
       keys: `[B]`.
       networks, likelihood: the model.
@@ -83,7 +83,7 @@ def importance_sampled_nll(
 
     Args:
       params: of `networks`.
-      x: images `[B, H, W, C]`, of the kind that `likelihood` is about.
+      x: images `[B, H, W, C]`, of the kind that `likelihood` models.
       key: one key; the estimate of an image is a function of it and of the image's index.
       networks, likelihood: the model.
       k: K ≥ 1.

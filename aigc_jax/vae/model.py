@@ -32,9 +32,9 @@ class Draw(NamedTuple):
 
 
 class Networks(NamedTuple):
-    """A VAE's networks as pure functions; the steps and the estimators know nothing else of them.
+    """A VAE's networks as pure functions; steps and estimators know nothing else about them.
 
-    What takes long and is the same for every sample of z stands in `encode`: a likelihood by 5,000
+    What is slow and the same for every sample of z belongs in `encode`: a likelihood with 5,000
     importance samples encodes once.
 
     Attributes:
@@ -47,8 +47,8 @@ class Networks(NamedTuple):
       decode: `(params, z, labels) -> outputs [B, H, W, F]`: the parameters of p(x|z).
       prior: `(params, keys [B]) -> z` drawn from p(z).
       latent_size: Z, all layers together.
-      classes: how many; 0 where labels are not looked at.
-      image_shape: (H, W, C) of the one kind of image that they are made for; None for any.
+      classes: how many; 0 where labels are not used.
+      image_shape: (H, W, C) of the images that they are made for; None for any.
     """
 
     init: Callable[[Key], Params]

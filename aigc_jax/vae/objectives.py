@@ -1,4 +1,4 @@
-"""What a VAE descends: bounds on −log p(x), per example, in nats.
+"""What a VAE minimises: bounds on −log p(x), per example, in nats.
 
     log w = log p(x|z) + β [log p(z) − log q(z|x)],   z ~ q(z|x);   the bounds have β = 1
 
@@ -26,7 +26,7 @@ Objective = Callable[..., tuple[jax.Array, "Terms"]]
 
 
 class Terms(NamedTuple):
-    """The two terms of the negative ELBO, means over the samples, whatever is descended."""
+    """The two terms of the negative ELBO, means over the samples, whatever the objective."""
 
     reconstruction: jax.Array  # −log p(x|z) [B]
     kl: jax.Array  # KL(q(z|x) ‖ p(z)) [B]
@@ -97,12 +97,12 @@ def elbo(
 ) -> tuple[jax.Array, Terms]:
     """−log p(x|z) + β KL(q(z|x) ‖ p(z)).
 
-    With free nats λ, each layer's KL counts as max(λ, its mean over the batch): a layer that says
-    less than λ is not pushed to say still less.
+    With free nats λ, each layer's KL counts as max(λ, its mean over the batch): a layer that
+    carries less than λ is not pushed to carry even less.
 
     Args:
       params: of `networks`.
-      x: `[B, H, W, C]`, of the kind that `likelihood` is about.
+      x: `[B, H, W, C]`, of the kind that `likelihood` models.
       labels: int `[B]`, of class-conditional networks.
       keys: `[B]`.
       beta: β.
@@ -150,7 +150,7 @@ def iwae(
 ) -> tuple[jax.Array, Terms]:
     """−log 1/S Σ_s w_s, by logsumexp over log w.
 
-    Arguments and results as of `elbo`.
+    Arguments and results as for `elbo`.
 
     Source: Burda et al. 2016, https://arxiv.org/abs/1509.00519, equation 8.
     """
@@ -185,8 +185,8 @@ def dreg(
     the weight is the source's w̃².
 
     A first pass finds w̃, and a second one lets the gradient through z by the factor in brackets.
-    The loss's value is the IWAE bound; higher derivatives mean nothing. Arguments and results as
-    of `elbo`; networks of one layer of latents.
+    The loss's value is the IWAE bound; higher derivatives are meaningless. Arguments and results
+    as for `elbo`; networks with a single layer of latents.
 
     Source: Tucker et al. 2019, https://arxiv.org/abs/1810.04152, equation 8, where β = 1.
     """

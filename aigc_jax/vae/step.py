@@ -60,7 +60,7 @@ def step(
       The new state, and `Info`.
 
     Raises:
-      InputError: images or labels of another shape, or labels that are no classes.
+      InputError: images or labels are of another shape, or labels are not classes.
 
     Source: Kingma and Welling 2014, algorithm 1 with the estimator of equation 10, L = 1.
     """
@@ -110,7 +110,7 @@ def sample(
       networks, likelihood: as trained.
 
     Raises:
-      InputError: labels that are no classes of these networks.
+      InputError: labels are not classes of these networks.
     """
     labels = labels_to_draw(labels, n, networks.classes)
 

@@ -1,4 +1,4 @@
-"""Discrete latents: VQ-VAE and finite scalar quantisation. `make(VQ)` gives the whole."""
+"""Discrete latents: VQ-VAE and finite scalar quantisation. `make(VQ)` builds the algorithm."""
 
 from aigc_jax.vq.codebook import vector_quantiser
 from aigc_jax.vq.coding import decode_codes, encode_images, reconstruct, sample

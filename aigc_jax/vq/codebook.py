@@ -46,7 +46,7 @@ def nearest(vectors: jax.Array, features: jax.Array) -> jax.Array:
 
     About the mean ē of the vectors, so that an offset they share, which features in a trained
     encoder may well have, costs no digits. Codes that differ by less than float32's rounding of
-    ‖e_k − ē‖² are still taken for equal.
+    ‖e_k − ē‖² are still treated as equal.
 
     Args:
       vectors: e, `[K, D]`.
@@ -63,13 +63,13 @@ def nearest(vectors: jax.Array, features: jax.Array) -> jax.Array:
 
 
 def commitment(features: jax.Array, vectors: jax.Array) -> jax.Array:
-    """Σ_position Σ_d (f − sg(e))²: what holds the features to the vectors chosen for them.
+    """Σ_position Σ_d (f − sg(e))²: what keeps the features near the vectors chosen for them.
 
     A sum, as −log p(x|z) is one, so that β weighs the same whatever the size of grid and features.
     Beside a Gaussian's −log p = Σ (x − μ)² / 2σ² + …, β times this is the −log density of f under
-    N(e, I / 2β). Programs that average both, (1/X) Σ (x − μ)² / v + β' (1/PD) Σ (f − e)² with X
-    values of pixels of variance v and P positions, weigh it as β = β' X / 2PD does here at σ² = v:
-    their ¼ at MNIST with 7 × 7 positions and D = 64 is 0.031.
+    N(e, I / 2β). Implementations that average both, (1/X) Σ (x − μ)² / v + β' (1/PD) Σ (f − e)²
+    with X values of pixels of variance v and P positions, weigh it as β = β' X / 2PD does here at
+    σ² = v: their ¼ on MNIST with 7 × 7 positions and D = 64 is 0.031.
 
     Args:
       features: f, `[B, h, w, D]`.
@@ -106,8 +106,8 @@ def update(
         e_k = m_k / Ñ_k,         Ñ_k = (N_k + ε) / (Σ N + K ε) · Σ N
 
     A code whose N_k is below τ M / K, τ of the mean, takes a feature vector f of the batch, with
-    N_k = 2 τ M / K and m_k = N_k f: it has log ½ / log γ steps to be used in. With the old N_k it
-    would be dead again at the next step; with the old m_k it would go back to where it was.
+    N_k = 2 τ M / K and m_k = N_k f: so it has log ½ / log γ steps in which to be used. With the old
+    N_k it would be dead again at the next step; with the old m_k it would go back to where it was.
 
     Args:
       book: see `Codebook`.
@@ -147,7 +147,7 @@ def update(
 
 
 def _totals(flat: jax.Array, codes: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
-    """How many features have each code `[K]`, and their sums `[K, D]`."""
+    """How many features each code has `[K]`, and their sums `[K, D]`."""
     # A product of matrices, since GPUs scatter in an order that changes from run to run.
     chosen = jax.nn.one_hot(codes, size, dtype=flat.dtype)
     sums = jnp.matmul(chosen.T, flat, precision=lax.Precision.HIGHEST)
@@ -175,7 +175,7 @@ def _take_features(flat: jax.Array, size: int, key: Key, axis_name: str | None) 
 def vector_quantiser(
     codes: int = 512, features: int = 16, decay: float = 0.95, revive_below: float = 0.03
 ) -> Quantiser:
-    """K vectors in D dimensions, learnt by `update`.
+    """K vectors in D dimensions, learned by `update`.
 
     Args:
       codes: K.

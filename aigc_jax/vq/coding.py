@@ -35,7 +35,7 @@ def decode_codes(
     """Codes int `[B, h, w]` → E[x|z] `[B, H, W, C]` in [0, 1], by the averaged decoder.
 
     Raises:
-      InputError: one is no code.
+      InputError: one is not a code.
     """
     codes = check_choices("codes", codes, quantiser.codes)
     vectors = quantiser.look_up(state.quantiser, codes)
@@ -64,11 +64,11 @@ def sample(
     quantiser: Quantiser,
     likelihood: Likelihood = GAUSSIAN,
 ) -> jax.Array:
-    """n images from codes drawn by how often each stood at each position in training.
+    """n images from codes drawn by how often each occurred at each position in training.
 
-    Each position is drawn for itself, so the images show what is common at a place and hardly a
-    shape: what the codes of one image have to do with each other is left out. Images worth looking
-    at take a learned prior over the codes, by a model of sequences or grids.
+    Each position is drawn independently, so the images show what is common at a position but hardly
+    any shape: dependencies between the codes of an image are ignored. Realistic images need a
+    learned prior over the codes, by a model of sequences or grids.
 
     Args:
       state: see `State`.

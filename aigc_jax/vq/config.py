@@ -1,4 +1,4 @@
-"""What an autoencoder with discrete latents is configured by, its presets, and what it makes."""
+"""The configuration of an autoencoder with discrete latents, its presets, and what it makes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,9 +54,9 @@ class Config(Settings):
       image_shape: (H, W, C) of the images.
       architecture: `Convolutional`, or `(image_shape, features, outputs=, shared=) ->
         DiscreteNetworks` of your own.
-      quantiser: what stands between encoder and decoder: one of those above, or a `Quantiser`.
+      quantiser: what is between encoder and decoder: one of those above, or a `Quantiser`.
       likelihood: p(x|z).
-      pixels: what is made of grey values at every step, such as `binarise`; None takes them as
+      pixels: a transform of grey values at every step, such as `binarise`; None takes them as
         they are.
       decay_steps: the step at which the learning rate has come down to a hundredth, along half a
         cosine; None keeps it.
@@ -67,18 +67,18 @@ class Config(Settings):
     quantiser: Codebook | FiniteScalar | Quantiser = Codebook()
     likelihood: Likelihood = setting(
         GAUSSIAN,
-        "Of the pixels given z: of binary ones, or of grey values as real numbers "
+        "Distribution of the pixels given z: binary, or grey values as real numbers "
         "(continuous_bernoulli, gaussian) or as they are (logistic_mixture).",
         choices=LIKELIHOODS,
     )
     pixels: Callable[[Keys, jax.Array], jax.Array] | None = constant(PIXELS, None)
-    commitment: float = setting(1.0, "Weight of what keeps features near their codes.")
+    commitment: float = setting(1.0, "Weight of the loss that keeps features near their codes.")
     learning_rate: float = setting(
         3e-3, "Step size of the optimiser; the peak, where it has a schedule."
     )
     decay_steps: int | None = None
     ema_decay: float = setting(
-        0.99, "Of the averaged parameters that are evaluated, per step; 0 keeps none.", least=0
+        0.99, "Decay per step of the averaged parameters, for evaluation; 0: none.", least=0
     )
 
     def __post_init__(self):

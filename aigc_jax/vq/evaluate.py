@@ -1,4 +1,4 @@
-"""Figures of an autoencoder with discrete latents over a whole set of images, in chunks.
+"""Metrics of an autoencoder with discrete latents over a whole set of images, in chunks.
 
 Dimensions: M images, H W C image, K codes.
 """
@@ -42,15 +42,15 @@ def heldout_metrics(
     likelihood: Likelihood = GAUSSIAN,
     chunk: int = 500,
 ) -> dict[str, float]:
-    """How well the images come back, and how much of the codebook they use.
+    """How well the images are reconstructed, and how much of the codebook they use.
 
         MSE / variance = Σ (x − E[x|z])² / Σ (x − x̄)²,   x̄ the mean of all values of all images
 
     Usage and perplexity are those of the counts over the whole set: a batch cannot show more codes
-    than it has positions, so that the mean of batches' perplexities is too low.
+    than it has positions, so the mean of batches' perplexities is too low.
 
     Args:
-      state: see `State`; its averaged parameters are judged.
+      state: see `State`; its averaged parameters are evaluated.
       images: `[M, H, W, C]` in [0, 1].
       networks, quantiser, likelihood: as trained.
       chunk: images in a pass.

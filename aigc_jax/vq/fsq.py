@@ -1,6 +1,6 @@
 """Finite scalar quantisation: each of a few features is rounded to one of a few levels.
 
-Nothing is learnt, and nothing can die: the codes are the points of a grid.
+Nothing is learned, and nothing can die: the codes are the points of a grid.
 
 Dimensions: B batch, h w the grid, D features, one for each entry of `levels`, L levels of one
 feature, K = Π L codes.
@@ -100,11 +100,13 @@ def finite_scalar_quantiser(levels: Sequence[int] = (8, 5, 5, 5)) -> Quantiser:
         (7, 5, 5, 5, 5) for 4,375.
 
     Raises:
-      InputError: no levels, fewer than 3 for a feature, or more codes than an int32 counts.
+      InputError: no levels, fewer than 3 for a feature, or more codes than an int32 can count.
     """
     levels = tuple(levels)
     if not levels or min(levels) < 3 or math.prod(levels) >= 2**31:
-        raise InputError(f"levels {levels} of FSQ: take a few integers from 3 on, such as 8,5,5,5")
+        raise InputError(
+            f"levels {levels} of FSQ: take a few integers of at least 3, such as 8,5,5,5"
+        )
 
     def update(state: Any, features: jax.Array, codes: jax.Array, key: Key, axis_name: str | None):
         return state, jnp.float32(0)

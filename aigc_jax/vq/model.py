@@ -16,14 +16,14 @@ from aigc_jax.image_batch import Shape
 
 
 class DiscreteNetworks(NamedTuple):
-    """An encoder and a decoder as pure functions; the quantiser stands between them.
+    """An encoder and a decoder as pure functions; the quantiser comes between them.
 
     Attributes:
       init: `(key) -> params`.
       encode: `(params, x [B, H, W, C]) -> features [B, h, w, D]`.
       decode: `(params, quantised [B, h, w, D]) -> outputs [B, H, W, F]`: the parameters of p(x|z).
       grid: (h, w).
-      image_shape: (H, W, C) of the one kind of image that they are made for; None for any.
+      image_shape: (H, W, C) of the images that they are made for; None for any.
     """
 
     init: Callable[[Key], Params]
@@ -42,7 +42,7 @@ class Quantised(NamedTuple):
 
 
 class Quantiser(NamedTuple):
-    """A finite set of vectors as pure functions; the step knows nothing else of it.
+    """A finite set of vectors as pure functions; the step knows nothing else about it.
 
     Attributes:
       init: `(key) -> state`, a pytree of arrays that gradients do not train.
@@ -96,7 +96,7 @@ class Info(NamedTuple):
 
 
 def straight_through(value: jax.Array, of: jax.Array) -> jax.Array:
-    """`value`, exactly, whose gradient is handed on to `of` as it is: both `[...]`.
+    """`value`, exactly, whose gradient is passed on to `of` unchanged: both `[...]`.
 
     Source: Bengio et al. 2013, https://arxiv.org/abs/1308.3432, section 4.
     """

@@ -44,11 +44,11 @@ def step(
         f = encode(x),  z = the vectors that f is nearest to,  ∂z/∂f := 1
         loss = mean_i [ −log p(x_i|z_i) + β Σ (f_i − sg(z_i))² ]
 
-    β stands at the term that moves the features alone: the vectors follow by averages.
+    β weights the term that moves only the features: the vectors follow by moving averages.
 
     Args:
       state: see `State`.
-      batch: images `[B, H, W, C]` in [0, 1], or a `Batch`, whose labels are not looked at.
+      batch: images `[B, H, W, C]` in [0, 1], or a `Batch`, whose labels are not used.
       networks, tx, quantiser: the networks, the optimiser and what stands between the networks.
       likelihood: what the decoder's outputs mean.
       pixels: `(keys [B], images) -> x`, drawn anew at every step, such as `binarise` or
@@ -103,6 +103,6 @@ def _frequencies(codes: jax.Array, size: int, axis_name: str | None) -> jax.Arra
 
 
 def perplexity(frequencies: jax.Array) -> jax.Array:
-    """exp(−Σ p log p): as many codes, equally frequent, would be as hard to guess. `[K]` → []."""
+    """exp(−Σ p log p): how many equally frequent codes would be as hard to guess. `[K]` → []."""
     p = frequencies
     return jnp.exp(-jnp.sum(p * jnp.log(jnp.where(p > 0, p, 1.0))))

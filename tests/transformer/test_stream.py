@@ -384,7 +384,7 @@ class TestTranslate:
         with pytest.raises(ValueError, match=r"^source is missing"):
             transformer.sample(state, key, 2, jnp.array([1]), 5, networks=networks)
         networks, state = model
-        with pytest.raises(ValueError, match=r"^source is of models with an encoder"):
+        with pytest.raises(ValueError, match=r"^source is for models with an encoder"):
             transformer.translate(state, SOURCE, networks=networks, **TOKENS)
 
 
@@ -422,5 +422,5 @@ class TestSource:
     def test_a_source_that_nothing_reads_is_refused(self, model):
         networks, state = model
         rows = jnp.zeros((3, 4), int)
-        with pytest.raises(ValueError, match=r"^source is of models with an encoder"):
+        with pytest.raises(ValueError, match=r"^source is for models with an encoder"):
             networks.hidden(state.params, Batch(rows, rows, rows, source=SOURCE))

@@ -1,6 +1,6 @@
 """The files of a model's folder, read with care: JSON objects, and tensors in safetensors.
 
-Nothing is unpickled, and what is in a file is a number or it is refused.
+Nothing is unpickled, and what is not a number is refused.
 """
 
 import json
@@ -108,7 +108,7 @@ def _read(stack: ExitStack, path: Path, family: Family) -> dict[str, Stored]:
       InputError: it is not whole.
     """
     try:
-        open(path, "rb").close()  # safetensors takes what it cannot open for missing
+        open(path, "rb").close()  # safetensors reports what it cannot open as missing
         file = stack.enter_context(safe_open(path, "numpy"))
     except FileNotFoundError:
         raise InputError(f"{path.name} is missing") from None

@@ -88,7 +88,7 @@ def _load(path: Path, dtype: Any, scan: bool) -> Model:
     special = special_tokens(files, architecture.vocabulary_size)
     with ExitStack() as stack:
         tensors = read_tensors(stack, path, family)
-        if architecture.layers > len(tensors):  # before an array is thought of for each
+        if architecture.layers > len(tensors):  # before an array is allocated for each
             raise InputError(
                 f"{CONFIG}: {family.layers_key} {architecture.layers} is more than there are "
                 f"tensors, {len(tensors)}"
@@ -101,10 +101,10 @@ def _load(path: Path, dtype: Any, scan: bool) -> Model:
 
 
 def _tie(tensors: dict[str, Stored], embedding: str) -> bool:
-    """Whether a model that is to be tied is. Leaves one tensor for both where they are one.
+    """Whether a model that config.json calls tied is. If so, leaves one tensor for both.
 
-    As in `transformers` what a file holds comes before what config.json says: an output layer that
-    is not the embedding stays what it is, and where there is one of the two alone it is both.
+    As in `transformers`, the tensors take precedence over config.json: an output layer that differs
+    from the embedding is kept, and where only one of the two exists it serves as both.
     """
     head = tensors.get(_HEAD_WEIGHT)
     if head is not None and embedding in tensors:
@@ -141,7 +141,7 @@ def save_folder(
     family = family_of(architecture)
     settings = {
         **family.settings(architecture),
-        BEGIN: end,  # null where there is none: else 50256, which GPT-2's alone is
+        BEGIN: end,  # null where there is none: the default, 50256, is only GPT-2's
         END: end,
         "dtype": "float32",
     }
@@ -157,7 +157,7 @@ def save_folder(
             save_file(named, temporary / WHOLE, metadata={"format": "pt"})
             for name, text in texts.items():
                 (temporary / name).write_text(text, "utf-8")
-            # safetensors and mkdtemp let their owner alone read, and ask no umask.
+            # safetensors and mkdtemp let only the owner read, whatever the umask.
             mode = stat.S_IMODE((temporary / CONFIG).stat().st_mode)
             for file in temporary.iterdir():
                 storage.set_mode(file, mode)
@@ -173,7 +173,7 @@ def save_folder(
 
 
 def check_new(path: Path) -> None:
-    """Refuses a place where something is already, before any work is done for it.
+    """Refuses a path where something is already, before any work is done for it.
 
     Raises:
       InputError: it is a file or a folder that is not empty, its parent does not exist, or the

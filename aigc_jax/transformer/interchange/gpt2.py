@@ -1,6 +1,6 @@
-"""GPT-2 as Hugging Face's `transformers` names it, and as our blocks are it.
+"""GPT-2 in the names of Hugging Face's `transformers`, and in those of our blocks.
 
-Its matrices lie as ours do, [inputs, outputs], with queries, keys and values in one.
+Its matrices are stored as ours are, [inputs, outputs], with queries, keys and values in one.
 
 Source: modeling_gpt2.py and configuration_gpt2.py of transformers 5.24.
 """
@@ -43,7 +43,7 @@ def _architecture(settings: Settings) -> Architecture:
     Raises:
       InputError: it is not what our blocks compute.
     """
-    # reorder_and_upcast_attn is of half precision: in float32 it changes the order of a product.
+    # reorder_and_upcast_attn is for half precision: in float32 it changes the order of a product.
     insist(
         settings,
         {

@@ -1,7 +1,7 @@
-"""Llama and its kin as Hugging Face's `transformers` names them, and as our blocks are them.
+"""Llama and its relatives in the names of `transformers`, and in those of our blocks.
 
-Their matrices are [outputs, inputs], and queries, keys and values lie apart. Mistral is Llama with
-a window; Qwen 3 is Llama with normalised queries and keys.
+Their matrices are [outputs, inputs], and queries, keys and values are separate. Mistral is Llama
+with a window; Qwen 3 is Llama with normalised queries and keys.
 
 Source: modeling_{llama,mistral,qwen3}.py and configuration_*.py of transformers 5.24.
 """
@@ -28,7 +28,7 @@ from aigc_jax.transformer.interchange.settings import (
 )
 
 _CLASSES = {"llama": "Llama", "mistral": "Mistral", "qwen3": "Qwen3"}
-_BASE = 10_000.0  # of rotary positions, where nothing is said
+_BASE = 10_000.0  # of rotary positions, by default
 _QUERY_KEY_EPSILON = RMSNorm().epsilon  # which our blocks have fixed
 _FIXED: dict[str, Any] = {
     "encoder_layers": 0,
@@ -111,7 +111,7 @@ def _kind_of(architecture: Architecture) -> str:
     """Which of the three an architecture is.
 
     Raises:
-      InputError: it has what no one of them has.
+      InputError: it combines what none of them does.
     """
     if architecture.query_key_norm:
         insist_on_options(architecture, {"window": None, "bias": False}, "qwen3")
@@ -162,7 +162,7 @@ def _settings(architecture: Architecture) -> dict[str, Any]:
 
 
 def _matches(architecture: Architecture, settings: Settings) -> list[Match]:
-    """Which array is which. Biases that are there in some layers only are 0 in our others."""
+    """Which array is which. Biases that exist only in some layers are 0 in our others."""
     c = architecture
     of_attention, of_feed_forward = _biases(settings)
     widths = (c.width, c.kv_heads * c.head_size, c.kv_heads * c.head_size)

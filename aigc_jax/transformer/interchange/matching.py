@@ -1,6 +1,6 @@
 """Our parameters and another program's tensors, array by array, in both directions.
 
-A family of models is a list of `Match`es, which says everything: what is called how, what is
+A family of models is a list of `Match`es, which says everything: the names, what is
 transposed and what is joined. Reading, writing and the checks of names and shapes follow from it.
 """
 
@@ -32,7 +32,7 @@ class Match(NamedTuple):
 
 
 def shapes_of(architecture: Architecture) -> Params:
-    """The shapes of unstacked parameters, `jax.ShapeDtypeStruct`s in a tree; nothing is made."""
+    """The shapes of unstacked parameters, a tree of `jax.ShapeDtypeStruct`s, without arrays."""
     plain = replace(architecture, scan=False, remat=False)
     return jax.eval_shape(networks_of(plain).init, jax.random.key(0))
 
@@ -96,7 +96,7 @@ def to_tensors(
         if not match.theirs and array.any():
             raise InputError(f"parameter {match.ours} is not 0, and the format has no place for it")
         for name, part in zip(match.theirs, _parts(match, array), strict=bool(match.theirs)):
-            # Files are written from memory as it lies, whatever the strides say.
+            # Files are written from raw memory, whatever the strides say.
             tensors[name] = np.ascontiguousarray(part.T if match.transposed else part)
     return tensors
 
@@ -138,7 +138,7 @@ def _their_shapes(match: Match, shape: tuple[int, ...]) -> dict[str, tuple[int, 
 
 
 def printable(name: str) -> str:
-    """A name out of a file as a message shows it."""
+    """A name from a file as a message shows it."""
     return printed.line(name)[:LONGEST_NAME]
 
 
@@ -146,12 +146,12 @@ def _finite(called: str, array: Any) -> np.ndarray:
     """An array in float32.
 
     Raises:
-      InputError: not all of it are numbers there.
+      InputError: not all of it is finite there.
     """
     with np.errstate(over="ignore"):
         found = np.asarray(array, np.float32)
     if not np.isfinite(found).all():
-        raise InputError(f"{called} holds NaN, infinity, or more than float32 does")
+        raise InputError(f"{called} holds NaN, infinity, or more than float32 can")
     return found
 
 

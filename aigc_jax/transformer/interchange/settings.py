@@ -46,7 +46,7 @@ _SHORT.maxstring = _SHORT.maxother = 60
 
 
 def shown(value: Any) -> str:
-    """A value of a file as a message shows it: on one line, and of a long one the ends."""
+    """A value of a file as a message shows it: on one line, a long one shortened to its ends."""
     return printed.line(_SHORT.repr(value))
 
 

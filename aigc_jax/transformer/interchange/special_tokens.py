@@ -25,7 +25,7 @@ def special_tokens(files: Mapping[str, Settings], vocabulary_size: int) -> Speci
       vocabulary_size: V.
 
     Raises:
-      InputError: a number is malformed, or of no token; the message names file and key.
+      InputError: an id is malformed, or of no token; the message names file and key.
     """
     begin: int | None = None
     ends: tuple[int, ...] = ()
@@ -56,6 +56,6 @@ def _tokens(
             raise InputError(f"{name}: {key} must be {kinds}, got {shown(value)}")
         if not least <= number < vocabulary_size:
             raise InputError(
-                f"{name}: {key} {shown(number)} is of no token: the model has {vocabulary_size}"
+                f"{name}: {key} {shown(number)} is not a token: the model has {vocabulary_size}"
             )
     return tuple(numbers)

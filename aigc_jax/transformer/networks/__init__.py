@@ -1,4 +1,4 @@
-"""Transformers in Flax Linen, handed out as pure functions."""
+"""Transformers in Flax Linen, as pure functions."""
 
 from aigc_jax.transformer.networks.transformer import networks_of, sinusoidal_positions
 

@@ -1,4 +1,4 @@
-"""Transformers, a decoder or an encoder and a decoder, handed out as pure functions.
+"""Transformers, a decoder or an encoder and a decoder, as pure functions.
 
 Dimensions: B batch, T positions, S source positions, D width, V vocabulary.
 """
@@ -86,7 +86,7 @@ class Transformer(nn.Module):
         return self.decoder(x, where, memory, None, fold(keys, 2))[0]
 
     def encode(self, source: Source, keys: Keys | None = None) -> jax.Array:
-        """The encoder's states `[B, S, D]`, attended both ways within a segment."""
+        """The encoder's states `[B, S, D]`, bidirectional within a segment."""
         positions = source.positions
         if positions is None:
             positions = jnp.arange(source.tokens.shape[1])[None]
@@ -143,7 +143,7 @@ class Transformer(nn.Module):
         if name != "positions":
             limit, kind = c.source_context, "source_context"
         if length > limit:
-            raise ValueError(f"{length} tokens are more than {kind}={limit} has places for")
+            raise ValueError(f"{length} tokens are more than {kind}={limit} allows")
         if c.positions is Positions.LEARNED:
             table = jnp.asarray(getattr(self, name))
         else:
@@ -160,7 +160,7 @@ def _causal(
 ) -> PositionsAndMask:
     """Causal attention within the segments of a batch, without a cache."""
     order = jnp.arange(length)[None]
-    causal = prefix is None  # which attention knows by name
+    causal = prefix is None  # which attention has an argument for
     mask = None if causal else visibility(order, order, window=window, prefix=prefix)
     if segments is not None:
         # The order within a row is that within a sequence.
@@ -171,20 +171,20 @@ def _causal(
 
 
 def _check_source(config: Architecture, source: Source | None) -> None:
-    """Refuses a source that is missing, or one too many, or of what the encoder cannot read.
+    """Refuses a source that is missing, superfluous, or of what the encoder cannot read.
 
     Raises:
       InputError: says which.
     """
     if source is not None and not config.encoder_layers:
-        raise InputError("source is of models with an encoder, and this one has encoder_layers=0")
+        raise InputError("source is for models with an encoder, and this one has encoder_layers=0")
     if config.encoder_layers:
         check_source(source, config.vocabulary_size)
 
 
 @lru_cache(maxsize=16)
 def networks_of(config: Architecture) -> Networks:
-    """The Transformer that `config` describes: of equal ones the same, compiled once."""
+    """The Transformer that `config` describes: the same, compiled once, for equal configs."""
     net = Transformer(config)
     apply: Any = net.apply  # Linen's types leave open what a method returns
 
@@ -210,7 +210,7 @@ def networks_of(config: Architecture) -> Networks:
             return empty
         states = apply(params, source, method="encode")
         cache = empty._replace(source=(source.segments > 0)[:, None, None])
-        # One pass keeps the keys and values of the source; its token lies in slot 0, where the
+        # One pass keeps the keys and values of the source; its token is in slot 0, where the
         # first one of the text will overwrite it.
         nothing = jnp.zeros((rows, 1), jnp.int32)
         return apply(params, nothing, nothing, cache, None, states, method="extend")[1]
@@ -246,7 +246,7 @@ def _empty(config: Architecture, rows: int, length: int, source: int) -> Cache:
 
 
 def _grow(cache: Cache, length: int) -> Cache:
-    """Empty slots behind those that are there, `length` in all."""
+    """Empty slots added behind those that exist, `length` in total."""
 
     def longer(slots: jax.Array) -> jax.Array:
         more = [(0, 0)] * slots.ndim

@@ -1,18 +1,18 @@
-"""Lossless compression by bits back: a stack of bits, onto which images go with a trained VAE.
+"""Lossless compression by bits back: a trained VAE pushes images onto a stack of bits.
 
     pop z ~ q(z|x),   push x ~ p(x|z),   push z ~ p(z):
 
     E[growth] = E_q [−log p(x|z) − log p(z) + log q(z|x)] = −ELBO(x)   nats
 
-as the bits that are popped to choose z are those of the images before. The decoder goes the same
-way backwards, and finds at the bottom the bits that the first image borrowed.
+since the bits that are popped to choose z are those of the images before. The decoder goes the
+same way backwards, and finds at the bottom the bits that the first image borrowed.
 
-That holds for bits that are random. Those that were pushed last are not, where images are not as
-the model expects them: read as they lie, they drew z from the tails of q, and a poor model paid
-half as much again. So the top of the stack is first whitened, by an exclusive or with fixed noise.
+That holds for random bits. Those pushed last are not random where images are not as the model
+expects them: read as they are, they drew z from the tails of q, which cost a poor model half as
+much again. So the top of the stack is first whitened, by an exclusive or with fixed noise.
 
 The coder is exact only if both sides see the same probabilities to the last bit. So both call the
-same compiled functions with the same shapes, and `probe` condenses what those functions return.
+same compiled functions with the same shapes, and `probe` hashes what those functions return.
 
 Source: Townsend et al. 2019, https://arxiv.org/abs/1901.04866.
 
@@ -42,7 +42,7 @@ class Coded(NamedTuple):
     """A set of images as words."""
 
     words: np.ndarray  # uint32, the top of the stack last
-    below: int  # how many words of the stack's beginning, which is known, lie under them
+    below: int  # how many words of the stack's beginning, which is known, are below them
     borrowed: int  # how many of `words` hold the rest of that beginning: what the start costs
 
 
@@ -93,7 +93,7 @@ def _entropy_coder() -> Any:
         import constriction
     except ImportError as error:
         raise InputError(
-            "the entropy coder is a package of its own: pip install 'aigc_jax[compress]'"
+            "the entropy coder is a separate package: pip install 'aigc_jax[compress]'"
         ) from error
     return constriction.stream
 
@@ -111,7 +111,7 @@ class _Stack:
         self._bits = stream.model.Uniform(2**16)
 
     def whiten(self, latents: int, turn: int) -> None:
-        """Makes the bits random that so many latents are about to be popped from, or undoes it."""
+        """Randomises the bits that `latents` latents are about to be popped from, or undoes it."""
         count = latents * _USUAL // 16 + 1
         noise = np.frombuffer(_noise(f"turn {turn}", 2 * count), "<u2")
         bits = self._popped(self._coder.decode(self._bits, count), (count,))
@@ -239,7 +239,7 @@ def decode(
     """
     start = beginning(coder)
     if not 0 <= below <= len(start) or (len(words) and words[-1] == 0):
-        raise InputError("these words are no stack")
+        raise InputError("these words are not a stack")
     stack = _Stack(np.concatenate([start[:below], words]))
     images = np.empty((count, *coder.image_shape), np.uint8)
     left = count

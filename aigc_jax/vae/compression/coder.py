@@ -18,8 +18,8 @@ from aigc_jax.vae.model import Networks
 from aigc_jax.vae.networks.common import Context
 
 PER_UNIT = 256  # points of the grid of z in a unit: steps well below a posterior's σ
-BOUND = 8  # means are cut to −8 and 8; the prior has 10⁻¹⁵ of its mass beyond
-_LOG_VARIANCES = (-14.0, 6.0)  # between which log σ² of q is cut
+BOUND = 8  # means are clipped to −8 and 8; the prior has 10⁻¹⁵ of its mass beyond
+_LOG_VARIANCES = (-14.0, 6.0)  # to which log σ² of q is clipped
 
 
 class Coder(NamedTuple):
@@ -73,7 +73,7 @@ def make_coder(
       lanes: L, see `lanes_for`.
 
     Raises:
-      InputError: no such coder exists; says of what kind the model is.
+      InputError: the model allows no such coder; the message says why.
     """
     _check_model(params, networks, likelihood, image_shape)
     levels = likelihood.levels
@@ -96,13 +96,13 @@ def _check_model(params: Params, networks: Networks, likelihood: Likelihood, sha
         raise InputError("the model is class-conditional, and images come without their classes")
     if likelihood.masses is None:
         raise InputError(
-            "the model's likelihood is a density, which has no probabilities to code by; train "
+            "the model's likelihood is a density, which has no probabilities to code with; train "
             "with --likelihood=bernoulli or logistic_mixture"
         )
     x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
     context = jax.eval_shape(networks.encode, params, x)
     if not isinstance(context, Context):
-        raise InputError("the model is not of one layer of normally distributed latents")
+        raise InputError("the model does not have a single layer of normally distributed latents")
     if context.p != ():
         raise InputError("the model has a VampPrior; train with --prior=normal")
     try:

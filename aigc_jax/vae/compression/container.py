@@ -188,7 +188,7 @@ def _origin(found: Any) -> Origin:
         raise ValueError("versions is not of the libraries that are known here")
     for library, version in versions.items():
         if version is not None and not (_text(version) and _VERSION.fullmatch(version)):
-            raise ValueError(f"the version of {library} is none")
+            raise ValueError(f"the version of {library} is not a short text")
     return Origin(**fields)
 
 
@@ -201,7 +201,7 @@ def _fields(found: Any, kind: type) -> dict[str, Any]:
 
 
 def _whole(numbers: Any, count: int, least: int) -> bool:
-    """Whether these are so many integers from `least` to below 2⁶³; true and 2.0 are none."""
+    """Whether these are `count` integers from `least` to below 2⁶³; true and 2.0 are none."""
     return (
         isinstance(numbers, list)
         and len(numbers) == count

@@ -1,4 +1,4 @@
-"""Encoders and decoders, a file for each architecture, handed out as pure functions."""
+"""Encoders and decoders, a file for each architecture, as pure functions."""
 
 from aigc_jax.vae.networks.common import Context, one_layer
 from aigc_jax.vae.networks.convolutional import convolutional

@@ -50,13 +50,13 @@ def one_layer(
       latent_size: Z.
       classes: how many; 0 for networks without labels.
       prior: p(z).
-      image_shape: (H, W, C) of the one kind of image that they are made for; None for any.
+      image_shape: (H, W, C) of the images that they are made for; None for any.
 
     Raises:
-      ValueError: the prior is made of posteriors, which classes would be needed for.
+      ValueError: the prior is made of posteriors, which would need classes.
     """
     if classes and prior is not STANDARD_NORMAL:
-        raise ValueError("a class-conditional VAE has the prior N(0, I) alone")
+        raise ValueError("a class-conditional VAE supports only the prior N(0, I)")
 
     def init_all(key: Key) -> Params:
         key_n, key_p = jax.random.split(key)

@@ -202,7 +202,7 @@ def ladder(
 
     def draw(params: Params, context: Any, keys: Keys, path: Path | None = None) -> Draw:
         if path is not None:
-            raise ValueError("DReG's gradient is that of one layer of latents; use ELBO or IWAE")
+            raise ValueError("DReG's gradient needs a single layer of latents; use ELBO or IWAE")
         drawn: Any = down.apply(params["down"], context, keys)
         return drawn
 

@@ -16,7 +16,7 @@ from aigc_jax.vae.model import Networks
 from aigc_jax.vae.networks.common import Shape, from_linen
 from aigc_jax.vae.priors import STANDARD_NORMAL, Prior
 
-BOUNDS = (-6.0, 2.0)  # of log σ² in gated networks, as in the VampPrior's program
+BOUNDS = (-6.0, 2.0)  # of log σ² in gated networks, as in the VampPrior's code
 
 
 class Gated(nn.Module):

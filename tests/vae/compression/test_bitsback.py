@@ -107,7 +107,7 @@ def test_the_stack_ends_as_it_began_or_nothing_is_returned(digits):
             decode(coder, *wrong)
     with pytest.raises(InputError):
         decode(coder, words[:-1], below, 7)
-    with pytest.raises(InputError, match="no stack"):
+    with pytest.raises(InputError, match="not a stack"):
         decode(coder, np.append(words, np.uint32(0)), below, 7)
 
 
