@@ -137,7 +137,7 @@ def test_a_class_needs_two_held_out_images_to_be_judged_by(rng):
     images = rng.integers(0, 256, (20, 1, 2, 1), np.uint8)
     data = Images("mine", images, np.arange(20) % 10, images[:10], np.arange(10))
     network = FeatureNetwork("stub", 10, "", math.nan, fidelity.pixels)
-    with pytest.raises(InputError, match="no class of .* has two held-out images"):
+    with pytest.raises(InputError, match=r"no class of .* has two held-out images"):
         fidelity.Evaluator(data, network, conditional=True)
     with pytest.raises(InputError, match="each of the 11 classes"):
         fidelity.Evaluator(data, network._replace(classes=11), conditional=True)

@@ -122,7 +122,9 @@ def test_a_penalty_has_the_weight_that_suits_it(values, weight, every):
     ],
 )
 def test_a_weight_without_a_penalty_is_refused(values):
-    with pytest.raises(InputError, match=r"--penalty_\w+=\S+ has no .*it is of --penalty=r1 or"):
+    with pytest.raises(
+        InputError, match=r"--penalty_\w+=\S+ has no .*it belongs to --penalty=r1 or"
+    ):
         from_flags(PRESETS, values)
 
 
