@@ -50,8 +50,8 @@ def define_flags(values: flags.FlagValues) -> None:
 def off_the_kink(init: Callable[[Key], gan.State], key: Key) -> gan.State:
     """A first state in which D's first biases are 0.01.
 
-    With a bias of 0, the output of D's first layer on an empty patch of an image is exactly 0, where
-    the leaky ReLU has no derivative: JAX takes 1 there and PyTorch 0.2, and both are right.
+    With a bias of 0, the output of D's first layer on an empty patch is exactly 0, where the leaky
+    ReLU has no derivative: JAX takes 1 there and PyTorch 0.2, and both are right.
     """
     state = init(key)
     first = state.params_d["Convolution_0"]

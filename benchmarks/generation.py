@@ -5,8 +5,8 @@
     python -m benchmarks.generation --preset=gpt2 --device=gpu --bandwidth_gb=3350    # an H100
 
 The nano model (4 layers of 128), or GPT-2's 124M parameters, with a context of 264 tokens and
-random weights, greedily, from a prompt of 8 tokens; float32, on the CPU with all its cores. A "step"
-is all of it: 256 tokens of each text.
+random weights, greedily, from a prompt of 8 tokens; float32, on the CPU with all its cores. A
+"step" is all of it: 256 tokens of each text.
 
   transformers  GPT2LMHeadModel.generate with its cache, of the same weights through our export
   ours (scan)   aigc_jax.transformer.sample, one program; on the CPU 8 texts at a time

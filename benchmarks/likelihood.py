@@ -33,7 +33,7 @@ def prepare(arguments: launch.Arguments) -> tuple[Check, Mapping[str, Callable[[
     """The mean that all rows must come close to, and a factory of each."""
     networks = vae.networks_of(vae.IWAE)
     params = vae.make(vae.IWAE).init(jax.random.key(0)).params
-    # Random weights of full size would depend so much on z that 5,000 draws give no precise mean.
+    # With full-size random weights x would tell so much about z that 5,000 draws do not suffice.
     params = {**params, "decoder": jax.tree.map(lambda p: 0.5 * p, params["decoder"])}
     images = jnp.asarray(ours.digits()[:IMAGES] > 0.5, jnp.float32)
 

@@ -1,4 +1,4 @@
-"""What makes the benchmarks' metrics worth something: their checks, turns and ratios."""
+"""What makes the benchmarks' results trustworthy: their checks, turns and ratios."""
 
 import jax
 import numpy as np

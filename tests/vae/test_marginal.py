@@ -81,7 +81,7 @@ def test_the_textbook_mistakes_would_be_seen():
     np.testing.assert_allclose(kl, 0.5 * (0.09 + np.exp(0.5) - 0.5 - 1), rtol=1e-5)
 
 
-def test_heldout_figures_do_not_depend_on_the_chunk():
+def test_heldout_metrics_do_not_depend_on_the_chunk():
     networks, x = model(), jnp.float32(X)
     key = jax.random.key(0)
     whole = vae.heldout_elbo({}, x, key, networks=networks, chunk=3)
@@ -91,7 +91,7 @@ def test_heldout_figures_do_not_depend_on_the_chunk():
     assert whole["negative_elbo_nats"] == pytest.approx(total)
 
 
-def test_the_likelihood_of_an_image_does_not_depend_on_what_it_is_judged_with():
+def test_the_likelihood_of_an_image_does_not_depend_on_what_it_is_evaluated_with():
     x, key = jnp.float32(X[[0, 0, 2]]), jax.random.key(3)
     call = {"networks": model(0.3, 0.5), "k": 3}
     alone = vae.importance_sampled_nll({}, x, key, **call)

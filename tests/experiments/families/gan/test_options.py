@@ -168,6 +168,6 @@ def test_what_does_not_fit_the_data_is_refused_before_a_classifier_is_trained(
         launcher.metadata(options, labelled(labels))
 
 
-def test_images_of_one_class_are_judged_by_their_pixels():
+def test_images_of_one_class_are_evaluated_by_their_pixels():
     options = from_flags(PRESETS, {"preset": "mlp", "batch_size": 16})
     assert launcher.network_of(options, labelled([0] * 80)) is PIXELS

@@ -110,7 +110,7 @@ def test_bounds_are_of_the_pixels_that_are_trained_on(binarisation):
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "logistic_mixture"])
-def test_the_judge_gives_bits_of_the_images_values(likelihood):
+def test_the_evaluator_gives_bits_of_the_images_values(likelihood):
     """Noise takes 8 bits for a value of 256 equally likely ones, and 1 in black and white."""
     options = from_flags(PRESETS, {"likelihood": likelihood, "width": 8, "k": 3})
     config = to_config(options, {"image_shape": [8, 8, 1], "classes": None})
@@ -124,7 +124,7 @@ def test_the_judge_gives_bits_of_the_images_values(likelihood):
     assert metrics["active_units"] == int(metrics["active_units"])
 
 
-def test_a_conditional_model_is_judged_with_the_labels():
+def test_a_conditional_model_is_evaluated_with_the_labels():
     options = from_flags(PRESETS, {"conditional": True, "width": 8, "k": 3})
     config = to_config(options, {"image_shape": [8, 8, 1], "classes": 3})
     images = pictures(labelled=True)

@@ -1,4 +1,4 @@
-"""The options of codes: presets are the package's, and what has no effect is refused."""
+"""The options of discrete latents: presets are the package's, and what has no effect is refused."""
 
 import pytest
 
