@@ -30,7 +30,7 @@ def test_a_presets_command_trains_the_packages_configuration(preset):
         ({"conditional": True}, {"classes": None}, "--conditional needs labelled images"),
         ({"preset": "conv"}, {"image_shape": [30, 30, 1]}, "images of 30x30 pixels"),
         ({"preset": "ladder"}, {"image_shape": [6, 6, 1]}, "images of 6x6 pixels"),
-        ({"likelihood": "gaussian", "binarisation": "static"}, {}, "--binarisation=static is of"),
+        ({"likelihood": "gaussian", "binarisation": "static"}, {}, "--binarisation=static is for"),
         ({"likelihood": "logistic_mixture"}, {"image_shape": [8, 8, 2]}, "1 or 3 channels"),
         ({"objective": "iwae", "free_nats": 1.0}, {}, "it belongs to --objective=elbo"),
         ({"objective": "dreg", "sampled_kl": True}, {}, "it belongs to --objective=elbo"),
