@@ -43,15 +43,15 @@ ROWS = (
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    """Those of this comparison."""
+    """Defines the flags of this comparison."""
     flags.DEFINE_enum("preset", "dcgan", ("dcgan", "conv_vae"), "Which model.", flag_values=values)
 
 
 def off_the_kink(init: Callable[[Key], gan.State], key: Key) -> gan.State:
     """A first state in which D's first biases are 0.01.
 
-    Under a bias of 0, what D's first layer makes of an empty piece of an image is exactly 0, where
-    the leaky ReLU has no derivative: JAX takes 1 there and PyTorch 0.2, and both are right.
+    With a bias of 0, the output of D's first layer on an empty patch is exactly 0, where the leaky
+    ReLU has no derivative: JAX takes 1 there and PyTorch 0.2, and both are right.
     """
     state = init(key)
     first = state.params_d["Convolution_0"]
@@ -81,7 +81,7 @@ def prepare(arguments: launch.Arguments) -> tuple[Check, Mapping[str, Callable[[
     data = ours.image_data(images, BATCH_SIZE)
     check = ours.expected(algorithm, data, noise, losses)
     task = ours.Task(
-        examples=images.transpose(0, 3, 1, 2),  # [M, C, H, W], which is how PyTorch counts
+        examples=images.transpose(0, 3, 1, 2),  # [M, C, H, W], PyTorch's order
         batch_size=BATCH_SIZE,
         noise_size=noise_size,
         weights=weights,

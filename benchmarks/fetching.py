@@ -5,11 +5,11 @@
 The nano model of benchmarks.lm_step, on Python's documentation repeated up to 64 MiB of tokens, 20
 steps in one program, on the CPU with all its cores.
 
-  tokens on the device  windows are cut there, by where they begin
-  ours (scan)           windows are cut from a file on the host while the program before runs
+  tokens on the device  windows are cut there, from their start positions
+  ours (scan)           windows are cut from a file on the host while the previous program runs
 
-The host never makes the device wait where both take the same time. Both are checked to compute the
-same losses before they are timed. A picture of the same: `python -m experiments.lm --text=FILE
+If both take the same time, the host never makes the device wait. Both are checked to compute the
+same losses before they are timed. A profile shows the same: `python -m experiments.lm --text=FILE
 --profile`, where FILE is above 64 MiB.
 """
 
@@ -37,7 +37,7 @@ def prepare(arguments: launch.Arguments) -> tuple[Check, Mapping[str, Callable[[
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "tokens.npy"
         np.save(file, np.resize(short, LARGE))
-        on_disk = np.load(file, mmap_mode="r")  # stays readable when its name is gone
+        on_disk = np.load(file, mmap_mode="r")  # stays readable after it is unlinked
 
     def data_of(tokens: np.ndarray) -> ours.Data:
         reading = windows_of(tokens, setting.config.context)

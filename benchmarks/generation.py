@@ -4,16 +4,16 @@
     python -m benchmarks.generation --texts=64
     python -m benchmarks.generation --preset=gpt2 --device=gpu --bandwidth_gb=3350    # an H100
 
-The nano model (4 layers of 128), or GPT-2's 124M parameters, with room for 264 tokens and random
-weights, greedily, from a prompt of 8 tokens; float32, on the CPU with all its cores. The unit is
-the whole of it: a "step" is 256 tokens of each text.
+The nano model (4 layers of 128), or GPT-2's 124M parameters, with a context of 264 tokens and
+random weights, greedily, from a prompt of 8 tokens; float32, on the CPU with all its cores. A
+"step" is all of it: 256 tokens of each text.
 
   transformers  GPT2LMHeadModel.generate with its cache, of the same weights through our export
   ours (scan)   aigc_jax.transformer.sample, one program; on the CPU 8 texts at a time
 
-Both are checked to write the same tokens before they are timed. Below the table stand tokens per
-second, and with --bandwidth_gb what the device's memory allows: for a token of each text all
-parameters are read once, and the keys and values so far.
+Both are checked to write the same tokens before they are timed. Below the table come tokens per
+second, and with --bandwidth_gb the bound set by the device's memory: for a token of each text, all
+parameters and the keys and values so far are read once.
 """
 
 from collections.abc import Callable, Mapping
@@ -41,7 +41,7 @@ ROWS = ("transformers", side_by_side.OURS)
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    """Those of this comparison."""
+    """Defines the flags of this comparison."""
     flags.DEFINE_integer(
         "texts", 1, "Texts that are written at once.", lower_bound=1, flag_values=values
     )
@@ -49,7 +49,7 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_float(
         "bandwidth_gb",
         None,
-        "What the device's memory gives at most, in GB/s.",
+        "The peak bandwidth of the device's memory, in GB/s.",
         lower_bound=0.0,
         flag_values=values,
     )
@@ -61,11 +61,11 @@ def config_of(arguments: launch.Arguments) -> transformer.Config:
 
 
 def prepare(arguments: launch.Arguments) -> tuple[Check, Mapping[str, Callable[[], Row]]]:
-    """The tokens, by whole passes without a cache, and a factory of each row."""
+    """The tokens, by full passes without a cache, and a factory of each row."""
     config = config_of(arguments)
     networks = transformer.networks_of(config)
     state = transformer.make(config).init(jax.random.key(0))
-    # Weights so large that what is most probable depends on the text.
+    # Weights large enough that the most probable token depends on the text.
     params = jax.tree.map(lambda p: 4 * p if p.ndim > 1 else p, state.params)
     state = state._replace(params=params)
     prompt = np.random.default_rng(0).integers(0, config.vocabulary_size, PROMPT)
@@ -101,13 +101,13 @@ def prepare(arguments: launch.Arguments) -> tuple[Check, Mapping[str, Callable[[
     return Check(nothing, nothing, expected), dict(zip(ROWS, made, strict=True))
 
 
-def throughput(arguments: launch.Arguments, figures: dict[str, dict[str, Any]]) -> list[str]:
-    """Adds tokens per second to each row, and their share of what the memory allows."""
+def throughput(arguments: launch.Arguments, metrics: dict[str, dict[str, Any]]) -> list[str]:
+    """Adds tokens per second to each row, and their share of the memory's bound."""
     config, lines = config_of(arguments), []
     params = jax.eval_shape(transformer.networks_of(config).init, jax.random.key(0))
     size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(params))
     read = bytes_per_step(config, size, arguments.texts, PROMPT + WRITTEN / 2, 4)
-    for name, row in figures.items():
+    for name, row in metrics.items():
         row["tokens_per_second"] = rate = 1e3 * arguments.texts * WRITTEN / row["median_ms"]
         lines.append(f"{name}: {rate:,.0f} tokens/s")
         if arguments.bandwidth_gb:

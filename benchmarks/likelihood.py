@@ -5,14 +5,12 @@
     log p(x) ≈ log 1/K Σ_k p(x|z_k) p(z_k) / q(z_k|x),   z_k ~ q(z|x)
 
 The VAE is that of Burda et al., 784 → 200 → 200 → 50 latents and back by tanh, with random weights;
-binarised digits, float32, on the CPU with all its cores. The unit is the whole of it: a "step" is
-1,000 images.
+binarised digits, float32, on the CPU with all its cores. A "step" is all of it: 1,000 images.
 
   pytorch, image by image  one image after another, with all its samples in one pass
   ours (scan)              aigc_jax.vae.heldout_nll: all images at once, sample after sample
 
-Both are checked to come to the same mean likelihood, with draws of their own, before they are
-timed.
+Both are checked to give the same mean likelihood, each with its own draws, before they are timed.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,7 +33,7 @@ def prepare(arguments: launch.Arguments) -> tuple[Check, Mapping[str, Callable[[
     """The mean that all rows must come close to, and a factory of each."""
     networks = vae.networks_of(vae.IWAE)
     params = vae.make(vae.IWAE).init(jax.random.key(0)).params
-    # Random weights of full size would say so much of z that 5,000 draws do not settle the mean.
+    # With full-size random weights x would tell so much about z that 5,000 draws do not suffice.
     params = {**params, "decoder": jax.tree.map(lambda p: 0.5 * p, params["decoder"])}
     images = jnp.asarray(ours.digits()[:IMAGES] > 0.5, jnp.float32)
 

@@ -14,7 +14,7 @@ parameters, 16 windows of 1024, with GELU by tanh, in bfloat16 over float32 para
   ours (scan)          20 steps (char: 10, gpt2: 5) in one program, through loop.make_dispatch
   ours (jit per step)  one step in one program, called from Python
 
-All are checked to compute the same losses before they are timed. Below the table stand tokens per
+All are checked to compute the same losses before they are timed. Below the table come tokens per
 second, and with --peak_tflops the share of the device's peak (MFU), where a token takes 6 N + 12 L
 D T operations.
 """
@@ -49,21 +49,21 @@ RECIPE: dict[str, Any] = {
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    """Those of this comparison."""
+    """Defines the flags of this comparison."""
     flags.DEFINE_enum(
         "preset", "nano", ("nano", "char", "gpt2"), "Which sizes.", flag_values=values
     )
     flags.DEFINE_integer(
         "batch_size",
         None,
-        "Windows of a step. Default: the preset's.",
+        "Windows in a step. Default: the preset's.",
         lower_bound=1,
         flag_values=values,
     )
     flags.DEFINE_float(
         "peak_tflops",
         None,
-        "What the device can do at most, in TFLOP/s.",
+        "The device's peak, in TFLOP/s.",
         lower_bound=0.0,
         flag_values=values,
     )
@@ -71,7 +71,7 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def config_of(preset: str, vocabulary_size: int) -> tuple[transformer.Config, int, int]:
     """The model, the batch size, and the steps in a program."""
-    if preset == "gpt2":  # with its own vocabulary, of which the text uses little
+    if preset == "gpt2":  # with its own vocabulary, little of which the text uses
         return transformer.gpt2(**RECIPE), 16, 5
     make, batch_size, steps = {
         "nano": (transformer.nano, 12, 20),
@@ -87,7 +87,7 @@ class Setting(NamedTuple):
     algorithm: Algorithm
     data: ours.Data  # for ours
     task: ours.Task  # for the peers
-    steps: int  # in a program of ours
+    steps: int  # in one program of ours
 
 
 @lru_cache(maxsize=1)
@@ -131,12 +131,12 @@ def prepare(arguments: launch.Arguments) -> tuple[Check, Mapping[str, Callable[[
     return check, dict(zip(ROWS, made, strict=True))
 
 
-def throughput(arguments: launch.Arguments, figures: dict[str, dict[str, Any]]) -> list[str]:
+def throughput(arguments: launch.Arguments, metrics: dict[str, dict[str, Any]]) -> list[str]:
     """See `add_throughput`."""
     config, _, _, task, _ = setting_of(arguments.preset, arguments.batch_size)
     parameters = sum(x.size for x in jax.tree.leaves(task.weights))
     flops = flops_per_token(config, parameters - config.context * config.width)
-    return add_throughput(figures, task.batch_size * config.context, flops, arguments.peak_tflops)
+    return add_throughput(metrics, task.batch_size * config.context, flops, arguments.peak_tflops)
 
 
 if __name__ == "__main__":

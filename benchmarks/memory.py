@@ -3,8 +3,8 @@
     python -m benchmarks.memory
 
 The char model of benchmarks.lm_step (6 layers of 384, 8 windows of 256), 30 steps on the CPU with
-all its cores. Each row is a process of its own, which imports no framework but its own; its figure
-is the most that the process ever held, imports and compilation included.
+all its cores. Each row is a process of its own, which imports no framework but its own; reported is
+the most that the process ever held, imports and compilation included.
 
   pytorch eager  attention by scaled_dot_product_attention, a fused AdamW
   ours (scan)    10 steps in one program
@@ -46,7 +46,7 @@ def prepare(folder: Path) -> None:
 
 
 def peak_of(row: str, folder: Path) -> dict[str, Any]:
-    """What a row's process says of itself.
+    """What a row's process reports.
 
     Raises:
       Mismatch: it ended with an error.
@@ -59,7 +59,7 @@ def peak_of(row: str, folder: Path) -> dict[str, Any]:
 
 
 def compare() -> dict[str, Any]:
-    """All rows, in a form like that of `side_by_side.compare`.
+    """All rows, in a format like that of `side_by_side.compare`.
 
     Raises:
       Mismatch: they do not compute the same losses.
@@ -73,17 +73,17 @@ def compare() -> dict[str, Any]:
     for row in rows.values():
         row["ratio_to_ours"] = row["peak_mb"] / rows[side_by_side.OURS]["peak_mb"]
     title = f"Peak memory of {memory_row.STEPS} steps of char"
-    return {"title": title, **machine.facts(), "rows": rows, "peers": {"best": next(iter(ROWS))}}
+    return {"title": title, **machine.metadata(), "rows": rows, "peers": {"best": next(iter(ROWS))}}
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    """What it can be told."""
+    """Defines the program's flags."""
     flags.DEFINE_string("out", None, "A .json file for all that is printed.", flag_values=values)
     flags.DEFINE_integer("rounds", 1, "One, as memory has no turns.", flag_values=values)
 
 
 def command(arguments: launch.Arguments) -> None:
-    """What the command line says."""
+    """Does what the flags ask for."""
     out = check_out(arguments.out) if arguments.out else None
     machine.hold_to("cpu")
     result = side_by_side.guarded(compare)

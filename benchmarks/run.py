@@ -5,8 +5,8 @@
 
 Each is a program of its own, `python -m benchmarks.PROGRAM`, which checks that its rows compute the
 same and then times them turn by turn; see their --help. A ratio is the peer's time over ours, in
-`memory` its memory over ours. One program that fails leaves the others their turn, and the exit
-code says so.
+`memory` its memory over ours. If one program fails, the others still run, and the exit code says
+so.
 """
 
 import json
@@ -26,7 +26,7 @@ from experiments.cli.output import check_out, write_out
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    """What it can be told."""
+    """Defines the program's flags."""
     names = ", ".join(COMPARISONS)
     flags.DEFINE_list("only", None, f"Some of {names}. Default: all.", flag_values=values)
     flags.DEFINE_integer("rounds", 9, "Turns of each row.", lower_bound=1, flag_values=values)
@@ -36,7 +36,7 @@ def define_flags(values: flags.FlagValues) -> None:
 
 
 def measured(comparison: Comparison, rounds: int) -> dict[str, Any] | None:
-    """What a program writes to its --out; None where it failed, and has said why."""
+    """What a program writes to its --out; None where it failed, having said why."""
     with tempfile.TemporaryDirectory() as place:
         out = Path(place) / "result.json"
         module = f"benchmarks.{comparison.program}"
@@ -46,7 +46,7 @@ def measured(comparison: Comparison, rounds: int) -> dict[str, Any] | None:
 
 
 def run(arguments: launch.Arguments) -> None:
-    """What the command line says."""
+    """Does what the flags ask for."""
     chosen = choose(arguments.only, list(COMPARISONS))
     out = check_out(arguments.out) if arguments.out else None
     results = {}

@@ -8,7 +8,7 @@ seeds; batches of 128 real digits, float32, Adam, on the CPU with all its cores.
 
   one after another  for each seed, 50 steps in one program
   ours (scan)        `vmap` over the seeds, 50 steps in one program
-  ours, one seed     the first seed alone: what the others cost beside it
+  ours, one seed     the first seed alone, which shows what the others add
 
 The first two are checked to compute the same losses of every seed before they are timed.
 """
@@ -32,7 +32,7 @@ Init = Callable[[], list[State]]
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    """Those of this comparison."""
+    """Defines the flags of this comparison."""
     flags.DEFINE_integer("seeds", 8, "How many.", lower_bound=1, flag_values=values)
 
 

@@ -1,4 +1,4 @@
-"""From a command to its first step: with compiled programs kept from an earlier start, and without.
+"""From a command to its first step, with and without compiled programs of an earlier start.
 
     python -m benchmarks.start
     python -m benchmarks.start --experiment=vae
@@ -6,10 +6,10 @@
 The command is `python -m experiments.lm --steps=1` in an empty folder; the time is that until it
 has printed the loss of its first step, which includes Python's own start and all imports.
 
-  cold         nothing was kept
+  cold         an empty cache
   ours (scan)  programs are taken from the user's cache folder
 
-Both are checked to come to the same loss.
+Both are checked to give the same loss.
 """
 
 import os
@@ -35,7 +35,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    """Those of this comparison."""
+    """Defines the flags of this comparison."""
     flags.DEFINE_enum("experiment", "lm", ("lm", "vae"), "Which one starts.", flag_values=values)
 
 
@@ -67,7 +67,7 @@ def first_loss(experiment: str, cache: Path) -> float:
 
 
 def prepare(arguments: launch.Arguments) -> tuple[Check, Mapping[str, Callable[[], Row]]]:
-    """The loss that every start must come to, and a factory of each row."""
+    """The loss that every start must give, and a factory of each row."""
     place = tempfile.TemporaryDirectory()  # deleted with the rows that use it
     cache = Path(place.name)
 

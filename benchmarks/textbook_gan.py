@@ -20,7 +20,7 @@ Adam at 1e-3 for both, on the CPU with all its cores. A step of every row but th
   ours (scan)              50 steps in one program, through aigc_jax.loop.make_dispatch
   ours (jit per step)      one step in one program, called from Python
 
-All but the first are checked to compute the same losses before they are timed. Figures are in ms
+All but the first are checked to compute the same losses before they are timed. Times are in ms
 per step; "/ ours" is a row's median over that of ours (scan). The peers come with
 pip install 'aigc_jax[bench]'. It takes about two minutes on 2 cores.
 """

@@ -19,7 +19,7 @@ A step of every row:
   ours (scan)              50 steps in one program, through aigc_jax.loop.make_dispatch
   ours (jit per step)      one step in one program, called from Python
 
-All are checked to compute the same losses before they are timed. Figures are in ms per step;
+All are checked to compute the same losses before they are timed. Times are in ms per step;
 "/ ours" is a row's median over that of ours (scan). The peers come with
 pip install 'aigc_jax[bench]'. It takes about two minutes on 2 cores.
 """

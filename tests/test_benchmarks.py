@@ -1,4 +1,4 @@
-"""What makes the benchmarks' figures worth something: their checks, turns and ratios."""
+"""What makes the benchmarks' results trustworthy: their checks, turns and ratios."""
 
 import jax
 import numpy as np
@@ -46,9 +46,9 @@ def test_rows_take_turns_and_every_other_round_is_reversed(monkeypatch):
     monkeypatch.setattr(turns, "steps_per_turn", lambda *_: 1)
     log = []
     rows = {name: row(log=log, name=name) for name in "abc"}
-    figures, _ = turns.measure(rows, 3, 0.01)
+    metrics, _ = turns.measure(rows, 3, 0.01)
     assert "".join(log) == "abccbaabc"
-    assert all(len(figures[name]["turns_ms"]) == 3 for name in "abc")
+    assert all(len(metrics[name]["turns_ms"]) == 3 for name in "abc")
 
 
 def test_unknown_rows_are_named():
@@ -60,10 +60,10 @@ def test_unknown_rows_are_named():
 
 def test_ratios_are_of_medians_and_the_best_peer_is_the_fastest():
     medians = {"article": 90.0, "slow": 8.0, "fast": 6.0, ratios.OURS: 3.0, "ours (jit)": 4.0}
-    figures = {name: {"median_ms": ms} for name, ms in medians.items()}
-    peers, lines = ratios.add_ratios(figures, "article")
+    metrics = {name: {"median_ms": ms} for name, ms in medians.items()}
+    peers, lines = ratios.add_ratios(metrics, "article")
     assert peers == {"article": "article", "best": "fast"}
-    assert [figures[name]["ratio_to_ours"] for name in medians] == pytest.approx(
+    assert [metrics[name]["ratio_to_ours"] for name in medians] == pytest.approx(
         [30, 8 / 3, 2, 1, 4 / 3]
     )
     assert "2 times as fast" in lines[1]
@@ -92,15 +92,15 @@ def test_a_training_step_takes_six_operations_for_each_parameter_and_twelve_for_
 
 
 def test_utilisation_is_of_the_stated_peak():
-    figures = {"a": {"median_ms": 500.0}, "b": {"median_ms": 250.0}}
-    lines = utilisation.add_throughput(figures, tokens=1000, flops=1e9, peak_tflops=8.0)
-    assert [row["tokens_per_second"] for row in figures.values()] == [2000, 4000]
-    assert [row["model_flops_utilisation"] for row in figures.values()] == [0.25, 0.5]
+    metrics = {"a": {"median_ms": 500.0}, "b": {"median_ms": 250.0}}
+    lines = utilisation.add_throughput(metrics, tokens=1000, flops=1e9, peak_tflops=8.0)
+    assert [row["tokens_per_second"] for row in metrics.values()] == [2000, 4000]
+    assert [row["model_flops_utilisation"] for row in metrics.values()] == [0.25, 0.5]
     assert lines == [
         "a: 2,000 tokens/s, 25.0% of 8 TFLOP/s",
         "b: 4,000 tokens/s, 50.0% of 8 TFLOP/s",
     ]
-    assert utilisation.add_throughput(figures, 1000, 1e9, None)[0] == "a: 2,000 tokens/s"
+    assert utilisation.add_throughput(metrics, 1000, 1e9, None)[0] == "a: 2,000 tokens/s"
 
 
 def test_a_token_reads_all_parameters_once_and_keys_and_values_of_each_row():

@@ -1,4 +1,4 @@
-"""Where caches go, by what the environment says, and that nowhere is an answer."""
+"""Where caches go, depending on the environment, and that there may be no place."""
 
 import pwd
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Labels and codes that are none are refused in every family, where their values are known."""
+"""Invalid labels and codes are refused in every family, where their values are known."""
 
 from functools import partial
 
@@ -37,13 +37,13 @@ WRONG = {
 
 @pytest.mark.parametrize(("labels", "message"), WRONG.values(), ids=WRONG)
 @pytest.mark.parametrize("name", FAMILIES)
-def test_images_of_no_class_are_neither_drawn_nor_learnt(name, labels, message):
-    room, algorithm = FAMILIES[name]
+def test_images_of_no_class_are_neither_drawn_nor_learned(name, labels, message):
+    family, algorithm = FAMILIES[name]
     state = algorithm.init(KEY)
     with pytest.raises(InputError, match=message):
         algorithm.sample(state, KEY, 3, labels)
     with pytest.raises(InputError, match=message):
-        algorithm.step(state, room.Batch(IMAGES, labels))
+        algorithm.step(state, family.Batch(IMAGES, labels))
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -70,19 +70,19 @@ WRITTEN = (
 
 @pytest.mark.parametrize("x64", [False, True])
 @pytest.mark.parametrize("name", [*FAMILIES, "classifier"])
-def test_any_way_to_write_classes_is_learnt(name, x64):
-    room, algorithm = FAMILIES.get(name, (classifier, CLASSIFIER))
+def test_any_way_to_write_classes_is_learned(name, x64):
+    family, algorithm = FAMILIES.get(name, (classifier, CLASSIFIER))
     state = jax.eval_shape(algorithm.init, KEY)
 
     def step(labels):
-        return jax.eval_shape(lambda s: algorithm.step(s, room.Batch(IMAGES, labels)), state)
+        return jax.eval_shape(lambda s: algorithm.step(s, family.Batch(IMAGES, labels)), state)
 
     expected = step(jnp.array([4, 0, 3]))
     with jax.enable_x64(x64):
         assert [step(labels) for labels in WRITTEN] == 4 * [expected]
 
 
-def test_any_way_to_write_classes_is_judged():
+def test_any_way_to_write_classes_is_evaluated():
     networks = vae.networks_of(vae.Config(SHAPE, classes=5, latent_size=2))
     params = networks.init(KEY)
     for evaluator in (vae.heldout_elbo, partial(vae.heldout_nll, k=2)):
@@ -103,14 +103,14 @@ def test_any_way_to_write_classes_is_judged():
         assert mean_distance_by_class(both, twice, both + 1, twice) == pytest.approx(8)
 
 
-@pytest.mark.parametrize("room", [gan, vae], ids=lambda room: room.__name__)
-def test_networks_without_classes_are_not_asked_for_one(room):
-    algorithm = room.make(room.Config(SHAPE, latent_size=2))
+@pytest.mark.parametrize("family", [gan, vae], ids=lambda family: family.__name__)
+def test_networks_without_classes_are_not_asked_for_one(family):
+    algorithm = family.make(family.Config(SHAPE, latent_size=2))
     with pytest.raises(InputError, match="know no classes"):
         algorithm.sample(algorithm.init(KEY), KEY, 3, [0, 0, 0])
 
 
-def test_a_conditional_vae_is_not_judged_without_its_classes():
+def test_a_conditional_vae_is_not_evaluated_without_its_classes():
     config = vae.Config(SHAPE, classes=5, latent_size=2)
     networks, state = vae.networks_of(config), FAMILIES["vae"][1].init(KEY)
     for labels, message in ((None, "need a Batch with labels"), ([0, 1, 5], "got 5")):
@@ -125,7 +125,7 @@ def test_a_wide_label_is_not_cut_to_a_class():
 
 
 @pytest.mark.parametrize("label", [-1, 5, 255])
-def test_the_classifier_learns_and_judges_classes_alone(label):
+def test_the_classifier_learns_and_evaluates_classes_alone(label):
     labels = jnp.array([0, label, 4])
     with pytest.raises(InputError, match=f"got {label}"):
         CLASSIFIER.step(CLASSIFIER.init(KEY), classifier.Batch(IMAGES, labels))

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-COMPOSITES = {"codec"}  # rooms made of families
+COMPOSITES = {"codec"}  # packages made of families
 FAMILIES = {path.parent.name for path in (ROOT / "aigc_jax").glob("*/step.py")} - COMPOSITES
 HOST = ("loop", "report", "run_folder", "progress", "checkpoint")  # what families do without
 SHARED = "transformer"  # in experiments/families: what language model and translator share
 STRATA = ("cli", "data", "runs", "fidelity", "families")
-# The network in whose features images are judged is a run of the classifier's.
+# The network in whose features images are evaluated is a run of the classifier's.
 EVALUATOR = "experiments.fidelity.features"
 CLASSIFIER = "experiments.families.classifier."
 
@@ -99,8 +99,8 @@ class TestPackage:
         allowed = {place(name)}
         if place(name) in COMPOSITES:
             allowed |= {*FAMILIES, *COMPOSITES}
-        rooms = {place(n) for n in own(name) if n.split(".")[0] == "aigc_jax"}
-        assert rooms & {*FAMILIES, *COMPOSITES} <= allowed
+        packages = {place(n) for n in own(name) if n.split(".")[0] == "aigc_jax"}
+        assert packages & {*FAMILIES, *COMPOSITES} <= allowed
 
     def test_families_do_without_the_host(self, name):
         if place(name) in (*FAMILIES, *COMPOSITES):

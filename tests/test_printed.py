@@ -1,4 +1,4 @@
-"""What a file holds may be shown, and not obeyed, by a terminal."""
+"""A terminal may show what a file holds, but not obey it."""
 
 import ast
 from pathlib import Path
@@ -90,7 +90,7 @@ def _is_safe(node):
 
 
 FREE = {
-    ("progress.py", "message"),  # figures, and what `note` has escaped
+    ("progress.py", "message"),  # numbers, and what `note` has escaped
     ("compress.py", "report(done)"),  # numbers, and names of ours
     ("import_hf.py", "f'{name} {value:.4f}'"),
     ("launch.py", "_help(description, values)"),  # a program's own docstring and flags

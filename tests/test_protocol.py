@@ -102,7 +102,7 @@ def test_an_info_is_of_float32_scalars(name):
 
 
 def test_the_same_arguments_give_the_same_result(name):
-    """Nothing but the arguments decides: an algorithm made anew is the same program."""
+    """Nothing but the arguments decides: an algorithm made again is the same program."""
     found, (algorithm, batch) = traced(name), ALGORITHMS[name]()
     again = jax.jit(algorithm.init).trace(KEY), jax.jit(algorithm.step).trace(found.state, batch)
     for (code, constants), other in zip(found.programs, map(program, again), strict=True):
@@ -225,7 +225,7 @@ def test_wrong_shapes_are_refused_by_one_line_that_names_the_argument(name):
     for what, batch, message in kind(case.batch):
         with pytest.raises(ValueError, match=message) as caught:  # noqa: PT012
             jax.eval_shape(case.algorithm.step, state, batch)
-            pytest.fail(f"{what} is learnt")
+            pytest.fail(f"{what} is learned")
         assert "\n" not in str(caught.value), what
 
 

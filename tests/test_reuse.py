@@ -1,4 +1,4 @@
-"""A step is driven by networks of whatever library: the examples of the documentation learn."""
+"""A step works with networks of any library: the examples of the documentation learn."""
 
 import runpy
 from pathlib import Path
@@ -33,7 +33,7 @@ def of(family):
 
 
 def learn(example, batch, steps):
-    """The state after so many steps on one batch, and every info."""
+    """The state after `steps` steps on one batch, and every info."""
     state, infos = example["state"], []
     for _ in range(steps):
         state, info = example["step"](state, batch)

@@ -124,7 +124,7 @@ def test_constants_are_printed_by_name():
     [
         Config(),
         Config((1, 2), Steep(4, 0.25, None), (Flat(1), Steep(2)), (9,), math.log, "a"),
-        *(p.configured() for room in (classifier, gan, vae, vq) for p in room.PRESETS),
+        *(p.configured() for family in (classifier, gan, vae, vq) for p in family.PRESETS),
     ],
     ids=lambda config: type(config).__module__,
 )
@@ -162,7 +162,7 @@ def test_a_partial_is_called_with_its_fields():
     assert Power()(2, 3) == 8
 
 
-def test_a_preset_is_configured_for_a_run_of_its_length():
+def test_a_preset_is_conmetricd_for_a_run_of_its_length():
     config = gan.Config(learning_rate_g=0.5)
     preset = Preset("p", "about", config, Run(steps=77, decay=True), "command", "1 s", "nothing")
     assert configuration(preset) == preset.configured() == replace(config, decay_steps=77)

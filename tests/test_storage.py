@@ -1,4 +1,4 @@
-"""Storage that fails is no damage, and folders of any name hold runs."""
+"""Failing storage does no damage, and folders of any name hold runs."""
 
 import contextlib
 import errno
@@ -243,7 +243,7 @@ def test_a_save_that_cannot_be_read_back_is_an_error_at_once(tmp_path, monkeypat
         monkeypatch.setattr(ocp.CheckpointManager, "wait_until_finished", lose)
 
 
-def test_where_all_were_damaged_before_no_run_begins_anew(folder):
+def test_where_all_were_damaged_before_no_run_starts_over(folder):
     for step in (10, 20):
         (folder / str(step)).rename(folder / f"damaged-{step}")
     with Checkpoints(folder) as checkpoints, pytest.raises(InputError, match="damaged-10, dama"):

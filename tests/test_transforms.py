@@ -369,8 +369,8 @@ def test_x64_changes_neither_dtypes_nor_numbers(family, assert_close):
     assert_close(actual, expected)
 
 
-def samples_and_figures(name, algorithm, state, batch):
-    """What a family makes of a state, and how that state is judged: a tree of arrays and floats."""
+def samples_and_metrics(name, algorithm, state, batch):
+    """What a family makes of a state, and the state's evaluation: a tree of arrays and floats."""
     key, known = jax.random.key(1), algorithm.step.keywords
     model = {k: known[k] for k in ("networks", "quantiser", "likelihood") if k in known}
     if name.startswith("gan"):
@@ -394,11 +394,11 @@ def samples_and_figures(name, algorithm, state, batch):
 
 
 @only("gan-classes", "vae-classes", "vae-vq", "classifier", "lm-llama", "lm-translator")
-def test_x64_changes_neither_samples_nor_figures(family, request, assert_close):
+def test_x64_changes_neither_samples_nor_metrics(family, request, assert_close):
     name, batch = request.node.callspec.params["family"], nth(family.batches, 0)
-    expected = samples_and_figures(name, family.algorithm, family.states[4], batch)
+    expected = samples_and_metrics(name, family.algorithm, family.states[4], batch)
     with jax.enable_x64(True):
-        actual = samples_and_figures(name, family.algorithm, family.states[4], batch)
+        actual = samples_and_metrics(name, family.algorithm, family.states[4], batch)
     actual, expected = (jax.tree.map(np.asarray, tree) for tree in (actual, expected))
     assert dtypes(actual) == dtypes(expected)
     assert_close(actual, expected, rtol=1e-4)
@@ -406,7 +406,7 @@ def test_x64_changes_neither_samples_nor_figures(family, request, assert_close):
 
 @pytest.mark.parametrize("x64", [False, True])
 def test_wide_images_outside_a_step_are_what_they_are_in_one(x64):
-    """Half of the pixels would be drawn anew, were chances float64."""
+    """Half of the pixels would be redrawn, were probabilities float64."""
     images, key = np.random.default_rng(0).random((3, 8, 8, 1)), jax.random.key(0)
     keys = parallel.example_keys(key, 3)
     expected = vae.binarise(keys, np.float32(images))

@@ -54,7 +54,7 @@ def function_row(
     """`update` and its draws in one tf.function, called from a Python loop.
 
     Args:
-      task: see there.
+      task: of the peers.
       update: `(x [B, 784], noise [B, Z]) -> losses, each []`; changes the networks.
       optimisers: whose iterations count.
       jit_compile: by XLA.

@@ -1,4 +1,4 @@
-"""The machine and the software that a measurement was made on, and how it is held still for one."""
+"""The machine and the software that a measurement is made on, and its settings for one."""
 
 import datetime
 import importlib
@@ -33,13 +33,13 @@ def hold_to(device: str) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
         environment.start_device()
         return
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # PyTorch needs its share
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # leaves memory for PyTorch
     if (found := environment.start_device()) != "gpu":
         raise InputError(f"--device=gpu: JAX sees no GPU here, only {found}")
 
 
 def held_to_cpu() -> bool:
-    """What `hold_to` was told, in this process or in the one that started it."""
+    """The argument of `hold_to`, in this process or in the one that started it."""
     return os.environ.get("CUDA_VISIBLE_DEVICES") == ""
 
 
@@ -50,7 +50,7 @@ def threads() -> int:
     return os.cpu_count() or 1
 
 
-def facts() -> dict[str, Any]:
+def metadata() -> dict[str, Any]:
     """Processor, cores, device, system, date, and the versions of what frameworks are loaded."""
     jax = sys.modules.get("jax")
     loaded = {name: sys.modules[name].__version__ for name in PEERS if name in sys.modules}
@@ -65,9 +65,9 @@ def facts() -> dict[str, Any]:
 
 
 def foreign_cpu_seconds() -> float | None:
-    """CPU time spent so far on all but this process and its own, over all cores, in seconds.
+    """CPU time used so far by all but this process and its children, over all cores, in seconds.
 
-    It counts what a hypervisor withheld, too. None where the system does not say.
+    It includes what a hypervisor withheld. None where the system does not report it.
     """
     file = Path("/proc/stat")
     if not file.is_file():
@@ -75,7 +75,7 @@ def foreign_cpu_seconds() -> float | None:
     ticks = [int(field) for field in file.read_text().split()[1:9]]
     idle, waiting_for_disk = ticks[3:5]
     busy = sum(ticks) - idle - waiting_for_disk
-    own = sum(os.times()[:4])  # of this process and of those it has started and seen end
+    own = sum(os.times()[:4])  # of this process and of its children that have ended
     return busy / os.sysconf("SC_CLK_TCK") - own
 
 
@@ -89,7 +89,7 @@ def import_peer(module: str) -> Any:
 
 
 def _cpu_model() -> str:
-    """Its name, and numbers that tell generations apart where a hypervisor cuts it short."""
+    """The processor's name, and numbers that tell generations apart if a hypervisor shortens it."""
     file = Path("/proc/cpuinfo")
     text = file.read_text() if file.is_file() else ""
     name, family, model = (

@@ -52,7 +52,7 @@ def torch_row(folder: Path, setting: dict[str, Any]) -> Row:
 
 
 def our_row(folder: Path, setting: dict[str, Any]) -> Row:
-    """Ours, without PyTorch; its weights are made anew, which gives the same."""
+    """Ours, without PyTorch; its weights are initialised again, which gives the same ones."""
     from aigc_jax import transformer
     from benchmarks import lm_step
     from benchmarks.harness import ours
@@ -65,7 +65,7 @@ def our_row(folder: Path, setting: dict[str, Any]) -> Row:
 
 
 def main(name: str, folder: Path) -> None:
-    """Trains, and prints what it took."""
+    """Trains, and prints the memory that it took."""
     setting = json.loads((folder / "setting.json").read_text())
     row = {"torch": torch_row, "ours": our_row}[name](folder, setting)
     assert row.losses is not None

@@ -25,7 +25,7 @@ CHECKED_STEPS = 2  # the second one's losses depend on all updates of the first
 class Data(NamedTuple):
     """What our rows train on."""
 
-    arrays: Any  # they lie on the device
+    arrays: Any  # on the device
     gather: Callable[[Any, jax.Array], Any]  # (arrays, indices [B]) -> a batch
     examples: int  # M
     batch_size: int  # B
@@ -38,7 +38,7 @@ class Task(NamedTuple):
     examples: np.ndarray  # [M, ...]: images float32 [M, H·W·C] in [0, 1], say
     batch_size: int
     noise_size: int  # Z, the standard normal numbers that each example takes
-    weights: Any  # before the first step: `Layers` by network, or our parameters as they are
+    weights: Any  # before the first step: `Layers` by network, or our own parameters
     threads: int
 
 
@@ -74,8 +74,8 @@ def expected(
 
     Args:
       algorithm: ours.
-      data: see there.
-      noise: `(state) -> [B, Z]`, what the step from this state draws.
+      data: of our rows.
+      noise: `(state) -> [B, Z]`, the noise that the step from this state draws.
       losses: names in the algorithm's `Info`.
     """
     state = initial_state(algorithm)
@@ -95,7 +95,7 @@ def scan_row(
     losses: Sequence[str],
     steps_per_dispatch: int = STEPS_PER_DISPATCH,
 ) -> Row:
-    """`make_dispatch` of `aigc_jax.loop`, fed as `train` feeds it: many steps are one program.
+    """`make_dispatch` of `aigc_jax.loop`, fed as `train` feeds it: many steps in one program.
 
     Args:
       algorithm, data, losses: as in `expected`.
@@ -113,7 +113,7 @@ def scan_row(
             indices = np.stack([order(s) for s in range(start, start + steps_per_dispatch)])
             state, infos = dispatch(state, arrays, jax.device_put(data.fetch(indices)))
             if pending is not None:
-                _losses(pending, losses)  # of the dispatch before, while this one runs
+                _losses(pending, losses)  # of the previous dispatch, while this one runs
             pending = infos
         done += steps
         jax.block_until_ready((state, pending))

@@ -7,7 +7,7 @@ OURS = "ours (scan)"
 
 
 class Comparison(NamedTuple):
-    """A program, and how many times as much as ours its peers are to take on two CPU cores.
+    """A program, and how many times as much as ours its peers should take on two CPU cores.
 
     Of time, or of memory.
     """
@@ -37,46 +37,46 @@ COMPARISONS = {
 
 
 def add_ratios(
-    figures: dict[str, dict[str, Any]], article: str | None
+    metrics: dict[str, dict[str, Any]], article: str | None
 ) -> tuple[dict[str, str], list[str]]:
     """Adds to each row its median over that of `OURS`.
 
     Args:
-      figures: as `measure` gives them; changed.
+      metrics: as `measure` gives them; changed.
       article: the row of the source article's own program, where there is one.
 
     Returns:
-      Which row is the `article`'s and which is the `best` of all others, where there are such; and
+      Which row is the `article`'s and which is the `best` of all others, if there are any; and
       the lines that sum the comparison up.
     """
-    if OURS not in figures:
+    if OURS not in metrics:
         return {}, []
-    ours = figures[OURS]["median_ms"]
-    for row in figures.values():
+    ours = metrics[OURS]["median_ms"]
+    for row in metrics.values():
         row["ratio_to_ours"] = row["median_ms"] / ours
 
     def line(name: str, role: str) -> str:
-        times = figures[name]["ratio_to_ours"]
-        against = f"median {ours:.3g} against {figures[name]['median_ms']:.3g} ms per step"
+        times = metrics[name]["ratio_to_ours"]
+        against = f"median {ours:.3g} against {metrics[name]['median_ms']:.3g} ms per step"
         return f"{OURS} is {times:.3g} times as fast as {role}: {against}"
 
     peers: dict[str, str] = {}
-    if article in figures:
+    if article in metrics:
         peers["article"] = str(article)
-    if others := [name for name in figures if not name.startswith("ours")]:
-        peers["best"] = min(others, key=lambda name: figures[name]["median_ms"])
+    if others := [name for name in metrics if not name.startswith("ours")]:
+        peers["best"] = min(others, key=lambda name: metrics[name]["median_ms"])
     roles = {"article": "the article's loop", "best": "the best of the others"}
     return peers, [line(name, f"{roles[role]} ({name})") for role, name in peers.items()]
 
 
-def table(figures: Mapping[str, Mapping[str, Any]]) -> str:
-    """The figures as a Markdown table."""
-    width = max(map(len, figures))
+def table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """The times as a Markdown table."""
+    width = max(map(len, metrics))
     lines = [
         f"| {'ms per step':{width}} |  median |     min |     max | / ours | steps per turn |",
         f"|{'-' * (width + 2)}|--------:|--------:|--------:|-------:|---------------:|",
     ]
-    for name, row in figures.items():
+    for name, row in metrics.items():
         cells = " | ".join(f"{row[column]:7.3f}" for column in ("median_ms", "min_ms", "max_ms"))
         ratio = f"{row['ratio_to_ours']:6.2f}" if "ratio_to_ours" in row else "     -"
         lines.append(f"| {name:{width}} | {cells} | {ratio} | {row['steps_per_turn']:14d} |")

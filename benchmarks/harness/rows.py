@@ -18,7 +18,7 @@ def factories(
     losses: Sequence[str],
     family: str,
 ) -> Mapping[str, Callable[[], Row]]:
-    """A factory of each row; calling one imports its framework, and no other.
+    """A factory of each row; calling one imports its framework and no other.
 
     Args:
       names: seven, in the order below.

@@ -2,11 +2,11 @@
 
     round 1:  row 1 does N₁ steps, row 2 does N₂, …      round 2:  in the reverse order      …
 
-Whatever else the machine does falls on all rows alike, since they alternate within seconds. A row's
-figure is the median over the rounds, in ms per step. Before anything is timed, each row computes
-the losses of the same few steps from the same weights, examples and noise, and the program ends
-where they differ. After each turn a row's counters must have advanced by exactly the steps that it
-is credited with.
+Whatever else the machine does affects all rows alike, since they alternate within seconds. A row's
+time is the median over the rounds, in ms per step. Before anything is timed, each row computes the
+losses of the same few steps from the same weights, examples and noise, and the program ends if they
+differ. After each turn a row's counters must have advanced by exactly the steps that it is credited
+with.
 """
 
 import sys
@@ -26,22 +26,22 @@ from experiments.cli.output import check_out, write_out
 
 Prepare = Callable[[launch.Arguments], tuple[Check, Mapping[str, Callable[[], Row]]]]
 Remarks = Callable[[launch.Arguments, dict[str, dict[str, Any]]], list[str]]
-QUIET = 0.1  # cores that other programs may keep busy before the table carries a warning
+QUIET = 0.1  # cores that other programs may keep busy without a warning below the table
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    """Those of every comparison."""
+    """Defines the flags of every comparison."""
     flags.DEFINE_integer(
         "rounds",
         9,
-        "Turns that each row gets; its figure is their median. At least 7 to report it.",
+        "Turns of each row; its time is their median. Use at least 7 for a reported time.",
         lower_bound=1,
         flag_values=values,
     )
     flags.DEFINE_float(
         "seconds",
         0.75,
-        "Seconds of one turn; each row's number of steps is chosen to fit.",
+        "Seconds per turn; each row's number of steps is chosen to fit.",
         lower_bound=0.01,
         flag_values=values,
     )
@@ -52,8 +52,8 @@ def define_flags(values: flags.FlagValues) -> None:
         "device",
         "cpu",
         ("cpu", "gpu"),
-        "Where all rows run. On a GPU, products of float32 have the bits of TF32 in all "
-        "frameworks, losses are compared to 1e-2, and the Keras rows are left out.",
+        "Where all rows run. On a GPU, float32 products have TF32 precision in all frameworks, "
+        "losses are compared to 1e-2, and the Keras rows are left out.",
         flag_values=values,
     )
     flags.DEFINE_string(
@@ -69,7 +69,7 @@ def compare(
     article: str | None = None,
     remarks: Remarks = lambda *_: [],
 ) -> dict[str, Any]:
-    """Builds the chosen rows, checks and measures them, and prints what came of it.
+    """Builds the chosen rows, checks and measures them, and prints the results.
 
     Args:
       arguments: of the command line.
@@ -77,8 +77,8 @@ def compare(
       prepare: `(arguments) -> ` the check, and a factory of each row by name.
       names: of all rows in order.
       article: the one that is the source article's own program.
-      remarks: `(arguments, figures by row) -> lines` that stand below the table; it may add to
-        the figures.
+      remarks: `(arguments, metrics by row) -> lines` to print below the table; it may add to the
+        metrics.
 
     Returns:
       All that was printed and every turn, for JSON.
@@ -98,40 +98,40 @@ def compare(
         checked[name] = check(name, rows[name], expected)
         says = "its own program" if checked[name] is None else f"same losses, {checked[name]:.0e}"
         print(f"{name}: {says}", flush=True)
-    facts, batch_size = machine.facts(), expected.indices.shape[1]
+    metadata, batch_size = machine.metadata(), expected.indices.shape[1]
     rounds, seconds = arguments.rounds, arguments.seconds
     turns = f"{rounds} rounds of {seconds:g} s"
     print(f"\n{title}, batch {batch_size}, {expected.precision}, {turns}")
-    print(_machine_of(facts), flush=True)
-    figures, disturbance = measure(rows, rounds, seconds)
-    peers, summary = add_ratios(figures, article)
-    summary += remarks(arguments, figures)
+    print(_machine_of(metadata), flush=True)
+    metrics, disturbance = measure(rows, rounds, seconds)
+    peers, summary = add_ratios(metrics, article)
+    summary += remarks(arguments, metrics)
     if disturbance is not None and disturbance > QUIET:
         summary.append(
             f"warning: other programs took {disturbance:.2f} of a core meanwhile, and threads that "
             "wait for one another suffer most: measure again on a quiet machine"
         )
-    print(table(figures), *summary, sep="\n")
+    print(table(metrics), *summary, sep="\n")
     for name in chosen:
-        figures[name]["loss_difference"] = checked[name]
+        metrics[name]["loss_difference"] = checked[name]
     return {
         "title": title,
-        **facts,
+        **metadata,
         "batch_size": batch_size,
         "precision": expected.precision,
         "rounds": rounds,
         "seconds_per_turn": seconds,
         "cores_busy_elsewhere": disturbance,
-        "rows": figures,
+        "rows": metrics,
         "peers": peers,
         "summary": summary,
     }
 
 
-def _machine_of(facts: Mapping[str, Any]) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-    place = f"{facts['cpu']}, {facts['cores']} cores, {facts['device']}"
-    return f"{place}, {facts['date']}\n{versions}\n"
+def _machine_of(metadata: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in metadata["versions"].items())
+    place = f"{metadata['cpu']}, {metadata['cores']} cores, {metadata['device']}"
+    return f"{place}, {metadata['date']}\n{versions}\n"
 
 
 def guarded(work: Callable[[], Any]) -> Any:

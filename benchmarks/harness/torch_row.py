@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # benchmarks.memory runs this without JAX
 
 
 def device() -> str:
-    """Where the rows are to be; see `machine.hold_to`.
+    """The device of the rows; see `machine.hold_to`.
 
     Raises:
       ImportError: on a GPU that PyTorch does not see.
@@ -66,7 +66,7 @@ def training_row(
     """A Python loop over `update`, on examples and noise that PyTorch draws.
 
     Args:
-      task: see there.
+      task: of the peers.
       update: `(x [B, ...], noise [B, Z]) -> losses, each []`; changes the networks.
       optimisers: whose steps count.
     """

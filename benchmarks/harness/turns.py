@@ -23,11 +23,11 @@ class Row(NamedTuple):
     """One program that trains.
 
     Attributes:
-      run: does so many steps and returns when the last one's result can be read.
+      run: does the given number of steps and returns when the last one's result can be read.
       counters: the number of steps done so far, by each of the program's own counters.
       losses: `(indices int32 [K, B], noise float32 [K, B, Z]) -> [K, L]`, the losses of a program's
         first K steps on those examples and that noise; it may advance the program. None for a
-        program of other mathematics.
+        program that computes something else.
       unit: the number of steps per dispatch; `run` takes multiples of it.
     """
 
@@ -99,7 +99,7 @@ def check(name: str, row: Row, expected: Check) -> float | None:
 
 
 def turn(name: str, row: Row, steps: int) -> float:
-    """Seconds that the row takes for so many steps.
+    """Seconds that the row takes for `steps` steps.
 
     Raises:
       Mismatch: one of its counters did not advance by exactly that many.
@@ -117,7 +117,7 @@ def turn(name: str, row: Row, steps: int) -> float:
 
 
 def steps_per_turn(name: str, row: Row, seconds: float) -> int:
-    """How many steps fill a turn of so many seconds; warms the row up, which compiles it."""
+    """How many steps fill a turn of `seconds`; warms the row up, which compiles it."""
     row.run(row.unit)
     steps = row.unit
     taken = turn(name, row, steps)
@@ -138,7 +138,7 @@ def measure(
     Every other round runs in reverse, so that no row always follows the same one.
 
     Returns:
-      By name, the figures of each row in ms per step; and how many cores other programs kept busy
+      By name, the times of each row in ms per step; and how many cores other programs kept busy
       meanwhile, None where that is not known.
     """
     steps = {name: steps_per_turn(name, row, seconds) for name, row in rows.items()}

@@ -1,4 +1,4 @@
-"""How much of what a device can do a language model makes use of.
+"""How much of a device's peak performance a language model uses.
 
 Dimensions: B rows, T positions, L layers, D width, N parameters.
 """
@@ -11,14 +11,13 @@ from aigc_jax.transformer import Architecture
 def flops_per_token(config: Architecture, parameters: int) -> float:
     """Floating-point operations of a training step for each token: 6 N + 12 L D T.
 
-    Two for each parameter forwards and four backwards, and likewise for the products of queries
-    with keys and of weights with values, as if no position were masked. Recomputation does not
-    count.
+    Two per parameter forward and four backward, and likewise for the products of queries with keys
+    and of weights with values, as if no position were masked. Recomputation does not count.
 
     Args:
       config: of a decoder.
-      parameters: N, without the table of positions, with that of the embedding once, which is the
-        output layer's too.
+      parameters: N, without the position embeddings and with the token embeddings once, which the
+        output layer shares.
 
     Source: Chowdhery et al. 2022, https://arxiv.org/abs/2204.02311, appendix B.
     """
@@ -26,21 +25,21 @@ def flops_per_token(config: Architecture, parameters: int) -> float:
 
 
 def add_throughput(
-    figures: dict[str, dict[str, Any]], tokens: int, flops: float, peak_tflops: float | None
+    metrics: dict[str, dict[str, Any]], tokens: int, flops: float, peak_tflops: float | None
 ) -> list[str]:
     """Adds tokens per second to each row, and its share of the device's peak where that is stated.
 
     Args:
-      figures: as `measure` gives them; changed.
-      tokens: of a step.
-      flops: of a token.
+      metrics: as `measure` gives them; changed.
+      tokens: per step.
+      flops: per token.
       peak_tflops: of the device, in 10¹² operations per second at the precision used.
 
     Returns:
       A line for each row.
     """
     lines = []
-    for name, row in figures.items():
+    for name, row in metrics.items():
         row["tokens_per_second"] = rate = 1e3 * tokens / row["median_ms"]
         lines.append(f"{name}: {rate:,.0f} tokens/s")
         if peak_tflops:
@@ -52,14 +51,14 @@ def add_throughput(
 def bytes_per_step(
     config: Architecture, parameter_bytes: int, rows: int, mean_length: float, bytes_each: int
 ) -> float:
-    """What must be read to write one token of each row: all parameters once, and what is kept.
+    """Bytes read to write one token of each row: all parameters once, and the cache.
 
     Args:
       config: of a decoder.
       parameter_bytes: of all that a pass reads.
       rows: B.
       mean_length: of a row over all its steps, in tokens.
-      bytes_each: of a number that is kept.
+      bytes_each: of a number in the cache.
     """
     kept = 2 * config.layers * config.kv_heads * config.head_size * bytes_each  # of a token
     return parameter_bytes + rows * mean_length * kept

@@ -71,7 +71,7 @@ def feature_network(options: Any, images: Images) -> FeatureNetwork:
       Diverged, Interrupted: see `training.train`.
     """
     stacked = options.images is None and options.dataset == "stacked_mnist"
-    learnt = load_images("mnist", options.data_dir) if stacked else images
+    labelled = load_images("mnist", options.data_dir) if stacked else images
     values = {"dataset": "mnist" if stacked else options.dataset, "images": options.images}
     usual = default_workdir(EXPERIMENT, from_flags(PRESETS, values))
     workdir = options.classifier or usual
@@ -83,16 +83,16 @@ def feature_network(options: Any, images: Images) -> FeatureNetwork:
         raise InputError(
             f"--classifier={workdir} holds a run of experiments.{config['experiment']}"
         )
-    if learnt.train_labels is not None:
-        check_data(describe_data(learnt), config, workdir)
+    if labelled.train_labels is not None:
+        check_data(describe_data(labelled), config, workdir)
         if not _finished(workdir, config):
-            _train(values, config, learnt)
+            _train(values, config, labelled)
     elif options.classifier is None or not _finished(workdir, config):
         raise InputError(
             f"the images {images.name} have no labels for a classifier to learn; name the folder "
             "of a trained one with --classifier"
         )
-    network = _open(workdir, learnt.train.shape[1:])
+    network = _open(workdir, labelled.train.shape[1:])
     return by_channel(network) if stacked else network
 
 

@@ -26,7 +26,7 @@ def test_logits_of_any_size_are_exact():
     np.testing.assert_array_equal(classifier.cross_entropy(logits, jnp.array([0, 0])), [0.0, 1e4])
 
 
-def test_half_precision_logits_are_judged_in_float32():
+def test_half_precision_logits_are_evaluated_in_float32():
     losses = classifier.cross_entropy(jnp.zeros((3, 7), jnp.bfloat16), jnp.zeros(3, int))
     assert losses.dtype == jnp.float32
     np.testing.assert_allclose(losses, np.log(7), rtol=1e-6)

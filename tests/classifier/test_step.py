@@ -67,7 +67,7 @@ def test_dropout_keeps_the_mean_and_drops_its_share():
 
 
 @pytest.mark.parametrize("settings", [{"dropout_rate": 0.5}, {"reach": 1}, {"mirrored": True}])
-def test_each_step_draws_anew(rng, settings):
+def test_each_step_draws_again(rng, settings):
     batch, still = batch_of(rng, 20), optax.set_to_zero()
     state, after, first = run(batch, still, **settings)
     _, _, again = run(batch, still, state, **settings)

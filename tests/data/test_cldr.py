@@ -60,7 +60,7 @@ def test_dates_are_tens_of_thousands_and_every_pair_has_a_kind(english_to_chines
 
 def test_held_out_days_occur_in_no_format_of_training(english_to_chinese):
     def days(pairs):
-        # Chinese dates begin with year, month and day in figures, in all formats.
+        # Chinese dates begin with year, month and day in digits, in all formats.
         return {tuple(map(int, re.findall(r"\d+", target)[:3])) for _, target in pairs}
 
     heldout = days(english_to_chinese.heldout)

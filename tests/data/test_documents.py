@@ -56,7 +56,7 @@ def test_indented_lines_stay_with_their_document():
     [
         ("\n\n".join(POEMS[:9]), "9 distinct documents, separated by blank lines; at least 10"),
         ("\n\n".join(POEMS[:1] * 50), "1 distinct documents"),
-        ("\n\n".join(POEMS) + END, "holds the character"),
+        ("\n\n".join(POEMS) + END, "contains the character"),
     ],
 )
 def test_what_cannot_be_split_is_refused(content, message):

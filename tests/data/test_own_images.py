@@ -98,7 +98,7 @@ def test_a_tenth_is_held_out_and_always_the_same(tmp_path, count, heldout):
 
 
 def test_the_split_does_not_change(tmp_path):
-    # As first drawn with NumPy 2.4: a change of it would make all reported figures void.
+    # As first drawn with NumPy 2.4: a change of it would make all reported results void.
     images = load_own_images(
         npz(tmp_path / "a.npz", images=np.arange(20, dtype=np.uint8)[:, None, None])
     )

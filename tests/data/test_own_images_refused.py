@@ -1,4 +1,4 @@
-"""Images of one's own that cannot be used: each mistake is one line that names the file."""
+"""The user's own images that cannot be used: each mistake is one line that names the file."""
 
 import io
 import zipfile

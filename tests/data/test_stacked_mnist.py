@@ -57,7 +57,7 @@ def test_channels_are_drawn_evenly_and_on_their_own(stacked):
 
 
 def test_the_triples_are_always_the_same_and_the_parts_have_their_own():
-    # As first drawn with NumPy 2.4: a change of it would make all reported figures void.
+    # As first drawn with NumPy 2.4: a change of it would make all reported results void.
     images, labels = stack(digits_of(LABELS), LABELS, 100)
     digest = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
     assert digest[:16] == "96351e85b492a8da"

@@ -1,6 +1,6 @@
-"""A toy experiment: a model that adds up what it reads, with a score that the test lays down.
+"""A toy experiment: a model that adds up what it reads, with a score that the test sets.
 
-As a program it trains the toy in forks of itself, each killed at a file operation of one's choice.
+As a program it trains the toy in forks of itself, each killed at a chosen file operation.
 """
 
 import contextlib

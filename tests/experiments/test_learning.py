@@ -19,7 +19,7 @@ BUDGET = {
 
 
 def trained(launcher, preset, **values):
-    """The held-out figures and the trivial models' after the budget, without folder or page."""
+    """The held-out metrics and the trivial models' after the budget, without folder or page."""
     experiment = launcher.EXPERIMENT
     options = from_flags(experiment.presets, {**BUDGET[launcher], "preset": preset, **values})
     data = experiment.load(options)

@@ -41,7 +41,7 @@ PICTURES = {
 }
 
 
-def judged_by(digit_classifier, name):
+def evaluated_with(digit_classifier, name):
     return [f"--classifier={digit_classifier}"] if name == "gan" else []
 
 
@@ -53,7 +53,7 @@ def run(request, launch, digit_classifier, tmp_path_factory):
     """A short run of each family, by its default preset."""
     cwd = tmp_path_factory.mktemp(request.param)
     extra = ["--tensorboard", "--profile"] if request.param == "gan" else []
-    extra += judged_by(digit_classifier, request.param)
+    extra += evaluated_with(digit_classifier, request.param)
     options = ["--steps_per_dispatch=2", *COMMANDS[request.param], *extra, "--workdir=run"]
     launch(f"experiments.{request.param}", *options, cwd=cwd)
     return request.param, cwd / "run"
@@ -68,7 +68,7 @@ def test_the_folder_holds_what_it_should(run):
     assert kinds == PICTURES[name]
 
 
-def test_every_figure_has_a_text_and_every_text_a_figure(run, toy):
+def test_every_metric_has_a_text_and_every_text_a_metric(run, toy):
     assert toy.untold(run[1]) == (set(), set())
 
 
@@ -111,7 +111,7 @@ def test_a_reference_that_a_kill_cut_off_is_written_by_the_next(
         f"experiments.{name}",
         "--steps_per_dispatch=2",
         *COMMANDS[name],
-        *judged_by(digit_classifier, name),
+        *evaluated_with(digit_classifier, name),
         "--workdir=run",
         cwd=tmp_path,
     )
@@ -149,7 +149,7 @@ def test_samples_from_the_folder_alone(run, launch, tmp_path):
     assert images.dtype == np.float32
 
 
-def test_evaluation_repeats_the_figures_of_the_run(run, launch, tmp_path):
+def test_evaluation_repeats_the_metrics_of_the_run(run, launch, tmp_path):
     name, folder = run
     done = launch("experiments.evaluate", f"--workdir={folder}", "--out=f.json", cwd=tmp_path)
     metrics = json.loads((tmp_path / "f.json").read_text())

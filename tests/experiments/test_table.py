@@ -204,7 +204,7 @@ def test_references_of_other_seeds_are_put_together(run):
     assert lines[2][-1] == "0.60 ± 0.10"
 
 
-def test_figures_are_chosen_by_name_and_in_order(run):
+def test_metrics_are_chosen_by_name_and_in_order(run):
     found = rows(run("a"))
     assert columns(found, None) == ["fcd", "kid"]
     assert columns(found, ["kid", "fcd"]) == ["kid", "fcd"]
@@ -212,7 +212,7 @@ def test_figures_are_chosen_by_name_and_in_order(run):
         columns(found, ["fid"])
 
 
-def test_a_figure_that_was_not_finite_once_has_no_mean(run):
+def test_a_metric_that_was_not_finite_once_has_no_mean(run):
     found = rows(run("a", fcd=float("nan")), run("b", seed=1))
     assert cells(markdown(found, ["kid", "fcd"]))[0][-1] == "0.25 ± 0"  # and an empty cell
     (row,) = numbers(found, ["fcd"])

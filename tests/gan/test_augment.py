@@ -180,7 +180,7 @@ def test_ada_raises_and_lowers_the_probability_by_images_over_speed():
     assert float(state.probability) == pytest.approx(2 * 400 / 500_000)
 
 
-def test_ada_judges_the_mean_of_four_batches():
+def test_ada_uses_the_mean_of_four_batches():
     # (0.9 · 3 + (−0.9)) / 4 = 0.45 < 0.6, though three of the four are above.
     state = controller(ADA)._replace(probability=jnp.float32(0.5))
     for sign in (0.9, 0.9, 0.9, -0.9):

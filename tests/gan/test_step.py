@@ -199,7 +199,7 @@ def test_packing_lays_neighbours_side_by_side():
     np.testing.assert_array_equal(gan.pack(images, 1), images)
 
 
-def test_d_judges_packs():
+def test_d_sees_packs():
     algorithm = gan.make(gan.Config((2, 2, 1), latent_size=3, packing=4))
     state = algorithm.init(jax.random.key(0))
     assert state.params_d["Dense_0"]["kernel"].shape[0] == 2 * 2 * 4

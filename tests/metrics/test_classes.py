@@ -49,7 +49,7 @@ def test_class_histogram_kl_of_a_worked_example():
     assert class_histogram_kl(generated, real, 3) == pytest.approx(expected, rel=1e-14)
 
 
-def test_a_class_that_the_reference_lacks_leaves_the_figure_finite():
+def test_a_class_that_the_reference_lacks_leaves_the_metric_finite():
     metric = class_histogram_kl(np.full(10_000, 9), np.zeros(10_000, int), 10)
     assert metric == pytest.approx(math.log(2 * 10_005), rel=1e-12)
 

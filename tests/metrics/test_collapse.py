@@ -6,7 +6,7 @@ from aigc_jax.metrics.collapse import warnings
 
 
 def run(coverage=(), kl=()):
-    """Evaluations every 100 steps; None where a figure is missing."""
+    """Evaluations every 100 steps; None where a metric is missing."""
     evaluations = []
     for i in range(max(len(coverage), len(kl))):
         metrics = {"coverage": coverage, "class_kl_nats": kl}
@@ -80,7 +80,7 @@ def test_both_are_said():
     assert len(warnings(run(coverage=[0.8, 0.2], kl=[0.1, 2.0]))) == 2
 
 
-def test_the_last_evaluation_that_has_the_figure_counts():
+def test_the_last_evaluation_that_has_the_metric_counts():
     (sentence,) = warnings(run(coverage=[0.8, 0.2, None, math.nan]))
     assert "0.200 at step 200" in sentence
 

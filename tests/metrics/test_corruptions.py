@@ -1,4 +1,4 @@
-"""The figures of a GAN grow as real digits are spoilt more and more.
+"""A GAN's metrics grow as real digits are corrupted more and more.
 
 The features are those of a ridge regression from 500 random ReLU units to 64 random ±1 codes of the
 digit: a classifier in one line of algebra.
@@ -94,7 +94,7 @@ def clean(digits, metrics):
 
 
 @pytest.mark.parametrize("corruption", CORRUPTIONS, ids=lambda c: c.__name__)
-def test_every_figure_grows_with_every_corruption(digits, metrics, clean, corruption):
+def test_every_metric_grows_with_every_corruption(digits, metrics, clean, corruption):
     images, labels = digits.heldout.astype(np.float64), digits.heldout_labels
     spoilt = [metrics(corruption(images, labels, s)) for s in CORRUPTIONS[corruption]]
     growth = np.diff([clean, *spoilt], axis=0)

@@ -8,7 +8,7 @@ from aigc_jax.metrics.ngrams import bigram_nll, unigram_nll
 
 
 def test_unigrams_of_a_worked_example():
-    # Counts 3, 1, 0 over three tokens: p = 4/7, 2/7, 1/7. The first held-out token is not judged.
+    # Counts 3, 1, 0 over three tokens: p = 4/7, 2/7, 1/7. The first held-out token is not counted.
     train, heldout = np.array([0, 0, 1, 0]), np.array([2, 0, 1, 2])
     expected = (math.log(7 / 4) + math.log(7 / 2) + math.log(7)) / 3
     assert unigram_nll(train, heldout, 3) == pytest.approx(expected, rel=1e-12)
@@ -23,7 +23,7 @@ def test_bigrams_of_a_worked_example():
 
 
 @pytest.mark.parametrize("nll", [unigram_nll, bigram_nll])
-def test_nothing_learnt_is_the_uniform_distribution(nll):
+def test_nothing_learned_is_the_uniform_distribution(nll):
     heldout = np.array([3, 1, 4, 1])
     assert nll(np.zeros(0, np.int32), heldout, 7) == pytest.approx(math.log(7), rel=1e-12)
 

@@ -10,7 +10,7 @@ from aigc_jax.metrics.prdc import Prdc, expected_coverage, prdc
 
 
 def by_definition(real, generated, k):
-    """The four figures in float64, one pair of points at a time."""
+    """The four metrics in float64, one pair of points at a time."""
 
     def distance(a, b):
         return math.sqrt(sum((float(p) - float(q)) ** 2 for p, q in zip(a, b, strict=True)))

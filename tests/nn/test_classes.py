@@ -1,4 +1,4 @@
-"""What networks are told of a class, against NumPy."""
+"""How networks are conditioned on a class, against NumPy."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Embeddings of time, against NumPy."""
+"""Time embeddings, against NumPy."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Decoding: every token against a network that is asked anew, ragged, chunked, stopped early."""
+"""Decoding: every token against a full pass of the network, ragged, chunked, stopped early."""
 
 from functools import partial
 from typing import NamedTuple
@@ -82,7 +82,7 @@ LENGTHS = np.array([4, 1, 2, 3])  # what is beyond is not in the vocabulary
 
 
 @pytest.mark.parametrize("stop", [(), (0,), (4, 1), 2])
-def test_ragged_greedy_rows_are_those_that_the_network_gives_asked_anew(stop):
+def test_ragged_greedy_rows_are_those_that_the_network_gives_in_full_passes(stop):
     found = rows_of(*generate(PROMPTS, LENGTHS, keys_of(4), sampling=GREEDY, stop=stop))
     stops = (stop,) if isinstance(stop, int) else stop
     for row, prompt, n in zip(found, PROMPTS, LENGTHS, strict=True):

@@ -1,4 +1,4 @@
-"""What files of models say beside the network: output layers, stop tokens, what is no number."""
+"""What files of models say beside the network: output layers, stop tokens, non-finite numbers."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""Sampling: each distribution against its definition, written anew in NumPy with loops."""
+"""Sampling: each distribution against its definition, rewritten in NumPy with loops."""
 
 import itertools
 

@@ -106,7 +106,7 @@ def test_four_microbatches_of_uneven_padding_are_one_batch(
     assert_close(parts, whole, rtol=1e-5, atol=1e-6)
 
 
-def test_smoothing_changes_the_gradient_and_not_the_figure(state):
+def test_smoothing_changes_the_gradient_and_not_the_loss(state):
     batch = batch_of(UNEVEN)
     plain, smooth = (step(state, batch, objective=Objective(e)) for e in (0.0, 0.3))
     assert float(plain[1].nll_nats) == pytest.approx(float(smooth[1].nll_nats), rel=1e-6)

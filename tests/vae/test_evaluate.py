@@ -1,4 +1,4 @@
-"""Figures over a whole set of images."""
+"""Metrics over a whole set of images."""
 
 import jax
 import jax.numpy as jnp

@@ -55,7 +55,7 @@ def test_binarisation_is_fair_and_binary():
     assert x[:, 3].min() == 1
 
 
-def test_dynamic_binarisation_is_drawn_anew_at_each_step():
+def test_dynamic_binarisation_is_redrawn_at_each_step():
     algorithm = vae.make(SMALL, tx=optax.sgd(0.0))
     state = algorithm.init(jax.random.key(0))
     grey = jnp.full((4, 3, 2, 1), 0.5)

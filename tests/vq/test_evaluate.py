@@ -1,4 +1,4 @@
-"""Figures over a whole set, against NumPy in float64."""
+"""Metrics over a whole set, against NumPy in float64."""
 
 from functools import partial
 
@@ -23,7 +23,7 @@ def trained():
 
 
 @pytest.mark.parametrize("chunk", [60, 25, 1000])
-def test_the_figures_are_those_of_the_definition_for_any_chunk(trained, chunk):
+def test_the_metrics_are_those_of_the_definition_for_any_chunk(trained, chunk):
     state, images = trained
     found = vq.heldout_metrics(state, images, **MODEL, chunk=chunk)
     encode, reconstruct = (jax.jit(partial(f, **MODEL)) for f in (vq.encode_images, vq.reconstruct))

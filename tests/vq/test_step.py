@@ -140,7 +140,7 @@ def test_samples_have_the_frequencies_of_codes_at_each_position(state):
 
 
 def test_images_go_to_codes_and_back_by_the_averaged_networks(state, batch):
-    # The newest parameters are not looked at.
+    # The newest parameters are not used.
     zeros = jax.tree.map(jnp.zeros_like, state.params)
     state = state._replace(trained=state.trained._replace(params=zeros))
     found = jax.jit(partial(vq.encode_images, **MODEL))(state, batch)
@@ -159,7 +159,7 @@ def test_a_batch_with_labels_is_taken_for_its_images(state, step, batch, assert_
     assert_identical(step(state, labelled), step(state, batch))
 
 
-def test_pixels_are_drawn_anew_at_each_step():
+def test_pixels_are_redrawn_at_each_step():
     config = dataclasses.replace(CONFIG, pixels=vae.binarise, likelihood=vae.BERNOULLI)
     algorithm = vq.make(config, tx=optax.sgd(0.0))
     state, step = jax.jit(algorithm.init)(jax.random.key(0)), jax.jit(algorithm.step)
@@ -180,7 +180,7 @@ def blobs(rng, n):
     [vq.vector_quantiser(16, 4), vq.finite_scalar_quantiser((8, 5))],
     ids=["vq", "fsq"],
 )
-def test_images_of_few_kinds_are_learnt_and_codes_are_used(quantiser, rng):
+def test_images_of_few_kinds_are_learned_and_codes_are_used(quantiser, rng):
     architecture = partial(vq.convolutional, width=8)
     config = vq.Config((SIDE, SIDE, 1), architecture, quantiser, learning_rate=5e-3)
     algorithm = vq.make(config)

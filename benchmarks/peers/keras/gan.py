@@ -15,7 +15,7 @@ def function_row(task: Task, jit_compile: bool) -> Row:
     """D's step on real and fake, then G's on the same fakes through the new D, in one tf.function.
 
     Args:
-      task: see there.
+      task: of the peers.
       jit_compile: by XLA.
     """
     keras_row.prepare_tensorflow(task.threads)
@@ -46,8 +46,8 @@ def article_row(task: Task) -> Row:
         D descends  mean of −log D(x) and −log(1 − D(G(z))),  x and G(z) in one batch of 2B
         G descends  mean −log D(G(z)),  z as before
 
-    Probabilities and Keras's own losses. All else is left as Keras has it: `predict` in batches
-    of 32, Adam with ε = 1e-7, compilation by XLA where Keras sees fit.
+    Probabilities and Keras's own losses. All else is Keras's default: `predict` in batches of 32,
+    Adam with ε = 1e-7, compilation by XLA where Keras sees fit.
 
     Raises:
       Mismatch: a player's update changed the other player too.
@@ -63,7 +63,7 @@ def article_row(task: Task) -> Row:
     labels = np.concatenate([ones, zeros])
 
     # Keras 3 reads `trainable` when it traces a model's training step, at that model's first batch,
-    # and not when it compiles the model: so it is set before each batch, as the first is no other.
+    # not when it compiles the model: so it is set before each batch, the first included.
     def update_discriminator(noise: np.ndarray) -> None:
         fakes = generator.predict(noise, verbose=0)
         real = task.examples[rng.integers(len(task.examples), size=task.batch_size)]
@@ -83,7 +83,7 @@ def article_row(task: Task) -> Row:
             update_discriminator(noise)
             update_generator(noise)
 
-    for _ in range(2):  # the first traces, the second runs what was traced
+    for _ in range(2):  # the first traces, the second runs the traced step
         _refuse_leaks(lambda: update_discriminator(draw()), discriminator, generator)
         _refuse_leaks(lambda: update_generator(draw()), generator, discriminator)
     optimisers = discriminator.optimizer, combined.optimizer

@@ -33,7 +33,7 @@ class VAE(keras.Model):
         return negative_elbo, reconstruction, kl
 
     def train_step(self, data: tuple[tf.Tensor, None, None]) -> dict[str, tf.Tensor]:
-        """What `train_on_batch(x)` does, given x without targets or weights."""
+        """The step of `train_on_batch(x)`, given x without targets or weights."""
         losses = self.update(data[0], tf.random.normal(self.noise_shape))
         return dict(zip(("loss", "reconstruction", "kl"), losses, strict=True))
 

@@ -1,7 +1,7 @@
-"""Our DCGAN and our convolutional VAE in PyTorch, that start from our weights.
+"""Our DCGAN and our convolutional VAE in PyTorch, starting from our weights.
 
-PyTorch counts (channel, row, column) where we count (row, column, channel). The weights of dense
-layers next to a grid are put in its order once, so that no step pays for it.
+PyTorch orders axes (channel, row, column), we (row, column, channel). The weights of dense layers
+next to a grid are put in its order once, so that no step pays for it.
 
 Dimensions: B batch, Z latent, C H W image.
 """
@@ -158,7 +158,7 @@ def dcgan_row(
       task: its weights are our parameters of G and D.
       rate, betas: Adam's.
       channels_last: the layout of grids in memory.
-      compiled: see there.
+      compiled: as in `gan.training`.
     """
     networks = generator(task.weights["g"]), discriminator(task.weights["d"])
     generate, discriminate = (_laid_out(module, channels_last) for module in networks)

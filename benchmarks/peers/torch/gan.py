@@ -1,4 +1,4 @@
-"""GANs in PyTorch, eager and compiled: the textbook's, and the step of any."""
+"""GANs in PyTorch, eager and compiled: the textbook's, and a step for any."""
 
 import torch
 from torch import Tensor, nn
@@ -30,11 +30,11 @@ def training(
     """D's step on real and fake, then G's on the same fakes through the new D.
 
     Args:
-      task: see there.
+      task: of the peers.
       generate: `[B, Z] -> images`.
       discriminate: `images -> [B]` logits.
       adam_g, adam_d: their optimisers.
-      saturating: G descends −s(D(x̃)), of the value function; else s(−D(x̃)).
+      saturating: G descends −s(D(x̃)), as in the value function; else s(−D(x̃)).
       compiled: put the generator and both losses, and so their gradients, under torch.compile.
         The optimisers are fused already, and no faster when compiled.
     """

@@ -16,11 +16,11 @@ from benchmarks.harness.turns import Row, counted
 
 
 def row(config: Architecture, params: Any, prompts: np.ndarray, written: int) -> Row:
-    """Greedy continuations by the model that our export writes.
+    """Greedy continuations by the model as our export writes it.
 
     Args:
       config: of a model that is a GPT-2.
-      params: of it.
+      params: of the model.
       prompts: int `[n, P]`.
       written: tokens to add to each.
 

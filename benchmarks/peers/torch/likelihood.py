@@ -24,7 +24,7 @@ def row(weights: Mapping[str, Layers], images: np.ndarray, samples: int) -> Row:
     Args:
       weights: of `encoder` and `decoder`, perceptrons with tanh.
       images: `[M, H, W, 1]` of zeros and ones.
-      samples: K, of each image; they are gone through in one pass.
+      samples: K, of each image, all in one pass.
     """
     torch.set_num_threads(machine.threads())
     torch.manual_seed(0)

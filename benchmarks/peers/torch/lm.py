@@ -90,13 +90,13 @@ def gpt(config: Architecture, params: Any, approximate: str) -> Gpt:
 def row(
     task: Task, config: Any, compiled: bool, approximate: str = "none", half: bool = False
 ) -> Row:
-    """One step of AdamW down the gradient of the mean loss of a token, clipped to a global norm.
+    """One step of AdamW down the gradient of the mean loss per token, clipped to a global norm.
 
     Args:
       task: its examples are windows, int `[M, T + 1]`.
       config: a `transformer.Config` of learned positions and LayerNorm before each layer.
-      compiled: put the loss, and with it its gradient, under torch.compile.
-      approximate: of GELU, `none` or `tanh`.
+      compiled: put the loss, and so its gradient, under torch.compile.
+      approximate: GELU's approximation, `none` or `tanh`.
       half: products in bfloat16, by autocast.
     """
     model = gpt(config, task.weights, approximate)

@@ -1,4 +1,4 @@
-"""VAEs in PyTorch, eager and compiled: the textbook's, and the step of any."""
+"""VAEs in PyTorch, eager and compiled: the textbook's, and a step for any."""
 
 import torch
 from torch import Tensor, nn
@@ -27,11 +27,11 @@ def training(
     """One step down the gradient of the mean negative ELBO.
 
     Args:
-      task: see there.
+      task: of the peers.
       encode: `images -> [B, 2Z]`, μ and log σ².
       decode: `[B, Z] -> logits` of pixels, in the images' shape.
       optimiser: of the parameters of both.
-      compiled: put the loss, and with it its gradient, under torch.compile.
+      compiled: put the loss, and so its gradient, under torch.compile.
     """
 
     def losses(x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -18,7 +18,7 @@ def of_vae(options: VaeOptions, metadata: Mapping[str, Any]) -> dict[str, str]:
         "reconstruction_nats": f"{_reconstruction(chosen)} under z ~ q(z|x), nats per image; "
         "held-out: for one z",
         "kl_nats": f"{_divergence(chosen)}, nats per image",
-        "nll_nats_per_image": f"−log p({_told(chosen)}) of {_judged(chosen)}, by importance "
+        "nll_nats_per_image": f"−log p({_told(chosen)}) of {_evaluated(chosen)}, by importance "
         f"sampling with k = {chosen['k']}",
         **_bits(chosen),
         **_active(chosen),
@@ -39,7 +39,7 @@ def _told(chosen: Chosen) -> str:
     return "x | its class" if chosen["conditional"] else "x"
 
 
-def _judged(chosen: Chosen) -> str:
+def _evaluated(chosen: Chosen) -> str:
     """What the likelihood of held-out images is a likelihood of."""
     if chosen["likelihood"] == "bernoulli":
         return f"binary held-out images, {_BINARY}, once"

@@ -1,4 +1,4 @@
-"""Variables change no figure of a command, and what cannot be obeyed is one line that names it."""
+"""Variables change no result of a command, and what cannot be obeyed is one line that names it."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from aigc_jax.errors import InputError
 from experiments.cli import environment as of_commands
 from experiments.cli import startup
 
-# All that changes figures or raises, at once.
+# All that changes results or raises, at once.
 HOSTILE = {
     "JAX_ENABLE_X64": "1",
     "JAX_EXPLICIT_X64_DTYPES": "error",

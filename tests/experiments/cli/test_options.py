@@ -136,7 +136,7 @@ def test_the_settings_of_what_is_chosen_are_options_too():
 
 
 def test_what_has_no_effect_is_refused_and_its_owner_named():
-    with pytest.raises(InputError, match=r"--depth=4 has no effect .*it is of --network=deep"):
+    with pytest.raises(InputError, match=r"--depth=4 has no effect .*it belongs to --network=deep"):
         from_flags(NESTED, {"depth": 4})
 
 

@@ -1,4 +1,4 @@
-"""Paths on the command line: ~ is filled in, URLs are refused, outputs write through links."""
+"""Paths on the command line: ~ is expanded, URLs are refused, outputs write through links."""
 
 import os
 import socket

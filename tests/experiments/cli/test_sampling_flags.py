@@ -1,4 +1,4 @@
-"""How a token is chosen is said once, and heeded by every program that writes text."""
+"""The sampling flags are declared once, and obeyed by every program that writes text."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Images of one's own, from a file to a page: RGB, of another size, moved, changed, missing."""
+"""The user's own images, from a file to a page: RGB, of another size, moved, changed, missing."""
 
 import json
 import shutil

@@ -51,7 +51,7 @@ def on_disk(monkeypatch, tmp_path):
 
 
 def trained(given):
-    """The state after a run and its held-out figures; whether its tokens were on disk."""
+    """The state after a run and its held-out metrics; whether its tokens were on disk."""
     text = texts.load(given)
     metadata = texts.metadata(given, text)
     algorithm = lm.algorithm(given, metadata)
@@ -179,7 +179,7 @@ def test_rows_of_documents_keep_each_to_itself():
 
 
 @pytest.mark.parametrize("tokenizer", ["char", "bpe"])
-def test_documents_are_trained_on_judged_and_written_one_by_one(tmp_path, tokenizer):
+def test_documents_are_trained_on_evaluated_and_written_one_by_one(tmp_path, tokenizer):
     (tmp_path / "poems.txt").write_text("\n\n".join(f"poem {i}:\nla la." for i in range(40)))
     vocabulary = 280 if tokenizer == "bpe" else None
     values = {"text": str(tmp_path / "poems.txt"), "tokenizer": tokenizer, "documents": True}
@@ -194,7 +194,7 @@ def test_documents_are_trained_on_judged_and_written_one_by_one(tmp_path, tokeni
     assert sum(text.startswith("poem ") for text in written) > 4
 
 
-def test_figures_of_a_worked_example():
+def test_metrics_of_a_worked_example():
     # 3 tokens are predicted, of 4 bytes of text, at log 2 nats each: 3 bits over 4 bytes.
     metrics = texts.metrics_of(np.array([1, 2, 3, 4]), "aé!")(np.log(2))
     assert metrics == pytest.approx(

@@ -1,4 +1,4 @@
-"""The judge: which figures it gives of which data, and on how many images."""
+"""The evaluator: which metrics it gives for which data, and on how many images."""
 
 import math
 
@@ -79,7 +79,7 @@ def classes_of_points(rng):
     ), draw
 
 
-def test_labels_that_are_not_heeded_show_in_a_conditional_generators_figures(classes_of_points):
+def test_labels_that_are_not_heeded_show_in_a_conditional_generators_metrics(classes_of_points):
     evaluator, draw = classes_of_points
     images, labels = draw(240)
     heeded = evaluator.metrics(images, labels)
@@ -133,7 +133,7 @@ def test_what_finite_samples_cannot_tell_is_left_out(rng):
     }
 
 
-def test_a_class_needs_two_held_out_images_to_be_judged_by(rng):
+def test_a_class_needs_two_held_out_images_to_be_evaluated_by(rng):
     images = rng.integers(0, 256, (20, 1, 2, 1), np.uint8)
     data = Images("mine", images, np.arange(20) % 10, images[:10], np.arange(10))
     network = FeatureNetwork("stub", 10, "", math.nan, fidelity.pixels)
@@ -145,7 +145,7 @@ def test_a_class_needs_two_held_out_images_to_be_judged_by(rng):
 
 
 @pytest.mark.parametrize("conditional", [False, True])
-def test_the_score_of_a_run_is_the_figure_that_its_labels_matter_to(conditional, rng, monkeypatch):
+def test_the_score_of_a_run_is_the_metric_that_its_labels_matter_to(conditional, rng, monkeypatch):
     def describe(images):
         return images.reshape(len(images), -1).astype(np.float32), images[:, 0, 0, 0] % 3
 

@@ -173,7 +173,7 @@ def test_a_text_tells_of_the_options_of_its_run(values, metric, words):
         ({"images": "mine.npz"}, {"classifier_sha256": ""}, set()),
     ],
 )
-def test_a_gans_texts_are_of_what_judges_it(values, metadata, wanted):
+def test_a_gans_texts_are_of_what_evaluates_it(values, metadata, wanted):
     options = from_flags(EXPERIMENTS["gan"].presets, values)
     texts = EXPERIMENTS["gan"].descriptions(options, METADATA | metadata)
     assert texts.keys() & {"fcd", "class_kl_nats", "modes", "modes_kl_nats"} == wanted
@@ -194,7 +194,7 @@ def test_latents_whose_shares_are_not_known_are_listed_by_what_is():
     ]
 
 
-def test_a_command_that_judges_nothing_anew_leaves_the_texts_as_they_are(toy, tmp_path):
+def test_a_command_that_evaluates_nothing_again_leaves_the_texts_as_they_are(toy, tmp_path):
     runner = toy.Toy()
     runner.experiment = runner.experiment._replace(
         descriptions=lambda options, metadata: {"score": f"with {options.log_every}"}

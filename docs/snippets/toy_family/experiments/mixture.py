@@ -1,4 +1,4 @@
-"""Trains a mixture of products of Bernoullis on images and reports the likelihood of others.
+"""Trains a mixture of products of Bernoullis on images and reports its held-out likelihood.
 
 python -m experiments.mixture --components=50
 """

@@ -1,4 +1,4 @@
-"""The classifier from its options to the figures that it gives others."""
+"""The classifier from its options to the metrics that others take from it."""
 
 import json
 import shutil
@@ -9,8 +9,8 @@ import jax
 import numpy as np
 import pytest
 
-from aigc_jax import classifier as room
 from aigc_jax.checkpoint import digest
+from aigc_jax.classifier import make
 from aigc_jax.data.images import Images
 from aigc_jax.data.own_images import load_own_images
 from aigc_jax.errors import InputError
@@ -162,7 +162,7 @@ class TestFeatureNetwork:
         network, run = network_of("stripes.npz"), open_any(RUN)
         images, labels = stripes(1500, seed=1)
         found, classes = network.describe(images)
-        made = room.make(to_config(run.options, run.metadata))
+        made = make(to_config(run.options, run.metadata))
         expected = made.features(run.state.ema, images[-3:].astype(np.float32) / 255)
         np.testing.assert_allclose(found[-3:], expected, rtol=1e-5, atol=1e-5)
         assert found.shape == (1500, 64)
@@ -224,7 +224,7 @@ class TestFeatureNetwork:
         with pytest.raises(InputError, match="8 x 12 x 1, not 28 x 28 x 1"):
             network_of("bare.npz", RUN)
 
-    def test_triples_of_digits_are_judged_by_the_digits_own(self, monkeypatch, tmp_path):
+    def test_triples_of_digits_are_evaluated_by_the_digits_own(self, monkeypatch, tmp_path):
         digits = Images("mnist", *stripes(), *stripes(seed=1))
         triples = Images("stacked_mnist", np.zeros((5, 8, 12, 3), np.uint8), None, None, None)
         trained, opened = [], []

@@ -122,7 +122,9 @@ def test_a_penalty_has_the_weight_that_suits_it(values, weight, every):
     ],
 )
 def test_a_weight_without_a_penalty_is_refused(values):
-    with pytest.raises(InputError, match=r"--penalty_\w+=\S+ has no .*it is of --penalty=r1 or"):
+    with pytest.raises(
+        InputError, match=r"--penalty_\w+=\S+ has no .*it belongs to --penalty=r1 or"
+    ):
         from_flags(PRESETS, values)
 
 
@@ -166,6 +168,6 @@ def test_what_does_not_fit_the_data_is_refused_before_a_classifier_is_trained(
         launcher.metadata(options, labelled(labels))
 
 
-def test_images_of_one_class_are_judged_by_their_pixels():
+def test_images_of_one_class_are_evaluated_by_their_pixels():
     options = from_flags(PRESETS, {"preset": "mlp", "batch_size": 16})
     assert launcher.network_of(options, labelled([0] * 80)) is PIXELS

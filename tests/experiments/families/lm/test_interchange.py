@@ -1,4 +1,4 @@
-"""A run goes out as a folder and comes back as the same text; what cannot is one line."""
+"""A run is exported as a folder and imported with the same text; what cannot be is one line."""
 
 import pytest
 

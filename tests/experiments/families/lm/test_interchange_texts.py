@@ -1,4 +1,4 @@
-"""Texts of models from elsewhere: what is read, what is missing, and where they end."""
+"""Texts of models of other software: what is read, what is missing, and where they end."""
 
 import json
 import math

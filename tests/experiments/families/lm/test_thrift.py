@@ -1,4 +1,4 @@
-"""An evaluation in training is no dearer than training: as many rows, as many logits at once."""
+"""An evaluation needs no more memory than training: as many rows, as many logits at once."""
 
 import jax
 import pytest

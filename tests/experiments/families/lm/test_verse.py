@@ -35,7 +35,7 @@ def test_poems_go_on_as_held_out_ones_begin_and_are_counted(launch, place):
         (["--workdir=poems", "--num=0"], "--num"),
     ],
 )
-def test_what_cannot_be_judged_is_one_line(launch, place, arguments, message):
+def test_what_cannot_be_evaluated_is_one_line(launch, place, arguments, message):
     refused = launch("experiments.verse", *arguments, cwd=place, check=False)
     assert refused.returncode == 2
     assert message in refused.stderr

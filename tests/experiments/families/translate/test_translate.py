@@ -56,7 +56,7 @@ def translated(run, content, monkeypatch, capsys):
     return capsys.readouterr().out
 
 
-def test_the_run_holds_figures_and_translations(run, toy):
+def test_the_run_holds_metrics_and_translations(run, toy):
     assert toy.untold(run.folder.path) == (set(), set())
     last = run.folder.heldout()[-1]
     names = ("nll_nats", "perplexity", "exact_match", "chrf", "bleu")
@@ -114,7 +114,7 @@ def test_lines_stay_lines_whatever_the_model_writes(run, monkeypatch):
     assert translator.translate(run.state, ["one"]) == ["a b c"]
 
 
-def test_held_out_sources_that_are_too_long_are_not_judged(run):
+def test_held_out_sources_that_are_too_long_are_not_evaluated(run):
     """They would end a training at its last step, where the translations are scored."""
     translator = SentenceTranslator(run.options, run.metadata, run.algorithm)
     evaluator = Evaluator(translator, [("one", "eno"), ("two " * 40, "owt"), ("ten", "net")])
@@ -131,7 +131,7 @@ def test_a_source_ends_with_the_end_token(run):
     assert coder.decode(tokens) == "one"
 
 
-def test_figures_are_those_of_worked_examples():
+def test_metrics_are_those_of_worked_examples():
     metrics, signatures = scores(["a b c d", "x"], ["a b c d", "y  z"], "en")
     assert metrics["exact_match"] == 0.5
     assert set(metrics) == {"exact_match", "chrf", "bleu"}

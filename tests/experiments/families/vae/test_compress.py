@@ -48,7 +48,7 @@ def place(tmp_path_factory):
 
 
 def leave_run(workdir, **given):
-    """The folder of a run that was stopped at step 20 and has learnt nothing."""
+    """The folder of a run that was stopped at step 20 and has learned nothing."""
     options = from_flags(EXPERIMENT.presets, {"width": 16, "latent_size": 4, **given})
     metadata = {"image_shape": [SIDE, SIDE, 1], "classes": None}
     config = {

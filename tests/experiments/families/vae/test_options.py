@@ -30,12 +30,12 @@ def test_a_presets_command_trains_the_packages_configuration(preset):
         ({"conditional": True}, {"classes": None}, "--conditional needs labelled images"),
         ({"preset": "conv"}, {"image_shape": [30, 30, 1]}, "images of 30x30 pixels"),
         ({"preset": "ladder"}, {"image_shape": [6, 6, 1]}, "images of 6x6 pixels"),
-        ({"likelihood": "gaussian", "binarisation": "static"}, {}, "--binarisation=static is of"),
+        ({"likelihood": "gaussian", "binarisation": "static"}, {}, "--binarisation=static is for"),
         ({"likelihood": "logistic_mixture"}, {"image_shape": [8, 8, 2]}, "1 or 3 channels"),
-        ({"objective": "iwae", "free_nats": 1.0}, {}, "it is of --objective=elbo"),
-        ({"objective": "dreg", "sampled_kl": True}, {}, "it is of --objective=elbo"),
+        ({"objective": "iwae", "free_nats": 1.0}, {}, "it belongs to --objective=elbo"),
+        ({"objective": "dreg", "sampled_kl": True}, {}, "it belongs to --objective=elbo"),
         ({"preset": "ladder", "prior": "vamp"}, {}, "a ladder learns its prior"),
-        ({"layers": 3}, {}, "it is of --preset=ladder"),
+        ({"layers": 3}, {}, "it belongs to --preset=ladder"),
         ({"ema_decay": 1.0}, {}, "--ema_decay must be below 1"),
         ({"prior": "vamp", "conditional": True}, {}, r"N\(0, I\) alone"),
         ({"preset": "ladder", "objective": "dreg", "free_nats": 0.0}, {}, "of one layer"),
@@ -110,7 +110,7 @@ def test_bounds_are_of_the_pixels_that_are_trained_on(binarisation):
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "logistic_mixture"])
-def test_the_judge_gives_bits_of_the_images_values(likelihood):
+def test_the_evaluator_gives_bits_of_the_images_values(likelihood):
     """Noise takes 8 bits for a value of 256 equally likely ones, and 1 in black and white."""
     options = from_flags(PRESETS, {"likelihood": likelihood, "width": 8, "k": 3})
     config = to_config(options, {"image_shape": [8, 8, 1], "classes": None})
@@ -124,7 +124,7 @@ def test_the_judge_gives_bits_of_the_images_values(likelihood):
     assert metrics["active_units"] == int(metrics["active_units"])
 
 
-def test_a_conditional_model_is_judged_with_the_labels():
+def test_a_conditional_model_is_evaluated_with_the_labels():
     options = from_flags(PRESETS, {"conditional": True, "width": 8, "k": 3})
     config = to_config(options, {"image_shape": [8, 8, 1], "classes": 3})
     images = pictures(labelled=True)

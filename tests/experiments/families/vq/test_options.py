@@ -1,4 +1,4 @@
-"""The options of codes: presets are the package's, and what has no effect is refused."""
+"""The options of discrete latents: presets are the package's, and what has no effect is refused."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def test_a_presets_command_trains_the_packages_configuration(preset):
         ({"preset": "fsq", "latent_size": 8}, "--latent_size=8 has no effect"),
         ({"preset": "fsq", "levels": "8,one"}, "--levels=8,one must be whole numbers"),
         ({"preset": "fsq", "levels": "8,1"}, r"levels \(8, 1\) of FSQ"),
-        ({"preset": "vq", "binarisation": "static"}, "--binarisation=static is of"),
+        ({"preset": "vq", "binarisation": "static"}, "--binarisation=static is for"),
     ],
 )
 def test_what_codes_have_no_use_for_is_refused(values, message):

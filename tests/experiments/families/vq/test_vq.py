@@ -1,4 +1,4 @@
-"""Presets of codes, from the command line to the page and back."""
+"""Presets with discrete latents, from the command line to the page and back."""
 
 import json
 
@@ -9,7 +9,7 @@ METRICS = {"mse", "mse_over_variance", "code_usage", "code_perplexity"}
 
 
 @pytest.mark.parametrize("preset", ["vq", "fsq"])
-def test_a_run_is_judged_shown_sampled_from_and_judged_again(preset, launch, toy, tmp_path):
+def test_a_run_is_evaluated_shown_sampled_from_and_evaluated_again(preset, launch, toy, tmp_path):
     cadence = ["--eval_every=4", "--checkpoint_every=4", "--log_every=4"]
     sizes = ["--width=4", "--steps=4", "--steps_per_dispatch=4", "--batch_size=8"]
     launch("experiments.vae", f"--preset={preset}", *sizes, *cadence, "--workdir=run", cwd=tmp_path)

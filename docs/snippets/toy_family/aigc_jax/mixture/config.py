@@ -1,4 +1,4 @@
-"""What a mixture is configured by, its preset, and the algorithm it makes."""
+"""The configuration of a mixture, its preset, and the algorithm it makes."""
 
 from dataclasses import dataclass
 from functools import partial

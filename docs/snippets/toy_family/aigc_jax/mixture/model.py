@@ -12,14 +12,14 @@ from aigc_jax.algorithm import Key
 
 
 class Params(NamedTuple):
-    """All there is to learn."""
+    """The parameters."""
 
     weights: jax.Array  # [K]: logits of π
     pixels: jax.Array  # [K, H, W, C]: l
 
 
 def init_params(key: Key, image_shape: tuple[int, int, int], components: int) -> Params:
-    """Equal weights, and pixels that break the symmetry."""
+    """Equal weights, and random pixels to break the symmetry."""
     noise = jax.random.normal(key, (components, *image_shape), jnp.float32)
     return Params(jnp.zeros(components, jnp.float32), 0.1 * noise)
 

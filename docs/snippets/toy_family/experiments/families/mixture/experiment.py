@@ -65,6 +65,6 @@ EXPERIMENT = Experiment(
     algorithm=algorithm,
     task=task,
     descriptions=lambda options, metadata: DESCRIPTIONS,
-    captions={"samples": "Samples: the mean of a component each"},
+    captions={"samples": "Samples: each the mean of a component"},
     sample=shared.sample,
 )
