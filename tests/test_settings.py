@@ -138,7 +138,7 @@ def test_a_config_goes_to_json_and_comes_back(config):
     [
         ({"kind": "Flat"}, "not a Config"),
         ({"height": 1}, "not a Config"),
-        ({"hill": {"kind": "Cliff"}}, "hill: no 'Cliff'"),
+        ({"hill": {"kind": "Cliff"}}, "hill: unknown kind 'Cliff'"),
         ({"function": "sin"}, "function: unknown 'sin'"),
     ],
 )

@@ -150,7 +150,7 @@ def test_a_step_that_may_not_be_looked_at_is_not_missing(folder, monkeypatch, bl
 
 def test_a_step_that_is_seen_again_a_moment_later_is_not_missing(folder, monkeypatch):
     monkeypatch.setattr(ocp.CheckpointManager, "all_steps", lambda _: [10])
-    with pytest.raises(InputError, match="20: was not found"):
+    with pytest.raises(InputError, match="20: disappeared"):
         Checkpoints(folder)
 
 

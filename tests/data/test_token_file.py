@@ -133,7 +133,7 @@ def test_a_failure_while_encoding_leaves_nothing(tmp_path):
         yield TOKENS
         raise InputError("was truncated while it was read")
 
-    with pytest.raises(InputError, match="was cut"):
+    with pytest.raises(InputError, match="was truncated"):
         tokens_on_disk("a", 1000, encode, tmp_path)
     assert files(tmp_path) == []
 

@@ -35,5 +35,5 @@ def test_what_is_no_class_of_the_run_is_refused(asked, labels):
 
 
 def test_a_model_that_knows_no_classes_is_not_asked_for_one(asked):
-    with pytest.raises(InputError, match="the run in runs/mine is not"):
+    with pytest.raises(InputError, match="not the run in runs/mine"):
         asked(["3"], conditional=False)

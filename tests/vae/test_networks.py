@@ -157,7 +157,7 @@ def test_a_ladder_begins_with_posterior_and_prior_alike():
 
 def test_a_ladder_has_no_dreg():
     networks = CONDITIONAL["ladder"]
-    with pytest.raises(ValueError, match="one layer of latents"):
+    with pytest.raises(ValueError, match="single layer of latents"):
         networks.draw({}, None, None, path=lambda z: z)
 
 

@@ -70,5 +70,5 @@ def test_standard_normal_closed_form_is_the_expectation_of_its_sample():
 
 
 def test_a_class_conditional_vamp_prior_is_refused():
-    with pytest.raises(ValueError, match=r"N\(0, I\) alone"):
+    with pytest.raises(ValueError, match=r"only the prior N\(0, I\)"):
         vae.mlp((3, 2, 1), classes=3, prior=vae.vamp_prior((3, 2, 1)))

@@ -224,7 +224,7 @@ def test_models_that_cannot_code_are_refused(config, message):
 def test_latents_of_several_layers_are_refused():
     networks = mlp((4, 4, 1))._replace(encode=lambda params, x, labels=None: x)
     model = {"networks": networks, "likelihood": vae.BERNOULLI}
-    with pytest.raises(InputError, match="one layer"):
+    with pytest.raises(InputError, match="single layer"):
         make_coder({}, **model, image_shape=(4, 4, 1), lanes=1)
 
 

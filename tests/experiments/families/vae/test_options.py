@@ -37,8 +37,8 @@ def test_a_presets_command_trains_the_packages_configuration(preset):
         ({"preset": "ladder", "prior": "vamp"}, {}, "a ladder learns its prior"),
         ({"layers": 3}, {}, "it belongs to --preset=ladder"),
         ({"ema_decay": 1.0}, {}, "--ema_decay must be below 1"),
-        ({"prior": "vamp", "conditional": True}, {}, r"N\(0, I\) alone"),
-        ({"preset": "ladder", "objective": "dreg", "free_nats": 0.0}, {}, "of one layer"),
+        ({"prior": "vamp", "conditional": True}, {}, r"only the prior N\(0, I\)"),
+        ({"preset": "ladder", "objective": "dreg", "free_nats": 0.0}, {}, "a single layer"),
     ],
 )
 def test_what_does_not_fit_is_refused(values, metadata, message):
