@@ -45,6 +45,7 @@ class Setting:
         a name stands for that value whatever its own settings are; on a change to another class,
         settings that both classes have are kept.
       least: the smallest number it may be. Default: 1 for whole numbers, above 0 for others.
+      below: what it must stay below, which every `Settings` checks when it is made.
       changeable: whether a run may be continued under another value, because the result does not
         depend on it.
       path: whether it names a file or folder.
@@ -55,6 +56,7 @@ class Setting:
     name: str | None = None
     choices: Mapping[str, Any] | None = None
     least: int | None = None
+    below: float | None = None
     changeable: bool = False
     path: bool = False
     formerly: str | None = None
@@ -81,6 +83,19 @@ def constant(choices: Mapping[str, Any], default: Any = MISSING) -> Any:
 @dataclass(frozen=True, repr=False)
 class Settings:
     """What configs and their parts inherit from: printed, a constant is its name."""
+
+    def __post_init__(self) -> None:
+        """Refuses numbers that are not below their bound; a subclass's own must call this.
+
+        Raises:
+          ValueError: says which.
+        """
+        for f in fields(self):
+            known, value = f.metadata.get("setting"), getattr(self, f.name)
+            if known and known.below is not None and not value < known.below:
+                raise ValueError(
+                    f"--{known.name or f.name} must be below {known.below}, got {value}"
+                )
 
     def __repr__(self) -> str:
         def shown(value: Any, choices: Mapping[str, Any] | None) -> str:

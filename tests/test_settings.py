@@ -35,7 +35,7 @@ class Flat(Settings):
 @dataclass(frozen=True, repr=False)
 class Steep(Settings):
     width: int = setting(3, "How wide.")
-    slope: float = setting(0.5, "How steep.")
+    slope: float = setting(0.5, "How steep.", below=90)
     root: object = constant({"square": math.sqrt, "none": None}, math.sqrt)
 
 
@@ -105,6 +105,7 @@ def test_the_settings_of_a_tuple_are_those_of_all_its_parts():
         ({"form": "round"}, "unknown form 'round'; choose one of flat, steep"),
         ({"levels": "3,x"}, "--levels=3,x must be whole numbers"),
         ({"function": "exp2"}, "choose one of exp, log"),
+        ({"form": "steep", "slope": 90.0}, "--slope must be below 90, got 90.0"),
     ],
 )
 def test_what_cannot_be_set_is_refused(values, message):
@@ -162,7 +163,7 @@ def test_a_partial_is_called_with_its_fields():
     assert Power()(2, 3) == 8
 
 
-def test_a_preset_is_conmetricd_for_a_run_of_its_length():
+def test_a_preset_is_configured_for_a_run_of_its_length():
     config = gan.Config(learning_rate_g=0.5)
     preset = Preset("p", "about", config, Run(steps=77, decay=True), "command", "1 s", "nothing")
     assert configuration(preset) == preset.configured() == replace(config, decay_steps=77)

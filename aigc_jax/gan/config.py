@@ -110,6 +110,7 @@ class Config(Settings):
     )
 
     def __post_init__(self):
+        super().__post_init__()
         adaptive = self.augmentation is not None and self.augmentation.target is not None
         if adaptive and not self.objective.has_zero:
             raise ValueError(

@@ -77,6 +77,7 @@ class BlockConfig(Settings):
         Raises:
           ValueError: says which.
         """
+        super().__post_init__()
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of {self.heads} heads")
         if self.heads % self.kv_heads:

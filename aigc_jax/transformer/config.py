@@ -69,18 +69,11 @@ class Config(Architecture):
         1, "Parts that a batch's gradient is computed in: less memory, the same step."
     )
     ema_decay: float = setting(
-        0.0, "Decay per step of the averaged parameters, for evaluation; 0: none.", least=0
+        0.0,
+        "Decay per step of the averaged parameters, for evaluation; 0: none.",
+        least=0,
+        below=1,
     )
-
-    def __post_init__(self):
-        """Refuses sizes that do not fit each other, and an average that never changes.
-
-        Raises:
-          ValueError: says which.
-        """
-        super().__post_init__()
-        if not self.ema_decay < 1:
-            raise ValueError(f"--ema_decay must be below 1, got {self.ema_decay}")
 
 
 _SHORT = Run(

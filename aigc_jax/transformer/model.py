@@ -92,22 +92,15 @@ def extender(params: Params, networks: Networks, prefix: jax.Array | None = None
 class Objective(Settings):
     """What is minimised beyond the plain loss; see `losses.regularised_nll` and `in_chunks`."""
 
-    smoothing: float = setting(0.0, "Share of each label that is spread over all symbols.", least=0)
+    smoothing: float = setting(
+        0.0, "Share of each label that is spread over all symbols.", least=0, below=1
+    )
     z_weight: float = setting(
         0.0, "Weight of the penalty that keeps the softmax's normaliser near 1.", least=0
     )
     chunk: int | None = setting(
         None, "Positions whose logits exist at once, for large vocabularies. Default: all."
     )
-
-    def __post_init__(self):
-        """Refuses a share of 1 or more.
-
-        Raises:
-          ValueError: says so.
-        """
-        if not self.smoothing < 1:
-            raise ValueError(f"--smoothing must be below 1, got {self.smoothing}")
 
 
 PLAIN = Objective()

@@ -155,7 +155,10 @@ class Config(Settings):
     )
     decay_steps: int | None = None
     ema_decay: float = setting(
-        0.999, "Decay per step of the averaged parameters, for evaluation; 0: none.", least=0
+        0.999,
+        "Decay per step of the averaged parameters, for evaluation; 0: none.",
+        least=0,
+        below=1,
     )
 
     def __post_init__(self):
@@ -164,8 +167,7 @@ class Config(Settings):
         Raises:
           ValueError: says which.
         """
-        if not self.ema_decay < 1:
-            raise ValueError(f"--ema_decay must be below 1, got {self.ema_decay}")
+        super().__post_init__()
         if isinstance(self.architecture, Ladder):
             if isinstance(self.objective, Dreg):
                 raise ValueError(

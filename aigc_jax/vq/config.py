@@ -78,17 +78,11 @@ class Config(Settings):
     )
     decay_steps: int | None = None
     ema_decay: float = setting(
-        0.99, "Decay per step of the averaged parameters, for evaluation; 0: none.", least=0
+        0.99,
+        "Decay per step of the averaged parameters, for evaluation; 0: none.",
+        least=0,
+        below=1,
     )
-
-    def __post_init__(self):
-        """Refuses an average that never changes.
-
-        Raises:
-          ValueError: says so.
-        """
-        if not self.ema_decay < 1:
-            raise ValueError(f"--ema_decay must be below 1, got {self.ema_decay}")
 
 
 _RUN = Run(
