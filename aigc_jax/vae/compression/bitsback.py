@@ -88,6 +88,15 @@ def _turns(count: int, lanes: int) -> tuple[list[int], int, int]:
     return growing, *divmod(count - done, lanes)
 
 
+def require() -> None:
+    """Refuses early to code without constriction.
+
+    Raises:
+      InputError: it is missing.
+    """
+    _entropy_coder()
+
+
 def _entropy_coder() -> Any:
     try:
         import constriction
@@ -129,7 +138,7 @@ class _Stack:
         for group, reach, grid in reversed(self._groups(std)):
             offsets = (points[group] - nearest[group]).astype(np.int32)
             if np.abs(offsets).max() > reach:
-                raise InputError("a latent lies where none can have been drawn")
+                raise InputError("a latent is where none can have been drawn")
             rest = mean[group] - nearest[group]
             self._coder.encode_reverse(offsets, grid, rest, std[group])
 

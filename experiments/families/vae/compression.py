@@ -69,8 +69,9 @@ def open_model(workdir: str) -> Model:
     """Opens a run of experiments.vae.
 
     Raises:
-      InputError: there is none, or its model cannot code.
+      InputError: there is none, its model cannot code, or the entropy coder is missing.
     """
+    bitsback.require()
     run = restore(EXPERIMENT, workdir)
     config = to_config(run.options, run.metadata)
     model = Model(run, config, vae.networks_of(config))

@@ -242,6 +242,7 @@ def test_the_place_of_the_run_and_of_its_data_do_not_matter(models, packed):
 def test_missing_packages_are_named(place, models, packed, monkeypatch):
     monkeypatch.setitem(sys.modules, "constriction", None)
     for work in (
+        lambda: open_model(str(place / "binary")),  # before any work is done
         lambda: compress(models["binary"], images_of(place, "binary", 1)),
         lambda: decompress(models["binary"], packed, "d.bb"),
     ):
