@@ -112,7 +112,7 @@ def attention(
     the weights.
 
     Arguments and result are those of `scaled_dot_product_attention`, except that `mask` must have
-    four dimensions, and hides what it hides beside the following.
+    four dimensions, and hides what it hides in addition to the following.
 
     Args:
       causal: hide from each query the keys after it; there must be as many keys as queries.

@@ -15,7 +15,7 @@ def in_blocks(function: Callable[..., Any], *rows: Any) -> Any:
     Args:
       function: from arrays with equally many rows, or trees of such arrays, to the same.
       rows: its arguments, `[n, ...]`. More than `BLOCK` rows are processed in blocks of that size,
-      one after another; the last one is padded with copies of the last row.
+        one after another; the last one is padded with copies of the last row.
 
     Returns:
       `[n, ...]`.

@@ -42,7 +42,7 @@ def plain_path(folder: Path) -> Iterator[Path]:
             return
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
             if not _PLAIN.fullmatch(place):
-                raise InputError(f"{folder}: {place} is no place for a link; set TMPDIR to /tmp")
+                raise InputError(f"{folder}: {place} cannot hold a link to it; set TMPDIR to /tmp")
             link = Path(place, "link")
             link.symlink_to(own)
             yield link

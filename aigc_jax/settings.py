@@ -76,7 +76,7 @@ def setting(
 
 
 def constant(choices: Mapping[str, Any], default: Any = MISSING) -> Any:
-    """A field that holds one of these values, so that it goes to JSON, and is no setting."""
+    """A field that holds one of these values, so that JSON can store it, and is not a setting."""
     return field(default=default, metadata={"choices": choices})
 
 
@@ -324,7 +324,11 @@ def _dataclasses(hint: Any) -> Iterator[type]:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Run(Settings):
-    """What a run of a preset takes; the result depends on `steps` and `batch_size` alone."""
+    """What a run of a preset takes.
+
+    The result depends on `steps`, `batch_size` and `decay`; the others say when things are shown,
+    saved and evaluated.
+    """
 
     steps: int = setting(1000, "Updates to train for in total.", changeable=True)
     batch_size: int = setting(128, "Examples in an update.")

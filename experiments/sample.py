@@ -108,7 +108,7 @@ def draw(
 
 
 def classes(run: Restored, labels: list[str] | None) -> list[int]:
-    """The classes that --labels names; None without it.
+    """The classes that --labels names; empty without it.
 
     Raises:
       InputError: the model is not class-conditional, or does not have these classes.

@@ -24,7 +24,7 @@ HIGHEST_LABEL = 2**16 - 1
 _SUFFIXES = (".png", ".jpg", ".jpeg")
 # The modes in which Pillow opens them, each with the one to convert to.
 _CONVERTED = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGB": "RGB", "RGBA": "RGB"}
-# What systems and programs leave in folders, beside what begins with a dot.
+# What systems and programs leave in folders, besides what begins with a dot.
 _LEFT_BEHIND = {
     "__macosx",
     "thumbs.db",
@@ -239,7 +239,7 @@ def _image(file: Path) -> np.ndarray:
     try:
         content = file.read_bytes()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of damage beside the pixels, as in the metadata
+            warnings.simplefilter("ignore")  # of damage outside the pixels, as in the metadata
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = whole_image(content)
             ImageOps.exif_transpose(image, in_place=True)

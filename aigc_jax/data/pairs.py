@@ -90,7 +90,7 @@ def _twins(first: str, one: str | None, second: str, other: str | None) -> tuple
     if one is None and other is None:
         return None
     given, missing = (first, second) if other is None else (second, first)
-    raise InputError(f"--{given} needs --{missing} beside it")
+    raise InputError(f"--{given} needs --{missing} as well")
 
 
 def tenth(groups: Iterable[str]) -> set[str]:

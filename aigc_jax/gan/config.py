@@ -272,7 +272,7 @@ def make(
     betas = config.adam_b1, config.adam_b2
     steps, rate_g = config.decay_steps, config.learning_rate_g
     tx_g = tx_g or optim.adam(optim.cosine(rate_g, steps, 0.1), *betas)
-    # D's optimiser counts its own updates, of which there are more.
+    # D's optimiser counts its own updates, which are more.
     steps_d = None if steps is None else steps * config.steps_d
     rate_d = optim.cosine(config.learning_rate_d or rate_g, steps_d, 0.1)
     tx_d = tx_d or optim.adam(rate_d, *betas, config.weight_decay_d)

@@ -59,7 +59,7 @@ def nearest(train: np.ndarray, generated: np.ndarray) -> Neighbours:
 
 
 def memorisation(train: np.ndarray, generated: np.ndarray, heldout: np.ndarray) -> Memorisation:
-    """The mean nearest-training distance of samples, beside that of held-out images.
+    """The mean nearest-training distance of samples, and that of held-out images.
 
         generated = mean_j min_i ‖t_i − g_j‖,   heldout = mean_j min_i ‖t_i − h_j‖
 

@@ -19,7 +19,7 @@ DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 class Architecture(BlockConfig):
     """A decoder, or with `encoder_layers` an encoder and a decoder. The defaults are GPT-2's.
 
-    Attributes beside those of `BlockConfig`, whose `dropout` is of embeddings too:
+    Attributes besides those of `BlockConfig`, whose `dropout` is of embeddings too:
       vocabulary_size: V.
       context: T, the greatest number of tokens that the decoder sees at once.
       layers: blocks of the decoder.

@@ -116,7 +116,7 @@ class Config(Settings):
       likelihood: p(x|z).
       objective: what is minimised, one of those above or of objectives.py.
       pixels: a transform of grey values at every step, such as `binarise`; None takes them as
-      they are.
+        they are.
       optimiser: `(learning rate or schedule) -> optax.GradientTransformation`.
       decay_steps: the step at which the learning rate has come down to a hundredth, along half a
         cosine; None keeps it.
@@ -193,7 +193,7 @@ _TWO_CORES, _CORE = "on 2 cores of an AMD EPYC", "on one core of an AMD EPYC"
 
 DEFAULT = Preset(
     "default",
-    "The textbook's networks, as they work best: binary pixels drawn anew, averaged parameters.",
+    "The textbook's networks, as they work best: binary pixels redrawn, averaged parameters.",
     Config(),
     _SHORT,
     command="python -m experiments.vae",

@@ -64,7 +64,7 @@ class Networks(NamedTuple):
 class Info(NamedTuple):
     """Means over the whole batch, under the parameters before the update."""
 
-    loss_nats: jax.Array  # what is descended
+    loss_nats: jax.Array  # what is minimised
     negative_elbo_nats: jax.Array  # reconstruction + KL, with β = 1 and without free nats
     reconstruction_nats: jax.Array
     kl_nats: jax.Array

@@ -50,7 +50,7 @@ def step(
       networks, tx: the networks and the optimiser.
       likelihood: what the decoder's outputs mean.
       objective: one of those in objectives.py, with its own settings closed over.
-      pixels: `(keys [B], images) -> x`, drawn anew at every step, such as `binarise` or
+      pixels: `(keys [B], images) -> x`, redrawn at every step, such as `binarise` or
         `dequantise`; None takes the images as they are.
       beta: β, or a schedule of it: a function of the step.
       ema_decay: of the averaged parameters, per step, see `optim.update_ema`; 0 keeps none.

@@ -88,7 +88,7 @@ class State(NamedTuple):
 class Info(NamedTuple):
     """Means over the whole batch, under the parameters before the update."""
 
-    loss_nats: jax.Array  # what is descended
+    loss_nats: jax.Array  # what is minimised
     reconstruction_nats: jax.Array  # −log p(x|z)
     commitment: jax.Array  # Σ (f − e)², before β
     batch_perplexity: jax.Array  # of the codes in this batch: below that of the set

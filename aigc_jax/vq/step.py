@@ -49,9 +49,9 @@ def step(
     Args:
       state: see `State`.
       batch: images `[B, H, W, C]` in [0, 1], or a `Batch`, whose labels are not used.
-      networks, tx, quantiser: the networks, the optimiser and what stands between the networks.
+      networks, tx, quantiser: the networks, the optimiser and what is between the networks.
       likelihood: what the decoder's outputs mean.
-      pixels: `(keys [B], images) -> x`, drawn anew at every step, such as `binarise` or
+      pixels: `(keys [B], images) -> x`, redrawn at every step, such as `binarise` or
         `dequantise`; None takes the images as they are.
       commitment: β, see `codebook.commitment`.
       ema_decay: of the averaged parameters and of the frequencies of codes, per step, see

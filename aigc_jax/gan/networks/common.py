@@ -29,7 +29,7 @@ def from_linen(
 ) -> Networks:
     """Pure functions from two modules.
 
-    The generator takes the class as a one-hot vector beside z.
+    The generator takes the class as a one-hot vector next to z.
 
     Args:
       generator: `(z [B, Z + classes], train, axis_name) -> images [B, H, W, C]` in [0, 1].

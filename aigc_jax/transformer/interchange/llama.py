@@ -89,7 +89,7 @@ def _biases(settings: Settings) -> tuple[bool, bool]:
 
 
 def _rotary_base(settings: Settings) -> float:
-    """rope_theta, which transformers 5 writes into rope_parameters, and older ones beside it.
+    """rope_theta, which transformers 5 writes into rope_parameters, and older ones next to it.
 
     Raises:
       InputError: positions are scaled; the message names the kind.

@@ -132,7 +132,7 @@ def unpack(content: bytes, name: str) -> tuple[Header, np.ndarray]:
       name: the file's, for messages.
 
     Raises:
-      InputError: it is no such file, damaged, or of another version.
+      InputError: it is not such a file, is damaged, or of another version.
     """
     if content[: len(MAGIC)] != MAGIC[: len(content)] or not content:
         raise InputError(f"{name}: not a file that experiments.compress wrote")
@@ -142,7 +142,7 @@ def unpack(content: bytes, name: str) -> tuple[Header, np.ndarray]:
         raise InputError(f"{name}: truncated or damaged: its checksum does not fit its contents")
     version, length = struct.unpack("<II", body[len(MAGIC) : start])
     if version != VERSION:
-        raise InputError(f"{name}: is of format {version}, and only {VERSION} is known here")
+        raise InputError(f"{name}: is of format {version}, and only {VERSION} is supported")
     try:
         if length > min(_MOST_HEADER, len(body) - start):
             raise ValueError("it is too long")
@@ -161,7 +161,7 @@ def _header(found: Any) -> Header:
     fields = _fields(found, Header)
     shape, grid = fields["shape"], fields["grid"]
     if not _whole(shape, 4, least=1) or not _whole(grid, 2, least=1):
-        raise ValueError("shape or grid is not a list of so many whole numbers above 0")
+        raise ValueError("shape or grid is not a list of the right number of positive integers")
     numbers = [fields["levels"], fields["lanes"], fields["below"]]
     if not _whole(numbers, 3, least=0) or fields["levels"] not in (2, 256):
         raise ValueError("levels, lanes or below is out of range")
@@ -185,15 +185,15 @@ def _origin(found: Any) -> Origin:
     if not _text(fields["device"]) or len(fields["device"]) > 200:
         raise ValueError("device is not a short text")
     if not isinstance(versions, dict) or not versions.keys() <= set(LIBRARIES):
-        raise ValueError("versions is not of the libraries that are known here")
+        raise ValueError("versions names libraries that are unknown here")
     for library, version in versions.items():
         if version is not None and not (_text(version) and _VERSION.fullmatch(version)):
-            raise ValueError(f"the version of {library} is not a short text")
+            raise ValueError(f"the version of {library} is malformed")
     return Origin(**fields)
 
 
 def _fields(found: Any, kind: type) -> dict[str, Any]:
-    """What stands for an instance of a dataclass: an object with its fields and no others."""
+    """What represents an instance of a dataclass: an object with its fields and no others."""
     names = {field.name for field in dataclasses.fields(kind)}
     if not isinstance(found, dict) or found.keys() != names:
         raise ValueError(f"{kind.__name__.lower()} is not an object of {', '.join(sorted(names))}")

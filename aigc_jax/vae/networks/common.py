@@ -40,7 +40,7 @@ def one_layer(
 ) -> Networks:
     """`Networks` with q(z|x) = N(μ(x), diag σ²(x)), from two pure functions.
 
-    Labels are given to both functions as a one-hot vector: beside the pixels of x, and beside z.
+    Labels are given to both functions as a one-hot vector: next to the pixels of x, and next to z.
 
     Args:
       init: `(key) -> params`, any pytree; a dictionary where the prior has parameters of its own.

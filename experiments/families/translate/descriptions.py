@@ -9,7 +9,8 @@ _TRANSLATIONS = {
     "exact_match": "share of held-out translations that equal the reference, character for "
     "character; here and below, beside it: the source itself in place of a translation",
     "chrf": "F-score of character n-grams, 0 to 100, by sacreBLEU",
-    "bleu": "share of the reference's word n-grams, 0 to 100, by sacreBLEU",
+    "bleu": "precision of word n-grams, with a penalty for short translations, 0 to 100, by "
+    "sacreBLEU",
 }
 
 
