@@ -131,7 +131,8 @@ def replica():
     """
 
     def read(tree, device):
-        return jax.tree.map(lambda x: x.addressable_shards[device].data[0], tree)
+        own = [x.addressable_shards[device].data for x in jax.tree.leaves(tree)]
+        return jax.tree.unflatten(jax.tree.structure(tree), [x[0] for x in arrays(own)])
 
     return read
 

@@ -222,12 +222,26 @@ def chosen(kept):
         yield pytest.param(name, marks=marks)
 
 
+# One of each kind of networks, likelihood and prior.
+KINDS = ("gan-classes", "gan-dcgan", "vae-gated", "vae-classes", "vae-ladder", "vae-vq")
+KINDS += ("classifier", "lm-llama", "lm-translator")
+
+
 def only(*names):
     return pytest.mark.parametrize("family", [*chosen(names)], indirect=True)
 
 
 def nth(tree, i):
     return jax.tree.map(lambda x: x[i], tree)
+
+
+def on_host(tree):
+    """NumPy arrays, typed keys as their data: an index of a JAX array is a program to compile."""
+    keys = jax.dtypes.prng_key
+    return jax.tree.map(
+        lambda x: np.asarray(jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, keys) else x),
+        tree,
+    )
 
 
 class Family(NamedTuple):
@@ -250,7 +264,7 @@ class Family(NamedTuple):
 
 @cache
 def reference(name):
-    algorithm, batches = FAMILIES[name][0], FAMILIES[name][1](4)
+    algorithm, batches = FAMILIES[name][0], on_host(FAMILIES[name][1](4))
     # Traced once for all the programs that it is a part of.
     jitted, init, runs = jax.jit(algorithm.step), jax.jit(algorithm.init), []
     keys = jax.random.split(jax.random.key(0))
@@ -291,6 +305,7 @@ def test_four_steps_change_every_parameter(family, request):
             assert np.allclose(a, b, rtol=0, atol=1e-6) if still else not np.array_equal(a, b)
 
 
+@only(*KINDS)
 def test_scan_of_4_under_vmap_over_seeds(family, assert_close):
     def run(key):
         def step(state, batch):
@@ -299,7 +314,7 @@ def test_scan_of_4_under_vmap_over_seeds(family, assert_close):
 
         return jax.lax.scan(step, family.algorithm.init(key), family.batches)
 
-    last, (states, infos) = jax.jit(jax.vmap(run))(family.keys)
+    last, (states, infos) = on_host(jax.jit(jax.vmap(run))(family.keys))
     for seed, (expected, told) in enumerate(family.runs):
         assert int(nth(last, seed).step) == 4
         assert_close(nth(last, seed), expected[4], rtol=1e-4, atol=1e-5)
@@ -311,6 +326,7 @@ def test_scan_of_4_under_vmap_over_seeds(family, assert_close):
 # From the fourth step on, when averages, ADA and penalties that come now and then are under way.
 
 
+@only(*KINDS)
 def test_jit_on_a_sharded_batch(family, assert_close):
     mesh = parallel.data_mesh()
     batch = jax.device_put(nth(family.batches, 3), parallel.split_on_axis(mesh))
@@ -350,11 +366,6 @@ def widened(batch):
     return jax.tree.map(lambda x: np.asarray(x, f"{x.dtype.kind}8"), batch)
 
 
-# One of each kind of networks, likelihood and prior: it takes a second or two for each.
-KINDS = ("gan-classes", "gan-dcgan", "vae-gated", "vae-classes", "vae-ladder", "vae-vq")
-KINDS += ("classifier", "lm-llama", "lm-translator")
-
-
 @only(*KINDS)
 def test_x64_changes_neither_dtypes_nor_numbers(family, assert_close):
     """A default dtype anywhere would be twice as wide, and draw other random numbers."""
@@ -374,13 +385,17 @@ def samples_and_metrics(name, algorithm, state, batch):
     key, known = jax.random.key(1), algorithm.step.keywords
     model = {k: known[k] for k in ("networks", "quantiser", "likelihood") if k in known}
     if name.startswith("gan"):
-        return algorithm.sample(state, key, 3)
+        return jax.jit(algorithm.sample, static_argnums=2)(state, key, 3)
     if name == "classifier":
         pixels = np.uint8(255 * np.asarray(batch.images))
         said = classifier.describe(state.ema, pixels, **model)
-        return algorithm.logits(state.params, batch.images), said.logits, said.nll(batch.labels)
+        return (
+            jax.jit(algorithm.logits)(state.params, batch.images),
+            said.logits,
+            said.nll(batch.labels),
+        )
     if name.startswith("vae"):
-        samples = algorithm.sample(state, key, 3)
+        samples = jax.jit(algorithm.sample, static_argnums=2)(state, key, 3)
         if "quantiser" in model:
             return samples, vq.heldout_metrics(state, batch, **model)
         usage = vae.latent_usage(state.ema, batch, key, networks=model["networks"])
@@ -389,8 +404,10 @@ def samples_and_metrics(name, algorithm, state, batch):
     nll = transformer.mean_nll(state.eval_params, [batch], **model)
     if batch.source is not None:
         source = batch.source._replace(segments=jnp.minimum(batch.source.segments, 1))
-        return nll, algorithm.translate(state, source, begin=1, stop=2, length=8)
-    return nll, algorithm.sample(state, key, 2, batch.inputs[0, :3], 12)
+        translate = partial(algorithm.translate, begin=1, stop=2, length=8)
+        return nll, jax.jit(translate)(state, source)
+    sample = jax.jit(algorithm.sample, static_argnums=(2, 4))
+    return nll, sample(state, key, 2, batch.inputs[0, :3], 12)
 
 
 @only("gan-classes", "vae-classes", "vae-vq", "classifier", "lm-llama", "lm-translator")
