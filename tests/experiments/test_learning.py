@@ -36,6 +36,9 @@ def trained(launcher, preset, **values):
     return task.evaluate(state) | task.final_metrics(state), task.baselines()
 
 
+PRESETS = ["default", pytest.param("textbook", marks=pytest.mark.all)]
+
+
 # The presets on toys: tests/gan/test_learning.py. Here it is digits, and the classifier.
 @pytest.mark.all
 def test_the_gan_covers_digits_that_shapeless_pixels_do_not(tmp_path):
@@ -51,7 +54,7 @@ def test_the_gan_covers_digits_that_shapeless_pixels_do_not(tmp_path):
     assert metrics["fcd"] < 0.6 * shapeless["fcd"]
 
 
-@pytest.mark.parametrize("preset", ["default", "textbook"])
+@pytest.mark.parametrize("preset", PRESETS)
 def test_the_vae_explains_digits_better_than_independent_pixels(preset):
     metrics, baselines = trained(vae, preset)
     baseline = baselines["independent pixels"]
@@ -60,7 +63,7 @@ def test_the_vae_explains_digits_better_than_independent_pixels(preset):
     assert metrics["nll_nats_per_image"] < metrics["negative_elbo_nats"]
 
 
-@pytest.mark.parametrize("preset", ["default", "textbook"])
+@pytest.mark.parametrize("preset", PRESETS)
 def test_the_transformer_predicts_text_better_than_counts_of_pairs(preset):
     metrics, baselines = trained(lm, preset)
     assert metrics["nll_nats"] < baselines["bigram counts"]["nll_nats"]

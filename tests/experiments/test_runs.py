@@ -26,7 +26,15 @@ COMMANDS = {
         "--log_every=10",
     ],
     "vae": ["--steps=40", "--eval_every=20", "--checkpoint_every=20", "--log_every=10"],
-    "lm": ["--steps=4", "--eval_every=2", "--checkpoint_every=2", "--log_every=2", "--width=16"],
+    "lm": [
+        "--steps=4",
+        "--eval_every=2",
+        "--checkpoint_every=2",
+        "--log_every=2",
+        "--width=16",
+        "--layers=1",
+        "--context=32",
+    ],
 }
 PICTURES = {
     "gan": {"samples.png", "interpolations.png", "nearest.png"},
@@ -45,10 +53,12 @@ def evaluated_with(digit_classifier, name):
     return [f"--classifier={digit_classifier}"] if name == "gan" else []
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(name, marks=pytest.mark.xdist_group(f"run-{name}")) for name in COMMANDS],
-)
+def once(name, *marks):
+    """The parameter of a run that is made once, in one worker."""
+    return pytest.param(name, marks=[pytest.mark.xdist_group(f"run-{name}"), *marks])
+
+
+@pytest.fixture(scope="module", params=[once(name) for name in COMMANDS])
 def run(request, launch, digit_classifier, tmp_path_factory):
     """A short run of each family, by its default preset."""
     cwd = tmp_path_factory.mktemp(request.param)
@@ -98,6 +108,10 @@ def test_tensorboard_and_profile_are_written_where_asked_for(run):
     assert any(p.suffix == ".pb" for p in (folder / "profile").rglob("*"))
 
 
+# The GAN has the most references.
+@pytest.mark.parametrize(
+    "run", [once("gan"), once("vae", pytest.mark.all), once("lm", pytest.mark.all)], indirect=True
+)
 def test_a_reference_that_a_kill_cut_off_is_written_by_the_next(
     run, launch, digit_classifier, tmp_path
 ):

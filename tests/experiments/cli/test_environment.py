@@ -66,14 +66,21 @@ def command(environment, tmp_path):
     return run
 
 
-def test_a_run_and_its_samples_are_the_same_in_every_environment(command, toy, tmp_path):
+def test_a_run_and_its_samples_are_the_same_in_every_environment(
+    command, launch, environment, toy, tmp_path
+):
     (tmp_path / "story.txt").write_text("It was a dark and stormy night.\n" * 20)
     written = []
-    for name, variables in (("calm", {}), ("hostile", HOSTILE)):
-        done = command("experiments.lm", *LM, *FEW, f"--workdir={name}", **variables)
-        assert done.returncode == 0, done.stderr
-        done = command("experiments.sample", "--workdir=calm", "--length=20", **variables)
-        assert done.returncode == 0, done.stderr
+    for name in ("calm", "hostile"):
+        for arguments in (
+            ("experiments.lm", *LM, *FEW, f"--workdir={name}"),
+            ("experiments.sample", "--workdir=calm", "--length=20"),
+        ):
+            if name == "calm":
+                done = launch(*arguments, cwd=tmp_path)
+            else:
+                done = command(*arguments, **HOSTILE, XLA_FLAGS=environment["XLA_FLAGS"])
+            assert done.returncode == 0, done.stderr
         written.append(done.stdout)
     assert toy.metrics(tmp_path / "hostile") == toy.metrics(tmp_path / "calm")
     expected = toy.stored(tmp_path / "calm" / "checkpoints")

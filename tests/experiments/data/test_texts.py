@@ -66,7 +66,9 @@ def trained(given):
     return (state, metrics), isinstance(task.data, tuple)
 
 
-@pytest.mark.parametrize("tokenizer", ["char", "byte", "bpe"])
+@pytest.mark.parametrize(
+    "tokenizer", [*(pytest.param(name, marks=pytest.mark.all) for name in ("char", "byte")), "bpe"]
+)
 def test_text_on_disk_trains_to_the_same_bits(
     tmp_path, story, on_disk, tokenizer, capsys, assert_identical
 ):
@@ -178,7 +180,7 @@ def test_rows_of_documents_keep_each_to_itself():
     assert pairs == {(5, 6, 0), (7, 0), (8, 9, 9, 9, 0), ()}
 
 
-@pytest.mark.parametrize("tokenizer", ["char", "bpe"])
+@pytest.mark.parametrize("tokenizer", [pytest.param("char", marks=pytest.mark.all), "bpe"])
 def test_documents_are_trained_on_evaluated_and_written_one_by_one(tmp_path, tokenizer):
     (tmp_path / "poems.txt").write_text("\n\n".join(f"poem {i}:\nla la." for i in range(40)))
     vocabulary = 280 if tokenizer == "bpe" else None

@@ -94,13 +94,17 @@ def page(name, options, metadata, train, heldout, place):
     return {**beside, **captions}, texts.keys() - {*train, *heldout}
 
 
+@cache
+def gan_metrics(network):
+    evaluator = fidelity.Evaluator(IMAGES, network)
+    final = evaluator.final_metrics(lambda n: IMAGES.heldout[:n])
+    return {**evaluator.metrics(IMAGES.heldout), **final}
+
+
 def metrics(name, options):
     """Those of training, and those of held-out data."""
     if name == "gan":
-        network = STUB if options.images is None else fidelity.PIXELS
-        evaluator = fidelity.Evaluator(IMAGES, network)
-        final = evaluator.final_metrics(lambda n: IMAGES.heldout[:n])
-        return gan.Info._fields, {**evaluator.metrics(IMAGES.heldout), **final}
+        return gan.Info._fields, gan_metrics(STUB if options.images is None else fidelity.PIXELS)
     if name == "classifier":
         return classifier.Info._fields, ["accuracy", "label_nll_nats"]
     if name == "lm":

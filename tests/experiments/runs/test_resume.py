@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import cache
 
 import pytest
 from digits import write_digits
@@ -64,14 +65,22 @@ def chosen(*kept):
         yield pytest.param(name, marks=[] if name in kept else [pytest.mark.all])
 
 
-@pytest.fixture(scope="module", params=[*chosen(*FAMILIES)])
-def whole(request, launch, tmp_path_factory, inputs):
-    """A run that nothing interrupted."""
-    folder = tmp_path_factory.mktemp("whole") / request.param
-    launch(
-        f"experiments.{request.param}", *arguments(request.param, folder, inputs), cwd=folder.parent
-    )
-    return request.param, folder
+@pytest.fixture(scope="module")
+def wholes(launch, tmp_path_factory, inputs):
+    """`wholes(name)`: a run of that family that nothing interrupted."""
+
+    @cache
+    def trained(name):
+        folder = tmp_path_factory.mktemp("whole") / name
+        launch(f"experiments.{name}", *arguments(name, folder, inputs), cwd=folder.parent)
+        return name, folder
+
+    return trained
+
+
+@pytest.fixture
+def whole(request, wholes):
+    return wholes(request.param)
 
 
 def same(run, reference, best):
@@ -133,7 +142,7 @@ def test_kill_9_at_random_moments(whole, environment, tmp_path, inputs):
     [
         ("gan", signal.SIGTERM),
         pytest.param("vae", signal.SIGTERM, marks=pytest.mark.all),
-        ("lm", signal.SIGTERM),
+        pytest.param("lm", signal.SIGTERM, marks=pytest.mark.all),
         ("lm", signal.SIGINT),
     ],
     indirect=["whole"],
@@ -157,6 +166,7 @@ def test_signals_save_first_and_exit_with_a_code_of_their_own(
     ]
 
 
+@pytest.mark.parametrize("whole", [*chosen("gan", "lm")], indirect=True)
 def test_a_finished_run_says_so_and_is_left_as_it_is(whole, launch, inputs):
     name, folder = whole
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}

@@ -8,7 +8,7 @@ import pytest
 METRICS = {"mse", "mse_over_variance", "code_usage", "code_perplexity"}
 
 
-@pytest.mark.parametrize("preset", ["vq", "fsq"])
+@pytest.mark.parametrize("preset", ["vq", pytest.param("fsq", marks=pytest.mark.all)])
 def test_a_run_is_evaluated_shown_sampled_from_and_evaluated_again(preset, launch, toy, tmp_path):
     cadence = ["--eval_every=4", "--checkpoint_every=4", "--log_every=4"]
     sizes = ["--width=4", "--steps=4", "--steps_per_dispatch=4", "--batch_size=8"]
