@@ -14,9 +14,9 @@ the experiment has a score. The run is only read.
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from absl import flags
@@ -92,18 +92,27 @@ def encode(samples: np.ndarray | list[str], suffix: str) -> bytes:
     return grid(samples, columns=math.isqrt(len(samples) - 1) + 1).encode()
 
 
-def draw(
-    run: Restored, num: int, seed: int, labels: np.ndarray | None = None
-) -> np.ndarray | list[str]:
-    """`num` samples: images `[num, H, W, C]`, of the classes `[num]` if given, or texts."""
-    model = (run.options, run.metadata, run.algorithm, run.state)
+def sampler(run: Restored) -> Callable[..., Any]:
+    """The experiment's `sample`.
+
+    Raises:
+      InputError: it has none.
+    """
     if run.experiment.sample is None:
         raise InputError(
             f"the run in {run.folder.path} is of experiments.{run.experiment.name}, which has "
             "nothing to sample"
         )
+    return run.experiment.sample
+
+
+def draw(
+    run: Restored, num: int, seed: int, labels: np.ndarray | None = None
+) -> np.ndarray | list[str]:
+    """`num` samples: images `[num, H, W, C]`, of the classes `[num]` if given, or texts."""
+    model = (run.options, run.metadata, run.algorithm, run.state)
     told = {} if labels is None else {"labels": labels}
-    samples = run.experiment.sample(*model, num, seed, **told)
+    samples = sampler(run)(*model, num, seed, **told)
     return samples if isinstance(samples, list) else np.asarray(samples)
 
 
@@ -132,7 +141,7 @@ def classes(run: Restored, labels: list[str] | None) -> list[int]:
 def write_texts(run: Restored, arguments: launch.Arguments, out: Path | None) -> int:
     """Writes texts to a file or to the terminal, a single one as it comes. Returns how many."""
     if arguments.given("labels"):
-        raise InputError(f"--labels is for images; the run in {run.folder.path} is of text")
+        raise InputError(f"--labels is for runs on images; the run in {run.folder.path} is on text")
     if out:
         encode([], out.suffix)
     length, seed, num = arguments.length, arguments.seed, arguments.num or 1
@@ -158,7 +167,9 @@ def write_images(run: Restored, arguments: launch.Arguments, out: Path | None) -
     labels = classes(run, arguments.labels)
     num = arguments.num or len(labels) or 64
     if given := arguments.given(*OF_TEXT):
-        raise InputError(f"--{given[0]} is for text; the run in {run.folder.path} has none")
+        raise InputError(
+            f"--{given[0]} is for runs on text; the run in {run.folder.path} is on images"
+        )
     if out is None:
         raise InputError("--out is required for images; see --help")
     told = np.resize(np.array(labels, np.int32), num) if labels else None
@@ -176,6 +187,7 @@ def sample(arguments: launch.Arguments) -> None:
     check_seed(arguments.seed)
     out = check_out(arguments.out) if arguments.out else None
     run = open_any(workdir, arguments.checkpoint)
+    sampler(run)  # or nothing below matters
     kind = write_texts if run.experiment.name == "lm" else write_images
     num = kind(run, arguments, out)
     if out:

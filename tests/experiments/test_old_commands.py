@@ -261,7 +261,7 @@ def done(launch, place):
         for needed in command.needs:
             run(needed)
         module, *arguments = shlex.split(f"{command.line} {command.short}")
-        launch(module, *arguments, cwd=place, timeout=600)
+        launch(module, *arguments, cwd=place)
         finished.add(name)
 
     return run

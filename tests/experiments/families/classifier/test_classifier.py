@@ -120,12 +120,14 @@ def test_images_of_one_class_are_refused(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_classifier_draws_no_samples(place):
+def test_a_classifier_draws_no_samples(place, capsys):
     run = open_any(str(place / RUN))
     assert run.experiment.sample is None
     assert not hasattr(run.algorithm, "sample")
-    with pytest.raises(InputError, match="which has nothing to sample"):
-        sample.draw(run, 3, 0)
+    with pytest.raises(SystemExit) as ended:
+        sample.main([f"--workdir={place / RUN}"])
+    assert ended.value.code == 2
+    assert "which has nothing to sample" in capsys.readouterr().err
 
 
 def test_a_run_holds_accuracies_and_a_picture(place):
