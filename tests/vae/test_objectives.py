@@ -57,18 +57,23 @@ def near_posterior():
     a = W @ covariance / NOISE**2
     given = {"a": a, "c": -B @ a, "s": np.log(np.diag(covariance)) + 0.2}
     given |= {"w": W, "b": B, "t": np.full((1, 1, 1), 2 * np.log(NOISE))}
-    return jax.tree.map(jnp.asarray, given)
+    return jax.tree.map(np.asarray, given)
 
 
 def images(x=X):
-    return jnp.asarray(x).reshape(-1, 3, 1, 1)
+    return np.asarray(x).reshape(-1, 3, 1, 1)
+
+
+def in_float32():
+    """The same parameters and images."""
+    return jax.tree.map(np.float32, (near_posterior(), images()))
 
 
 def means(objective, seeds=4000):
     """The loss of each image over many draws, [2]."""
-    params, x = jax.tree.map(jnp.float32, near_posterior()), jnp.float32(images())
+    params, x = in_float32()
     keys = jax.random.split(KEY, (seeds, 2))
-    losses = jax.vmap(lambda k: objective(params, x, None, k, **MODEL)[0])(keys)
+    losses = jax.jit(jax.vmap(lambda k: objective(params, x, None, k, **MODEL)[0]))(keys)
     return np.asarray(losses, np.float64).mean(0)
 
 
@@ -85,7 +90,7 @@ IWAE_5, IWAE_50 = partial(vae.iwae, samples=5), partial(vae.iwae, samples=50)
 
 def test_the_elbo_is_the_likelihood_less_the_gap_to_the_posterior():
     _, covariance = posterior()
-    variance = np.exp(np.asarray(near_posterior()["s"]))
+    variance = np.exp(near_posterior()["s"])
     precision = np.linalg.inv(covariance)
     gap = 0.5 * (
         np.sum(np.diag(precision) * variance)
@@ -100,36 +105,42 @@ def test_the_elbo_is_the_likelihood_less_the_gap_to_the_posterior():
 
 
 def test_importance_sampling_finds_the_known_likelihood():
-    params, x = jax.tree.map(jnp.float32, near_posterior()), jnp.float32(images())
+    params, x = in_float32()
     nll = vae.importance_sampled_nll(params, x, KEY, **MODEL, k=20_000)
     np.testing.assert_allclose(nll, -log_likelihood(), atol=3e-3)
 
 
 @pytest.mark.parametrize("samples", [1, 3])
 def test_losses_by_their_formulas_from_the_same_draws(samples):
-    params, x = jax.tree.map(jnp.float32, near_posterior()), jnp.float32(images())
+    params, x = in_float32()
     keys, beta = parallel.example_keys(KEY, 2), 0.7
-    context = NETWORKS.encode(params, x)
-    each = []
-    for s in range(samples):
-        own = keys if samples == 1 else jax.vmap(partial(jax.random.fold_in, data=s))(keys)
-        drawn = NETWORKS.draw(params, context, own)
-        nll = vae.gaussian_nll(NETWORKS.decode(params, drawn.z), x)
-        each.append([np.asarray(a, np.float64) for a in (nll, drawn.log_q, drawn.log_p)])
-    nll, log_q, log_p = np.array(each).transpose(1, 0, 2)
-    call = {"params": params, "x": x, "labels": None, "keys": keys, "beta": beta, **MODEL}
-    closed = np.asarray(vae.kl_to_standard_normal(*context.q), np.float64)
 
-    losses, terms = vae.elbo(**call, samples=samples)
+    @jax.jit
+    def drawn_by(keys):
+        context = NETWORKS.encode(params, x)
+        drawn = NETWORKS.draw(params, context, keys)
+        nll = vae.gaussian_nll(NETWORKS.decode(params, drawn.z), x)
+        return (nll, drawn.log_q, drawn.log_p), vae.kl_to_standard_normal(*context.q)
+
+    fold = jax.vmap(jax.random.fold_in, (0, None))
+    each = [drawn_by(keys if samples == 1 else fold(keys, s)) for s in range(samples)]
+    nll, log_q, log_p = np.array([parts for parts, _ in each], np.float64).transpose(1, 0, 2)
+    closed = np.asarray(each[0][1], np.float64)
+
+    def bound(function, **options):
+        found = jax.jit(partial(function, samples=samples, **MODEL, **options))
+        return found(params, x, None, keys, beta)
+
+    losses, terms = bound(vae.elbo)
     np.testing.assert_allclose(losses, nll.mean(0) + beta * closed, rtol=1e-5)
     np.testing.assert_allclose(terms.reconstruction, nll.mean(0), rtol=1e-5)
     np.testing.assert_allclose(terms.kl, closed, rtol=1e-5)
-    losses, _ = vae.elbo(**call, samples=samples, sampled_kl=True)
+    losses, _ = bound(vae.elbo, sampled_kl=True)
     np.testing.assert_allclose(losses, (nll + beta * (log_q - log_p)).mean(0), rtol=1e-4)
     log_w = beta * (log_p - log_q) - nll
     expected = np.log(samples) - np.log(np.exp(log_w).sum(0))
-    for bound in (vae.iwae, vae.dreg):
-        np.testing.assert_allclose(bound(**call, samples=samples)[0], expected, rtol=1e-5)
+    for function in (vae.iwae, vae.dreg):
+        np.testing.assert_allclose(bound(function)[0], expected, rtol=1e-5)
 
 
 def float64_loss(objective, beta=1.0):
@@ -157,7 +168,7 @@ def test_gradients_against_finite_differences_in_float64(objective):
         loss = jax.jit(loss)
         steps = 1e-5 * np.eye(len(params))
         numeric = [(loss(params + h) - loss(params - h)) / 2e-5 for h in steps]
-        gradient = jax.grad(loss)(params)
+        gradient = jax.jit(jax.grad(loss))(params)
         assert gradient.dtype == jnp.float64
         np.testing.assert_allclose(gradient, numeric, rtol=1e-6, atol=1e-8)
 
@@ -184,12 +195,18 @@ def test_dregs_gradient_is_its_formula(beta):
         params, x, samples = near_posterior(), images(), 3
         keys = parallel.example_keys(KEY, 2)
         own = jax.vmap(lambda s: jax.vmap(lambda k: jax.random.fold_in(k, s))(keys))(jnp.arange(3))
-        z, log_w = weights_of(params, x, own, beta)
-        w = jax.nn.softmax(log_w(params, z), axis=0)
-        decoder = jax.jit(jax.grad(lambda p: -jnp.sum(w * log_w(p, z))))(params)
-        slope = jax.jit(jax.grad(lambda z: -jnp.sum(log_w(params, z))))(z)
-        weighed = (w * (1 - beta + beta * w))[..., None] * slope
-        encoder = jax.jit(jax.grad(lambda p: jnp.sum(weighed * weights_of(p, x, own)[0])))(params)
+
+        @jax.jit
+        def by_formula(params):
+            z, log_w = weights_of(params, x, own, beta)
+            w = jax.nn.softmax(log_w(params, z), axis=0)
+            decoder = jax.grad(lambda p: -jnp.sum(w * log_w(p, z)))(params)
+            slope = jax.grad(lambda z: -jnp.sum(log_w(params, z)))(z)
+            weighed = (w * (1 - beta + beta * w))[..., None] * slope
+            encoder = jax.grad(lambda p: jnp.sum(weighed * weights_of(p, x, own)[0]))(params)
+            return decoder, encoder
+
+        decoder, encoder = by_formula(params)
         bound = partial(vae.dreg, samples=samples, **MODEL)
         actual = jax.jit(jax.grad(lambda p: bound(p, x, None, keys, beta)[0].sum()))(params)
         for name in ("w", "b", "t"):
@@ -201,7 +218,7 @@ def test_dregs_gradient_is_its_formula(beta):
 @pytest.mark.parametrize(("beta", "ratio"), [(1.0, 0.2), (0.4, 0.7)])
 def test_dregs_gradient_has_iwaes_mean_and_less_variance(beta, ratio):
     """On the encoder: with 20 samples, by a factor of ten here where β = 1."""
-    params, x = jax.tree.map(jnp.float32, near_posterior()), jnp.float32(images())
+    params, x = in_float32()
     keys = jax.random.split(KEY, (3000, 2))
 
     def gradients(objective):
@@ -221,57 +238,67 @@ def test_dregs_gradient_has_iwaes_mean_and_less_variance(beta, ratio):
 
 def test_iwae_weighs_the_gradient_by_its_normalised_weights_not_by_their_losses():
     """The softmax is over log w; one over the losses would favour the worst sample."""
-    params, x = jax.tree.map(jnp.float32, near_posterior()), jnp.float32(images())
+    params, x = in_float32()
     keys = parallel.example_keys(KEY, 2)
     own = jax.vmap(lambda s: jax.vmap(lambda k: jax.random.fold_in(k, s))(keys))(jnp.arange(6))
-    z, log_w = weights_of(params, x, own)
-    w = jax.nn.softmax(log_w(params, z), axis=0)
-    expected = jax.grad(lambda p: -jnp.sum(w * log_w(p, z)))(params)["w"]
-    actual = jax.grad(lambda p: vae.iwae(p, x, None, keys, samples=6, **MODEL)[0].sum())(params)
-    np.testing.assert_allclose(actual["w"], expected, rtol=1e-4)
+
+    @jax.jit
+    def by_formula(params):
+        z, log_w = weights_of(params, x, own)
+        w = jax.nn.softmax(log_w(params, z), axis=0)
+        return jax.grad(lambda p: -jnp.sum(w * log_w(p, z)))(params)["w"]
+
+    def loss(params):
+        return vae.iwae(params, x, None, keys, samples=6, **MODEL)[0].sum()
+
+    actual = jax.jit(jax.grad(loss))(params)
+    np.testing.assert_allclose(actual["w"], by_formula(params), rtol=1e-4)
 
 
 def test_free_nats_hold_the_gradient_back_below_them_and_nothing_above():
-    params, x = jax.tree.map(jnp.float32, near_posterior()), jnp.float32(images())
+    params, x = in_float32()
     keys = parallel.example_keys(KEY, 2)
-    plain, terms = vae.elbo(params, x, None, keys, **MODEL)
+    elbo = jax.jit(partial(vae.elbo, **MODEL))
+    plain, terms = jax.device_get(elbo(params, x, None, keys))
     kl = float(terms.kl.mean())
 
     def mean_loss(p, free):
         return vae.elbo(p, x, None, keys, free_nats=free, **MODEL)[0].mean()
 
-    assert float(mean_loss(params, 0.5 * kl)) == pytest.approx(float(plain.mean()))
-    below = jax.value_and_grad(mean_loss)(params, 2 * kl)
+    both = jax.jit(jax.value_and_grad(mean_loss), static_argnums=1)
+    assert float(both(params, 0.5 * kl)[0]) == pytest.approx(float(plain.mean()))
+    below = both(params, 2 * kl)
     assert float(below[0]) == pytest.approx(float(terms.reconstruction.mean()) + 2 * kl)
 
     def reconstruction(p):
         return vae.elbo(p, x, None, keys, **MODEL)[1].reconstruction.mean()
 
-    np.testing.assert_allclose(below[1]["s"], jax.grad(reconstruction)(params)["s"], rtol=1e-5)
+    expected = jax.jit(jax.grad(reconstruction))(params)
+    np.testing.assert_allclose(below[1]["s"], expected["s"], rtol=1e-5)
 
 
 def test_free_nats_count_the_whole_batch_on_every_device():
     """One device's share is above the free nats and the other's below; their mean decides."""
-    params = jax.tree.map(jnp.float32, near_posterior())
-    x = jnp.float32(images(np.array([[4.0, 4, 4], [0.1, -0.2, 0.4]])))
+    params, _ = in_float32()
+    x = np.float32(images(np.array([[4.0, 4, 4], [0.1, -0.2, 0.4]])))
     keys = parallel.example_keys(KEY, 2)
-    kl = np.asarray(vae.elbo(params, x, None, keys, **MODEL)[1].kl)
+    kl = np.asarray(jax.jit(partial(vae.elbo, **MODEL))(params, x, None, keys)[1].kl)
     free = float(kl.mean()) * 0.9
     assert kl.min() < free < kl.max()
-    whole = vae.elbo(params, x, None, keys, free_nats=free, **MODEL)[0]
+    whole, _ = jax.jit(partial(vae.elbo, free_nats=free, **MODEL))(params, x, None, keys)
     split = jax.pmap(
         lambda x, k: vae.elbo(
             params, x[None], None, k[None], free_nats=free, axis_name="d", **MODEL
         )[0],
         "d",
     )(x, keys)
-    np.testing.assert_allclose(split[:, 0], whole, rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(split)[:, 0], whole, rtol=1e-5)
 
 
 def test_beta_warms_up_with_the_steps():
     config = vae.Config((3, 2, 1), beta=0.5, warmup_steps=4, ema_decay=0.0)
     algorithm = vae.make(config)
-    state, batch = algorithm.init(KEY), jax.random.uniform(KEY, (4, 3, 2, 1))
+    state, batch = jax.jit(algorithm.init)(KEY), np.random.default_rng(0).random((4, 3, 2, 1))
     step = jax.jit(algorithm.step)
     for t in range(6):
         state, info = step(state, batch)
@@ -285,7 +312,8 @@ def test_beta_warms_up_with_the_steps():
 def test_each_layer_of_a_ladder_has_free_nats_of_its_own_with_a_sampled_kl_too():
     """Above λ, a layer counts what it says; below, λ. All say nothing at first."""
     networks = vae.ladder((8, 8, 1), latent_size=1, width=2, layers=2)
-    params, x = jax.jit(networks.init)(KEY), jnp.full((3, 8, 8, 1), 0.5)
+    params = jax.device_get(jax.jit(networks.init)(KEY))
+    x = np.full((3, 8, 8, 1), 0.5, np.float32)
     keys, beta = parallel.example_keys(KEY, 3), 2.0
 
     @partial(jax.jit, static_argnums=1)
@@ -296,9 +324,10 @@ def test_each_layer_of_a_ladder_has_free_nats_of_its_own_with_a_sampled_kl_too()
         return (losses - terms.reconstruction).mean() / beta
 
     assert float(divergence(params, 0.5)) == pytest.approx(2 * 0.5)
-    noise = jax.random.normal(jax.random.key(1), (999,))
+    noise = np.float32(np.random.default_rng(0).normal(size=999))
     moved = jax.tree.map(lambda p: p + noise[: p.size].reshape(p.shape), params)
-    drawn = jax.jit(lambda p: networks.draw(p, networks.encode(p, x), keys))(moved)
+    draw = jax.jit(lambda p: networks.draw(p, networks.encode(p, x), keys))
+    drawn = jax.device_get(draw(moved))
     np.testing.assert_allclose(sum(drawn.sampled_kl), drawn.log_q - drawn.log_p, rtol=1e-3)
     layers = np.asarray(drawn.sampled_kl, np.float64).mean(1)
     free = float(layers.mean())

@@ -1,7 +1,6 @@
 """p(z): densities against NumPy, samples against their densities."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -19,50 +18,66 @@ def test_mixture_log_density_against_numpy(rng):
     z = 2 * rng.normal(size=(7, 3))
     each = log_normal(z[:, None], mean, log_variance).sum(-1)
     expected = np.log(np.exp(each).mean(1))
-    actual = vae.mixture_log_density(vae.Gaussian(jnp.float32(mean), jnp.float32(log_variance)), z)
+    components = vae.Gaussian(np.float32(mean), np.float32(log_variance))
+    actual = jax.jit(vae.mixture_log_density)(components, np.float32(z))
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 
-def test_vamp_prior_is_the_mixture_of_the_posteriors_of_its_pseudo_inputs():
-    prior = vae.vamp_prior((3, 2, 1), components=4)
-    networks = vae.mlp((3, 2, 1), latent_size=2, prior=prior, width=5)
-    params = networks.init(KEY)
-    pseudo = params["prior"]["pseudo_inputs"]
-    assert pseudo.shape == (4, 3, 2, 1)
-    x = jax.random.uniform(KEY, (6, 3, 2, 1))
-    drawn = networks.draw(params, networks.encode(params, x), parallel.example_keys(KEY, 6))
-    components = networks.encode(params, pseudo).q
-    np.testing.assert_allclose(drawn.log_p, vae.mixture_log_density(components, drawn.z), rtol=1e-6)
+VAMP = vae.mlp((3, 2, 1), latent_size=2, prior=vae.vamp_prior((3, 2, 1), components=4), width=5)
+
+
+@pytest.fixture(scope="module")
+def vamp_params():
+    return jax.jit(VAMP.init)(KEY)
+
+
+def test_vamp_prior_is_the_mixture_of_the_posteriors_of_its_pseudo_inputs(vamp_params, rng):
+    assert vamp_params["prior"]["pseudo_inputs"].shape == (4, 3, 2, 1)
+    x = rng.random((6, 3, 2, 1), np.float32)
+
+    @jax.jit
+    def both(params, keys):
+        drawn = VAMP.draw(params, VAMP.encode(params, x), keys)
+        components = VAMP.encode(params, params["prior"]["pseudo_inputs"]).q
+        return drawn, vae.mixture_log_density(components, drawn.z)
+
+    drawn, log_p = jax.device_get(both(vamp_params, parallel.example_keys(KEY, 6)))
+    np.testing.assert_allclose(drawn.log_p, log_p, rtol=1e-6)
     np.testing.assert_allclose(drawn.kl[0][:, 0], drawn.log_q - drawn.log_p, rtol=1e-6)
 
 
-def test_vamp_priors_pseudo_inputs_learn():
-    networks = vae.mlp(
-        (3, 2, 1), latent_size=2, prior=vae.vamp_prior((3, 2, 1), components=4), width=5
-    )
-    params, x = networks.init(KEY), jnp.ones((6, 3, 2, 1))
-    keys = parallel.example_keys(KEY, 6)
-    grads = jax.grad(lambda p: vae.elbo(p, x, None, keys, networks=networks)[0].mean())(params)
-    assert (jnp.abs(grads["prior"]["pseudo_inputs"]) > 0).any((1, 2, 3)).all()
+def test_vamp_priors_pseudo_inputs_learn(vamp_params):
+    keys, x = parallel.example_keys(KEY, 6), np.ones((6, 3, 2, 1), np.float32)
+
+    def loss(params):
+        return vae.elbo(params, x, None, keys, networks=VAMP)[0].mean()
+
+    grads = jax.device_get(jax.jit(jax.grad(loss))(vamp_params))
+    assert (np.abs(grads["prior"]["pseudo_inputs"]) > 0).any((1, 2, 3)).all()
 
 
 def test_samples_of_the_mixture_have_its_moments():
-    mean = jnp.array([[-2.0, 0.0], [4.0, 1.0]])
-    log_variance = jnp.log(jnp.array([[1.0, 0.25], [0.25, 4.0]]))
+    mean = np.float32([[-2, 0], [4, 1]])
+    log_variance = np.log(np.float32([[1, 0.25], [0.25, 4]]))
     n, prior = 20_000, vae.vamp_prior((1, 1, 1), components=2)
     keys = parallel.example_keys(KEY, n)
-    z = np.asarray(prior.sample(vae.Gaussian(mean, log_variance), keys, 2), np.float64)
+    sample = jax.jit(prior.sample, static_argnums=2)
+    z = np.asarray(sample(vae.Gaussian(mean, log_variance), keys, 2), np.float64)
     # mean ½ Σ μ; variance ½ Σ (σ² + μ²) − mean²
     np.testing.assert_allclose(z.mean(0), [1.0, 0.5], atol=4 * 3.2 / np.sqrt(n))
     np.testing.assert_allclose(z.var(0), [9.625, 2.375], rtol=0.05)
 
 
-def test_standard_normal_closed_form_is_the_expectation_of_its_sample():
+def test_standard_normal_closed_form_is_the_expectation_of_its_sample(rng):
     networks = vae.mlp((3, 2, 1), latent_size=3, width=5)
-    params = networks.init(KEY)
-    x = jnp.broadcast_to(jax.random.uniform(KEY, (1, 3, 2, 1)), (40_000, 3, 2, 1))
-    context = networks.encode(params, x)
-    drawn = networks.draw(params, context, parallel.example_keys(KEY, len(x)))
+    x = np.broadcast_to(rng.random((1, 3, 2, 1), np.float32), (40_000, 3, 2, 1))
+
+    @jax.jit
+    def draw(params, x):
+        keys = parallel.example_keys(KEY, len(x))
+        return networks.draw(params, networks.encode(params, x), keys)
+
+    drawn = jax.device_get(draw(jax.jit(networks.init)(KEY), x))
     sampled = np.asarray(drawn.log_q - drawn.log_p, np.float64)
     closed = float(drawn.kl[0].sum(-1)[0])
     assert sampled.mean() == pytest.approx(closed, abs=4 * sampled.std() / 200)
