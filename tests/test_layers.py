@@ -67,13 +67,15 @@ def test_sums_of_half_precision_are_rounded_once_to_the_type_asked_for(rows, out
     """By way of bfloat16 they would be off by up to 2⁻⁹ of themselves."""
     x = jnp.asarray(rng.normal(size=(rows, 8)), jnp.bfloat16)
     module = layers.Dense(outputs, out_dtype=jnp.float32)
-    params = jax.tree.map(lambda p: p + 0.3, module.init(jax.random.key(0), x))["params"]
+    params = jax.jit(module.init)(jax.random.key(0), x)["params"]
+    params = jax.tree.map(lambda p: np.asarray(p) + np.float32(0.3), params)
     kernel = np.float64(params["kernel"].astype(jnp.bfloat16))
-    y = module.apply({"params": params}, x)
+    y = jax.jit(module.apply)({"params": params}, x)
     assert y.dtype == jnp.float32
     expected = np.float64(x) @ kernel + np.float64(params["bias"])
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
-    grads = jax.grad(lambda p: jnp.sum(module.apply({"params": p}, x) ** 2))(params)
+    slopes = jax.jit(jax.grad(lambda p: jnp.sum(module.apply({"params": p}, x) ** 2)))
+    grads = slopes(params)
     assert {g.dtype for g in jax.tree.leaves(grads)} == {jnp.dtype("float32")}
     slope = 2 * np.float64(x).T @ expected  # of the kernel, whose bfloat16 its gradient is of
     np.testing.assert_allclose(grads["kernel"], slope, rtol=2**-8, atol=1e-3)
@@ -103,11 +105,12 @@ def test_linear_accepts_any_leading_dimensions(rng):
 )
 def test_modules_have_flaxs_parameters_and_values(ours, theirs, rng):
     x = rng.normal(size=(4, 6)).astype(np.float32)
-    params = jax.tree.map(lambda p: p + 0.3, theirs.init(jax.random.key(0), x))
-    assert jax.tree.map(jnp.shape, ours.init(jax.random.key(0), x)) == jax.tree.map(
-        jnp.shape, params
-    )
-    np.testing.assert_allclose(ours.apply(params, x), theirs.apply(params, x), rtol=1e-5, atol=1e-5)
+    params = jax.jit(theirs.init)(jax.random.key(0), x)
+    params = jax.tree.map(lambda p: np.asarray(p) + np.float32(0.3), params)
+    shapes = jax.eval_shape(ours.init, jax.random.key(0), x)
+    assert jax.tree.map(jnp.shape, shapes) == jax.tree.map(jnp.shape, params)
+    found, expected = (jax.jit(module.apply)(params, x) for module in (ours, theirs))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_layer_norm_of_large_half_precision_inputs_is_computed_in_float32(rng):

@@ -8,7 +8,7 @@ from aigc_jax import classifier
 @pytest.fixture(scope="module")
 def made():
     networks = classifier.convolutional((8, 8, 1), classes=3, width=4, features=5)
-    return networks, networks.init(jax.random.key(0))
+    return networks, jax.jit(networks.init)(jax.random.key(0))
 
 
 @pytest.fixture(scope="module")

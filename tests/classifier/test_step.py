@@ -1,5 +1,7 @@
 """The classifier's update, its randomness, and what evaluation leaves out."""
 
+from functools import cache, partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,8 +12,10 @@ from aigc_jax import classifier, parallel
 
 RATE = 0.05
 SHAPE = (3, 2, 1)
+SGD, STILL = optax.sgd(RATE), optax.set_to_zero()
 
 
+@cache
 def linear_networks():
     """Features are the pixels, and the head is a matrix."""
     return classifier.Networks(
@@ -23,14 +27,17 @@ def linear_networks():
 
 def batch_of(rng, n=4):
     images = rng.random((n, *SHAPE)).astype(np.float32)
-    return classifier.Batch(jnp.asarray(images), jnp.asarray(rng.integers(0, 3, n)))
+    return classifier.Batch(images, rng.integers(0, 3, n).astype(np.int32))
 
 
-def run(batch, tx=None, state=None, **changes):
-    networks, tx = linear_networks(), tx or optax.sgd(RATE)
-    state = state or classifier.init(jax.random.key(0), networks, tx)
-    settings = {"reach": 0, **changes}
-    return state, *classifier.step(state, batch, networks=networks, tx=tx, **settings)
+@cache
+def program(tx, **settings):
+    return jax.jit(partial(classifier.step, networks=linear_networks(), tx=tx, **settings))
+
+
+def run(batch, tx=SGD, state=None, **changes):
+    state = state or classifier.init(jax.random.key(0), linear_networks(), tx)
+    return state, *program(tx, **{"reach": 0, **changes})(state, batch)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
@@ -49,17 +56,17 @@ def test_one_update_by_hand(rng, smoothing):
 
 
 def test_the_average_follows_the_parameters(rng):
-    batch, state = batch_of(rng), run(batch_of(rng))[0]
-    state = state._replace(step=jnp.int32(1000), ema=jnp.full((6, 3), 5.0))
+    batch, state = batch_of(rng), classifier.init(jax.random.key(0), linear_networks(), SGD)
+    state = state._replace(step=jnp.int32(1000), ema=np.full((6, 3), 5, np.float32))
     _, after, _ = run(batch, state=state, ema_decay=0.9)
-    np.testing.assert_allclose(after.ema, 0.9 * 5 + 0.1 * after.params, rtol=1e-6)
+    np.testing.assert_allclose(after.ema, 0.9 * 5 + 0.1 * np.asarray(after.params), rtol=1e-6)
     _, after, _ = run(batch, state=state, ema_decay=0.0)
     np.testing.assert_array_equal(after.ema, after.params)
 
 
 def test_dropout_keeps_the_mean_and_drops_its_share():
     keys = parallel.example_keys(jax.random.key(0), 2000)
-    x = np.asarray(classifier.dropout(keys, jnp.full((2000, 10), 3.0), 0.25))
+    x = np.asarray(classifier.dropout(keys, np.full((2000, 10), 3, np.float32), 0.25))
     assert set(np.unique(x)) == {0.0, 4.0}
     dropped = (x == 0).mean(0)
     assert (np.abs(dropped - 0.25) < 4 * (0.25 * 0.75 / 2000) ** 0.5).all()
@@ -68,17 +75,17 @@ def test_dropout_keeps_the_mean_and_drops_its_share():
 
 @pytest.mark.parametrize("settings", [{"dropout_rate": 0.5}, {"reach": 1}, {"mirrored": True}])
 def test_each_step_draws_again(rng, settings):
-    batch, still = batch_of(rng, 20), optax.set_to_zero()
-    state, after, first = run(batch, still, **settings)
-    _, _, again = run(batch, still, state, **settings)
-    _, _, second = run(batch, still, after, **settings)
+    batch = batch_of(rng, 20)
+    state, after, first = run(batch, STILL, **settings)
+    _, _, again = run(batch, STILL, state, **settings)
+    _, _, second = run(batch, STILL, after, **settings)
     assert first.loss_nats == again.loss_nats != second.loss_nats
 
 
 def test_nothing_is_drawn_where_nothing_is_asked_for(rng):
-    batch, still = batch_of(rng, 20), optax.set_to_zero()
-    _, after, first = run(batch, still)
-    _, _, second = run(batch, still, after)
+    batch = batch_of(rng, 20)
+    _, after, first = run(batch, STILL)
+    _, _, second = run(batch, STILL, after)
     assert first.loss_nats == second.loss_nats
 
 
@@ -87,9 +94,9 @@ def test_the_options_of_the_front_door_reach_the_step(rng):
 
     def after(**changes):
         config = classifier.Config(**{**plain, **changes})
-        made = classifier.make(config, nets=linear_networks(), tx=optax.sgd(RATE))
+        made = classifier.make(config, nets=linear_networks(), tx=SGD)
         state = made.init(jax.random.key(0))
-        return made.step(state._replace(step=jnp.int32(50)), batch)
+        return jax.jit(made.step)(state._replace(step=jnp.int32(50)), batch)
 
     changes = {"reach": 1, "mirrored": True, "dropout": 0.3, "smoothing": 0.1}
     losses = {float(after(**{name: value})[1].loss_nats) for name, value in changes.items()}
@@ -101,9 +108,9 @@ def test_the_options_of_the_front_door_reach_the_step(rng):
 def test_the_rate_warms_up_and_ends_at_zero():
     config = classifier.Config(warmup_steps=10, decay_steps=50, weight_decay=0.0)
     tx, params = classifier.optimizer(config), jnp.float32(0.0)
-    state, sizes = tx.init(params), []
+    state, sizes, update = tx.init(params), [], jax.jit(tx.update)
     for _ in range(51):
-        updates, state = tx.update(jnp.float32(1.0), state)
+        updates, state = update(jnp.float32(1.0), state)
         sizes.append(-float(updates))
     # Adam's step on a constant gradient is the rate itself.
     assert sizes[0] == 0

@@ -1,6 +1,6 @@
 """What is sampled from: averaged weights, under batch statistics of their own."""
 
-from functools import partial
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from aigc_jax.gan import sampling
 KEY = jax.random.key(1)
 
 
+@cache
 def trained(classes=0, side=8, steps=3, half_life=300.0):
     """A small DCGAN whose average lags behind, and its networks."""
     config = gan.Config(
@@ -24,8 +25,10 @@ def trained(classes=0, side=8, steps=3, half_life=300.0):
         learning_rate_g=0.05,
         ema_half_life=half_life,
     )
-    algorithm, state = gan.make(config), gan.make(config).init(jax.random.key(0))
-    batch = gan.Batch(jnp.ones((8, side, side, 1)), jnp.arange(8) % classes if classes else None)
+    algorithm = gan.make(config)
+    state = jax.jit(algorithm.init)(jax.random.key(0))
+    labels = np.arange(8, dtype=np.int32) % classes if classes else None
+    batch = gan.Batch(np.ones((8, side, side, 1), np.float32), labels)
     step = jax.jit(algorithm.step)
     for _ in range(steps):
         state, _ = step(state, batch)
@@ -40,7 +43,7 @@ def model(request):
 def standing_batch(state, networks):
     """The latents that statistics are taken over, and their labels."""
     keys = parallel.example_keys(jax.random.fold_in(state.key, 2**32 - 1), 1000)
-    labels = jnp.arange(1000) % networks.classes if networks.classes else None
+    labels = np.arange(1000) % networks.classes if networks.classes else None
     return gan.latents(keys, networks.latent_size), labels
 
 
@@ -49,10 +52,10 @@ def test_statistics_are_those_of_the_averaged_weights(model):
     z, labels = standing_batch(state, networks)
     told = np.float64(z)
     if networks.classes:
-        told = np.concatenate([told, np.eye(networks.classes)[np.asarray(labels)]], axis=1)
+        told = np.concatenate([told, np.eye(networks.classes)[labels]], axis=1)
     h = told @ np.float64(state.ema_g.params["Dense_0"]["kernel"])
     h = h.reshape(-1, 4)  # the channels of the grid
-    found = gan.averaged(state, networks).stats["BatchNorm_0"]
+    found = jax.jit(partial(gan.averaged, networks=networks))(state).stats["BatchNorm_0"]
     np.testing.assert_allclose(found["mean"], h.mean(0), atol=1e-6)
     np.testing.assert_allclose(found["var"], h.var(0), rtol=1e-4)
     # The average over training is of other networks, and still holds of the first variance, 1.
@@ -62,7 +65,7 @@ def test_statistics_are_those_of_the_averaged_weights(model):
 
 def test_samples_are_normalised_by_them():
     # In float64 the one layer of statistics is undone by hand; each pixel is a product after it.
-    state, algorithm, networks = trained()
+    state, algorithm, networks = trained(0)
     z = np.float64(gan.latents(parallel.example_keys(KEY, 6), 3))
     standing, _ = (np.float64(a) if a is not None else a for a in standing_batch(state, networks))
     params = jax.tree.map(np.float64, state.ema_g.params)
@@ -74,7 +77,8 @@ def test_samples_are_normalised_by_them():
     last = params["Convolution_0"]
     images = conv_up(jnp.float32(np.maximum(h, 0)), jnp.float32(last["kernel"]))
     expected = 1 / (1 + np.exp(-(np.float64(images) + last["bias"])))
-    np.testing.assert_allclose(algorithm.sample(state, KEY, 6), expected, atol=1e-5)
+    found = jax.jit(algorithm.sample, static_argnums=2)(state, KEY, 6)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_every_layer_has_its_own_in_a_deep_generator():
@@ -96,22 +100,26 @@ def test_they_are_a_function_of_the_state_under_every_transform(model, assert_cl
     expected = gan.averaged(state, networks)
     assert_close(gan.averaged(state, networks), expected)
     assert_close(jax.jit(partial(gan.averaged, networks=networks))(state), expected)
-    images = algorithm.sample(state, KEY, 5)
+    sample = jax.jit(algorithm.sample, static_argnums=2)
+    images = np.asarray(sample(state, KEY, 5))
     # What the iterates' statistics were has no say.
     other = state._replace(
-        ema_g=state.ema_g._replace(stats=jax.tree.map(lambda x: 7 + 3 * x, state.ema_g.stats))
+        ema_g=state.ema_g._replace(
+            stats=jax.tree.map(lambda x: 7 + 3 * np.asarray(x), state.ema_g.stats)
+        )
     )
-    assert_close(algorithm.sample(other, KEY, 5), images)
-    states = jax.tree.map(lambda x: jnp.stack([x, x]), state)
+    assert_close(sample(other, KEY, 5), images)
+    states = jax.jit(partial(jax.tree.map, lambda x: jnp.stack([x, x])))(state)
     both = jax.jit(jax.vmap(lambda s: algorithm.sample(s, KEY, 5)))(states)
-    assert_close([both[0], both[1]], [images, images], atol=1e-5)
-    few = algorithm.sample(state, KEY, 3)
+    assert_close(both, np.stack([images, images]), atol=1e-5)
+    few = algorithm.sample(state, KEY, 3)  # and without any
     assert_close(few, images[:3])
 
 
 def test_networks_without_statistics_are_not_run(monkeypatch):
     algorithm = gan.make(gan.Config((2, 2, 1), latent_size=3))
-    state, networks = algorithm.init(KEY), gan.networks_of(gan.Config((2, 2, 1), latent_size=3))
+    state = jax.eval_shape(algorithm.init, KEY)
+    networks = gan.networks_of(gan.Config((2, 2, 1), latent_size=3))
     jaxpr = jax.make_jaxpr(lambda s: jax.tree.leaves(gan.averaged(s, networks)))(state)
     assert not any("dot_general" in str(equation) for equation in jaxpr.eqns)
     own = gan.plain_networks(

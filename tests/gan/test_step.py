@@ -13,6 +13,7 @@ from aigc_jax import gan
 from aigc_jax.gan.view import draw
 
 RATE = 0.05
+HALVES = np.full((4, 1, 1, 1), 0.5, np.float32)
 
 
 def scalar_networks():
@@ -25,6 +26,11 @@ def scalar_networks():
     )
 
 
+def jitted(**settings):
+    """`gan.step` under these settings, as one program."""
+    return jax.jit(partial(gan.step, **settings))
+
+
 def sigmoid(a):
     return 1 / (1 + np.exp(-a))
 
@@ -34,14 +40,8 @@ def test_one_update_by_hand():
     state = gan.init(jax.random.key(0), networks, sgd, sgd)
     state = state._replace(step=jnp.int32(1000), ema_g=gan.Variables(jnp.float32(5.0), ()))
     x = np.array([0.2, 0.9, 0.5, 0.1, 0.8])
-    after, info = gan.step(
-        state,
-        jnp.float32(x.reshape(-1, 1, 1, 1)),
-        networks=networks,
-        tx_g=sgd,
-        tx_d=sgd,
-        ema_half_life=50.0,
-    )
+    step = jitted(networks=networks, tx_g=sgd, tx_d=sgd, ema_half_life=50.0)
+    after, info = step(state, np.float32(x.reshape(-1, 1, 1, 1)))
 
     key = jax.random.fold_in(jax.random.fold_in(state.key, 1000), 0)
     z = np.asarray(gan.draw(key, 5, 1).z, np.float64)[:, 0]
@@ -67,9 +67,8 @@ def test_one_update_by_hand():
 def run(tx_g, tx_d, **changes):
     networks = scalar_networks()
     state = gan.init(jax.random.key(0), networks, tx_g, tx_d)
-    batch = jnp.full((4, 1, 1, 1), 0.5)
-    after, _ = gan.step(state, batch, networks=networks, tx_g=tx_g, tx_d=tx_d, **changes)
-    return state, after
+    step = jitted(networks=networks, tx_g=tx_g, tx_d=tx_d, **changes)
+    return state, step(state, HALVES)[0]
 
 
 def test_the_discriminators_update_leaves_the_generator_untouched():
@@ -87,26 +86,33 @@ def test_the_generators_update_leaves_the_discriminator_untouched():
 def test_r1_moves_d_by_the_penaltys_own_gradient():
     # ∇_x D = φ, so γ/2 φ² adds γ φ to the gradient; with the interval k, k γ φ at each k-th update.
     networks, sgd = scalar_networks(), optax.sgd(RATE)
-    state, batch = gan.init(jax.random.key(0), networks, sgd, sgd), jnp.full((4, 1, 1, 1), 0.5)
-    update = partial(gan.step, networks=networks, tx_g=sgd, tx_d=sgd)
-    plain, _ = update(state, batch)
-    always, info = update(state, batch, penalties=(gan.Penalty(gan.r1, 3.0),))
+    state = gan.init(jax.random.key(0), networks, sgd, sgd)
+    unpenalised, penalised, at_times = (
+        jitted(networks=networks, tx_g=sgd, tx_d=sgd, penalties=penalties)
+        for penalties in (
+            (),
+            (gan.Penalty(gan.r1, 3.0),),
+            (gan.Penalty(gan.r1, 3.0, every=4),),
+        )
+    )
+    plain, _ = unpenalised(state, HALVES)
+    always, info = penalised(state, HALVES)
     assert float(info.penalty_d) == pytest.approx(3.0 / 2 * 0.4**2, rel=1e-5)
     moved = float(always.params_d - plain.params_d)
     assert moved == pytest.approx(RATE * 3.0 * 0.4, rel=1e-5)
     for step, expected in ((0, 4 * moved), (1, 0.0), (3, 0.0), (4, 4 * moved)):
         at = state._replace(step=jnp.int32(step))
-        lazy, _ = update(at, batch, penalties=(gan.Penalty(gan.r1, 3.0, every=4),))
-        without, _ = update(at, batch)
+        lazy, _ = at_times(at, HALVES)
+        without, _ = unpenalised(at, HALVES)
         assert float(lazy.params_d - without.params_d) == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_reported_penalty_is_the_mean_over_all_updates_of_d():
     networks, still = scalar_networks(), optax.set_to_zero()
     state = gan.init(jax.random.key(0), networks, still, still)
-    update = partial(gan.step, networks=networks, tx_g=still, tx_d=still, steps_d=2)
-    batch = jnp.full((4, 1, 1, 1), 0.5)
-    _, info = update(state, batch, penalties=(gan.Penalty(gan.r1, 3.0, every=2),))
+    penalties = (gan.Penalty(gan.r1, 3.0, every=2),)
+    step = jitted(networks=networks, tx_g=still, tx_d=still, steps_d=2, penalties=penalties)
+    _, info = step(state, HALVES)
     # Every second update of D bears 2 · 3/2 · 0.4².
     assert float(info.penalty_d) == pytest.approx(3 / 2 * 0.4**2, rel=1e-5)
 
@@ -121,10 +127,10 @@ def test_ds_rate_comes_down_over_the_steps_of_g_however_often_it_is_updated():
     )
     config = gan.Config(objective=gan.WASSERSTEIN, steps_d=2, decay_steps=10, learning_rate_d=0.1)
     algorithm = gan.make(config, nets=networks)
-    state, places = algorithm.init(jax.random.key(0)), []
+    state, places, step = algorithm.init(jax.random.key(0)), [], jax.jit(algorithm.step)
     for _ in range(12):
         places.append(float(state.params_d))
-        state, _ = jax.jit(algorithm.step)(state, jnp.ones((4, 1, 1, 1)))
+        state, _ = step(state, np.ones((4, 1, 1, 1), np.float32))
     updates = np.arange(22)
     share = 0.1 + 0.9 * 0.5 * (1 + np.cos(np.pi * np.minimum(updates / 20, 1)))
     expected = 0.1 * share.reshape(11, 2).sum(1)
@@ -134,15 +140,14 @@ def test_ds_rate_comes_down_over_the_steps_of_g_however_often_it_is_updated():
 def test_lecams_averages_forget_their_beginning_at_once():
     networks, still = scalar_networks(), optax.set_to_zero()
     state = gan.init(jax.random.key(0), networks, still, still)
-    update = partial(gan.step, networks=networks, tx_g=still, tx_d=still, lecam_weight=1.0)
-    batch = jnp.full((4, 1, 1, 1), 0.5)
-    after, info = update(state, batch)
+    step = jitted(networks=networks, tx_g=still, tx_d=still, lecam_weight=1.0)
+    after, info = step(state, HALVES)
     # t = 0: 0.1 of the zeros that it began with, 0.9 of the first means.
     np.testing.assert_allclose(
         after.lecam, [0.9 * info.logit_real, 0.9 * info.logit_fake], rtol=1e-5
     )
     late = state._replace(step=jnp.int32(10**6), lecam=gan.LeCam(jnp.float32(1), jnp.float32(2)))
-    after, info = update(late, batch)
+    after, info = step(late, HALVES)
     expected = [0.99 * 1 + 0.01 * info.logit_real, 0.99 * 2 + 0.01 * info.logit_fake]
     np.testing.assert_allclose(after.lecam, expected, rtol=1e-5)
 
@@ -151,14 +156,8 @@ def test_two_updates_of_d_for_one_of_g():
     networks, sgd = scalar_networks(), optax.sgd(RATE)
     state = gan.init(jax.random.key(0), networks, sgd, sgd)
     x = np.array([0.2, 0.9, 0.5, 0.1, 0.8, 0.4])
-    after, _ = gan.step(
-        state,
-        jnp.float32(x.reshape(-1, 1, 1, 1)),
-        networks=networks,
-        tx_g=sgd,
-        tx_d=sgd,
-        steps_d=2,
-    )
+    step = jitted(networks=networks, tx_g=sgd, tx_d=sgd, steps_d=2)
+    after, _ = step(state, np.float32(x.reshape(-1, 1, 1, 1)))
     theta, phi = 0.7, -0.4
     for j in range(2):
         key = jax.random.fold_in(jax.random.fold_in(state.key, 0), j)
@@ -172,20 +171,11 @@ def test_two_updates_of_d_for_one_of_g():
 
 
 def test_the_relativistic_generators_update_needs_the_real_images():
-    sgd, batches = optax.sgd(RATE), [jnp.full((4, 1, 1, 1), x) for x in (0.1, 0.9)]
-    networks = scalar_networks()
+    networks, sgd, still = scalar_networks(), optax.sgd(RATE), optax.set_to_zero()
     state = gan.init(jax.random.key(0), networks, sgd, sgd)
-    moved = [
-        gan.step(
-            state,
-            batch,
-            networks=networks,
-            tx_g=sgd,
-            tx_d=optax.set_to_zero(),
-            objective=gan.RELATIVISTIC,
-        )[0].params_g
-        for batch in batches
-    ]
+    step = jitted(networks=networks, tx_g=sgd, tx_d=still, objective=gan.RELATIVISTIC)
+    batches = [np.full((4, 1, 1, 1), x, np.float32) for x in (0.1, 0.9)]
+    moved = [step(state, batch)[0].params_g for batch in batches]
     assert abs(moved[0] - moved[1]) > 1e-4
 
 
@@ -201,10 +191,10 @@ def test_packing_lays_neighbours_side_by_side():
 
 def test_d_sees_packs():
     algorithm = gan.make(gan.Config((2, 2, 1), latent_size=3, packing=4))
-    state = algorithm.init(jax.random.key(0))
+    state = jax.jit(algorithm.init)(jax.random.key(0))
     assert state.params_d["Dense_0"]["kernel"].shape[0] == 2 * 2 * 4
-    after, info = jax.jit(algorithm.step)(state, jnp.ones((8, 2, 2, 1)))
-    assert jnp.isfinite(info.loss_d)
+    after, info = jax.jit(algorithm.step)(state, np.ones((8, 2, 2, 1), np.float32))
+    assert np.isfinite(info.loss_d)
     assert int(after.step) == 1
 
 
@@ -214,33 +204,34 @@ def test_d_sees_packs():
 )
 def test_a_batch_that_cannot_be_divided_is_refused(changes, images, message):
     algorithm = gan.make(gan.Config((2, 2, 1), latent_size=3, **changes))
-    state = algorithm.init(jax.random.key(0))
+    state = jax.eval_shape(algorithm.init, jax.random.key(0))
     with pytest.raises(ValueError, match=message):
         algorithm.step(state, jnp.ones((images, 2, 2, 1)))
 
 
 def test_class_conditional_networks_need_labels():
     algorithm = gan.make(gan.Config((2, 2, 1), latent_size=3, classes=5))
-    state = algorithm.init(jax.random.key(0))
+    state = jax.eval_shape(algorithm.init, jax.random.key(0))
     with pytest.raises(ValueError, match="need a Batch with labels"):
         algorithm.step(state, jnp.ones((8, 2, 2, 1)))
 
 
 def test_labels_reach_either_player():
     algorithm = gan.make(gan.Config((2, 2, 1), latent_size=3, classes=5), tx_d=optax.sgd(RATE))
-    state = algorithm.init(jax.random.key(0))
-    labels = jnp.array([0, 1, 2, 0, 1, 2, 0, 1])
-    after, _ = jax.jit(algorithm.step)(state, gan.Batch(jnp.ones((8, 2, 2, 1)), labels))
-    name = "class_embedding"
-    moved = np.abs(
-        after.params_d["ProjectionHead_0"][name] - state.params_d["ProjectionHead_0"][name]
-    ).max(1)
+    state = jax.jit(algorithm.init)(jax.random.key(0))
+    labels = np.array([0, 1, 2, 0, 1, 2, 0, 1], np.int32)
+    batch = gan.Batch(np.ones((8, 2, 2, 1), np.float32), labels)
+    after, _ = jax.jit(algorithm.step)(state, batch)
+    old, new = (
+        np.asarray(s.params_d["ProjectionHead_0"]["class_embedding"]) for s in (state, after)
+    )
+    moved = np.abs(new - old).max(1)
     assert (moved[:3] > 0).all()
     assert (moved[3:] == 0).all()
-    key = jax.random.key(1)
-    zero, one = (algorithm.sample(state, key, 4, jnp.full(4, c)) for c in (0, 1))
-    assert float(jnp.abs(zero - one).max()) > 1e-3
-    in_turn = algorithm.sample(state, key, 4)
+    key, sample = jax.random.key(1), jax.jit(algorithm.sample, static_argnums=2)
+    zero, one = (np.asarray(sample(state, key, 4, np.full(4, c, np.int32))) for c in (0, 1))
+    assert np.abs(zero - one).max() > 1e-3
+    in_turn = np.asarray(sample(state, key, 4))
     np.testing.assert_allclose(in_turn[0], zero[0], rtol=1e-6)
     np.testing.assert_allclose(in_turn[1], one[1], rtol=1e-6)
 
@@ -266,9 +257,9 @@ def test_settings_that_exclude_each_other_are_refused(changes, nets, message):
 def test_ds_updates_leave_the_generators_running_statistics_to_its_own():
     config = gan.Config((8, 8, 1), architecture=partial(gan.dcgan, width=2), latent_size=3)
     once, twice = (gan.make(dataclasses.replace(config, steps_d=n)) for n in (1, 2))
-    state = once.init(jax.random.key(0))
-    batch = jnp.ones((4, 8, 8, 1))
-    for algorithm, images in ((once, batch), (twice, jnp.concatenate([batch, batch]))):
+    state = jax.jit(once.init)(jax.random.key(0))
+    batch = np.ones((4, 8, 8, 1), np.float32)
+    for algorithm, images in ((once, batch), (twice, np.concatenate([batch, batch]))):
         after, _ = jax.jit(algorithm.step)(state, images)
         variance = after.stats_g["BatchNorm_0"]["var"]
         # One update of G keeps 0.9 of the first variance, which is 1; two would keep 0.81.
@@ -289,16 +280,10 @@ def test_ada_in_a_step_reads_the_signs_of_the_real_logits():
     )
     still = optax.set_to_zero()
     state = gan.init(jax.random.key(0), networks, still, still, fast)
+    step = jitted(networks=networks, tx_g=still, tx_d=still, augmentation=fast)
     seen = []
     for _ in range(9):
-        state, info = gan.step(
-            state,
-            jnp.ones((8, 1, 1, 1)),
-            networks=networks,
-            tx_g=still,
-            tx_d=still,
-            augmentation=fast,
-        )
+        state, info = step(state, np.ones((8, 1, 1, 1), np.float32))
         seen.append(float(info.augment_probability))
     assert seen == [0.0] * 4 + [0.5] * 4 + [1.0]
 
@@ -310,8 +295,8 @@ def test_no_averaging_keeps_the_newest_generator():
 
 def test_each_step_draws_new_noise():
     algorithm = gan.make(gan.Config((2, 2, 1), latent_size=3))
-    state = algorithm.init(jax.random.key(0))
-    batch = jnp.zeros((4, 2, 2, 1))
+    state = jax.jit(algorithm.init)(jax.random.key(0))
+    batch = np.zeros((4, 2, 2, 1), np.float32)
     step = jax.jit(algorithm.step)
     _, first = step(state, batch)
     _, second = step(state._replace(step=state.step + 1), batch)
@@ -320,31 +305,31 @@ def test_each_step_draws_new_noise():
 
 def test_samples_come_from_the_average_and_do_not_depend_on_their_number():
     algorithm = gan.make(gan.Config((2, 2, 1), latent_size=3))
-    state = algorithm.init(jax.random.key(0))
-    key = jax.random.key(1)
-    few, many = algorithm.sample(state, key, 3), algorithm.sample(state, key, 8)
+    state = jax.jit(algorithm.init)(jax.random.key(0))
+    key, sample = jax.random.key(1), jax.jit(algorithm.sample, static_argnums=2)
+    few, many = (np.asarray(sample(state, key, n)) for n in (3, 8))
     np.testing.assert_allclose(few, many[:3], rtol=1e-6)
-    other = state._replace(params_g=jax.tree.map(jnp.zeros_like, state.params_g))
-    np.testing.assert_array_equal(algorithm.sample(other, key, 3), few)
-    zeroed = state._replace(ema_g=jax.tree.map(jnp.zeros_like, state.ema_g))
-    np.testing.assert_allclose(algorithm.sample(zeroed, key, 3), 0.5)
+    other = state._replace(params_g=jax.tree.map(np.zeros_like, state.params_g))
+    np.testing.assert_array_equal(sample(other, key, 3), few)
+    zeroed = state._replace(ema_g=jax.tree.map(np.zeros_like, state.ema_g))
+    np.testing.assert_allclose(sample(zeroed, key, 3), 0.5)
 
 
 def test_batch_normalisation_of_d_never_mixes_real_and_generated_images(rng):
     config = gan.Config((16, 16, 1), architecture=partial(gan.dcgan, width=2), latent_size=3)
     algorithm = gan.make(config, tx_d=optax.set_to_zero())
-    state = algorithm.init(jax.random.key(0))
-    batch, step = jnp.asarray(rng.random((4, 16, 16, 1)), jnp.float32), jax.jit(algorithm.step)
+    state = jax.jit(algorithm.init)(jax.random.key(0))
+    batch, step = np.float32(rng.random((4, 16, 16, 1))), jax.jit(algorithm.step)
     (one, first), (other, second) = (
         step(state._replace(key=jax.random.key(k)), batch) for k in (1, 2)
     )
     assert first.logit_fake != second.logit_fake  # other fakes
     assert first.logit_real == second.logit_real
-    assert jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), one.stats_d, other.stats_d))
+    assert jax.tree.all(jax.tree.map(np.array_equal, one.stats_d, other.stats_d))
 
 
 def test_real_and_generated_images_are_augmented_alike_in_both_updates():
-    image = jnp.asarray(np.random.default_rng(3).random((8, 8, 1)), jnp.float32)
+    image = np.float32(np.random.default_rng(3).random((8, 8, 1)))
     seen = []
 
     def discriminate(phi, x):
@@ -359,15 +344,14 @@ def test_real_and_generated_images_are_augmented_alike_in_both_updates():
     )
     still = optax.set_to_zero()
     state = gan.init(jax.random.key(0), networks, still, still, gan.DIFFAUGMENT)
-    gan.step(
-        state,
-        jnp.broadcast_to(image, (4, *image.shape)),
+    step = jitted(
         networks=networks,
         tx_g=still,
         tx_d=still,
         augmentation=gan.DIFFAUGMENT,
         objective=gan.RELATIVISTIC,
     )
+    step(state, np.broadcast_to(image, (4, *image.shape)))
     jax.effects_barrier()
     assert len(seen) == 4  # real and generated, in D's update and in G's
     for other in seen[1:]:
@@ -415,10 +399,11 @@ def test_a_step_of_the_textbook_preset_is_the_articles():
     )
     for loss, told, old, new in players:
         value, grads = jax.jit(jax.value_and_grad(loss))(old)
+        old, grads, new = jax.device_get((old, grads, new))
         assert float(told) == pytest.approx(float(value), rel=1e-5)
         for p, g, q in zip(*map(jax.tree.leaves, (old, grads, new)), strict=True):
             clear = np.abs(g) > 1e-5  # where Adam's first step is the rate, whatever its ε
-            np.testing.assert_allclose(q[clear], (p - 1e-3 * jnp.sign(g))[clear], rtol=0, atol=3e-6)
+            np.testing.assert_allclose(q[clear], (p - 1e-3 * np.sign(g))[clear], rtol=0, atol=3e-6)
             assert clear.mean() > 0.2
     for average, newest in zip(
         *map(jax.tree.leaves, (after.ema_g.params, after.params_g)), strict=True

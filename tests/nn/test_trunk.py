@@ -11,10 +11,10 @@ from aigc_jax.nn.trunk import Down, ResidualBlock, Up
 
 @pytest.mark.parametrize("halvings", [1, 2, 3])
 def test_down_and_up_change_the_size_as_often_as_they_are_told(halvings):
-    x, key = jnp.ones((2, 16, 24, 3)), jax.random.key(0)
-    grid, _ = Down(4, halvings).init_with_output(key, x)
+    x, key = np.ones((2, 16, 24, 3), np.float32), jax.random.key(0)
+    grid, _ = jax.jit(Down(4, halvings).init_with_output)(key, x)
     assert grid.shape == (2, 16 >> halvings, 24 >> halvings, 4 * 2 ** (halvings - 1))
-    outputs, _ = Up(5, 4, halvings, blocks=0).init_with_output(key, grid)
+    outputs, _ = jax.jit(Up(5, 4, halvings, blocks=0).init_with_output)(key, grid)
     assert outputs.shape == (2, 16, 24, 5)
 
 

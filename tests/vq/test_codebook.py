@@ -11,15 +11,21 @@ from aigc_jax.vq import codebook
 from aigc_jax.vq.codebook import Codebook
 
 DEVICES, EPSILON = 4, 1e-5
+update = jax.jit(codebook.update)
 
 
 def drawn(rng, codes=6, features=3, shape=(8, 2, 2)):
     """A codebook under way, features and a use of the codes that leaves the last ones out."""
     counts = rng.uniform(1.0, 9.0, codes)
     vectors = rng.normal(size=(codes, features))
-    book = Codebook(*(jnp.float32(a) for a in (vectors, counts, counts[:, None] * vectors)))
-    found = jnp.float32(rng.normal(size=(*shape, features)))
-    return book, found, jnp.int32(rng.integers(0, codes - 2, shape))
+    book = Codebook(*(np.float32(a) for a in (vectors, counts, counts[:, None] * vectors)))
+    found = np.float32(rng.normal(size=(*shape, features)))
+    return book, found, np.int32(rng.integers(0, codes - 2, shape))
+
+
+def with_rest(array, begin, value):
+    """A copy whose elements from `begin` on are this value."""
+    return np.concatenate([array[:begin], np.full_like(array[begin:], value)])
 
 
 def smoothed(counts):
@@ -80,15 +86,15 @@ def test_commitment_moves_the_features_and_not_the_codes(rng):
     def total(book, features):
         return jnp.sum(codebook.quantise(book, features).commitment)
 
-    on_book, on_features = jax.grad(total, (0, 1))(book, features)
+    on_book, on_features = jax.jit(jax.grad(total, (0, 1)))(book, features)
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(on_book))
-    chosen = book.vectors[codebook.nearest(book.vectors, features)]
+    chosen = book.vectors[np.asarray(codebook.nearest(book.vectors, features))]
     np.testing.assert_allclose(on_features, 2 * (features - chosen), rtol=1e-6)
 
 
 def test_the_gradient_of_the_quantised_is_handed_on_unchanged(rng):
     book, features, _ = drawn(rng)
-    weights = jnp.float32(rng.normal(size=features.shape))
+    weights = np.float32(rng.normal(size=features.shape))
 
     def decoded(vectors):
         return jnp.sum(jnp.sin(weights * vectors))
@@ -97,7 +103,7 @@ def test_the_gradient_of_the_quantised_is_handed_on_unchanged(rng):
         return decoded(codebook.quantise(book, features).vectors)
 
     found = codebook.quantise(book, features)
-    np.testing.assert_array_equal(found.vectors, book.vectors[found.codes])
+    np.testing.assert_array_equal(found.vectors, book.vectors[np.asarray(found.codes)])
     on_book, on_features = jax.grad(whole, (0, 1))(book, features)
     np.testing.assert_array_equal(on_features, jax.grad(decoded)(found.vectors))
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(on_book))
@@ -105,21 +111,19 @@ def test_the_gradient_of_the_quantised_is_handed_on_unchanged(rng):
 
 def test_an_update_is_that_of_the_definition(rng, assert_close):
     book, features, codes = drawn(rng)
-    after, revived = codebook.update(
-        book, features, codes, jax.random.key(0), decay=0.97, revive_below=0.0
-    )
-    assert_close(after, Codebook(*by_definition(book, features, np.asarray(codes), 0.97)))
+    after, revived = update(book, features, codes, jax.random.key(0), decay=0.97, revive_below=0.0)
+    assert_close(after, Codebook(*by_definition(book, features, codes, 0.97)))
     assert float(revived) == 0
 
 
 def test_one_batch_again_and_again_has_the_closed_form_of_the_average(rng, assert_close):
     # N_t = γᵗ N_0 + (1 − γᵗ) n, and likewise m.
     book, features, codes = drawn(rng)
-    batch = by_definition(book, features, np.asarray(codes), 0.0)
+    batch = by_definition(book, features, codes, 0.0)
     after = book
     for i in range(20):
         key = jax.random.key(i)
-        after, _ = codebook.update(after, features, codes, key, decay=0.8, revive_below=0.0)
+        after, _ = update(after, features, codes, key, decay=0.8, revive_below=0.0)
     old = 0.8**20
     counts, sums = (
         old * np.asarray(a, np.float64) + (1 - old) * b
@@ -130,16 +134,17 @@ def test_one_batch_again_and_again_has_the_closed_form_of_the_average(rng, asser
 
 def test_dead_codes_take_features_with_count_and_sum_reset(rng):
     book, features, codes = drawn(rng)
-    book = book._replace(counts=book.counts.at[4:].set(0.5), sums=book.sums.at[4:].set(7.0))
-    after, revived = codebook.update(book, features, codes, jax.random.key(0), revive_below=0.1)
-    plain, _ = codebook.update(book, features, codes, jax.random.key(0), revive_below=0.0)
-    dead = np.asarray(plain.counts) < 0.1 * 32 / 6
+    book = book._replace(counts=with_rest(book.counts, 4, 0.5), sums=with_rest(book.sums, 4, 7.0))
+    key = jax.random.key(0)
+    after, revived = jax.device_get(update(book, features, codes, key, revive_below=0.1))
+    plain, _ = jax.device_get(update(book, features, codes, key, revive_below=0.0))
+    dead = plain.counts < 0.1 * 32 / 6
     assert dead.tolist() == [False] * 4 + [True] * 2
     assert float(revived) == 2
-    rows = np.asarray(features).reshape(-1, 3)
+    rows = features.reshape(-1, 3)
     for k in range(6):
         if dead[k]:
-            assert (rows == np.asarray(after.vectors[k])).all(1).any()
+            assert (rows == after.vectors[k]).all(1).any()
             assert float(after.counts[k]) == pytest.approx(2 * 0.1 * 32 / 6)
             np.testing.assert_allclose(after.sums[k], after.counts[k] * after.vectors[k], rtol=1e-6)
         else:
@@ -150,14 +155,14 @@ def test_dead_codes_take_features_with_count_and_sum_reset(rng):
 def test_a_revived_code_stays_where_it_is_until_it_is_used_or_dead_again(rng):
     # Unused, its count halves in log ½ / log 0.9 = 6.6 steps.
     book, features, codes = drawn(rng)
-    book = book._replace(counts=book.counts.at[5].set(0.0), sums=book.sums.at[5].set(7.0))
-    book, _ = codebook.update(book, features, codes, jax.random.key(0), decay=0.9, revive_below=0.1)
-    begun = book.vectors[5]
+    book = book._replace(counts=with_rest(book.counts, 5, 0.0), sums=with_rest(book.sums, 5, 7.0))
+    book, _ = update(book, features, codes, jax.random.key(0), decay=0.9, revive_below=0.1)
+    begun = np.asarray(book.vectors)[5]
     revivals = []
     for i in range(1, 8):
         key = jax.random.key(i)
-        book, _ = codebook.update(book, features, codes, key, decay=0.9, revive_below=0.1)
-        revivals.append(not np.allclose(book.vectors[5], begun, rtol=1e-3))
+        book, _ = update(book, features, codes, key, decay=0.9, revive_below=0.1)
+        revivals.append(not np.allclose(np.asarray(book.vectors)[5], begun, rtol=1e-3))
     assert revivals == [False] * 6 + [True]
 
 
@@ -168,8 +173,8 @@ def test_a_new_codebook_begins_at_features_of_its_first_batch(rng):
     codes = quantiser.quantise(book, features).codes
     # By chance a code that is used a lot keeps the mean of its features.
     often = np.bincount(np.asarray(codes).ravel(), minlength=6) * 0.01 >= 0.1 * 32 / 6
-    after, _ = quantiser.update(book, features, codes, jax.random.key(1), None)
-    rows = np.asarray(features).reshape(-1, 3)
+    after, _ = jax.jit(quantiser.update)(book, features, codes, jax.random.key(1), None)
+    rows = features.reshape(-1, 3)
     at_features = np.array([(rows == v).all(1).any() for v in np.asarray(after.vectors)])
     np.testing.assert_array_equal(at_features, ~often)
     assert at_features.sum() >= 5
@@ -178,27 +183,25 @@ def test_a_new_codebook_begins_at_features_of_its_first_batch(rng):
 
 @pytest.mark.parametrize("codes", [5, 12, 32, 40])
 def test_features_are_taken_at_different_positions_of_the_whole_batch(codes):
-    positions = jnp.arange(32.0)[:, None]
-    taken = [
-        np.asarray(codebook._take_features(positions, codes, jax.random.key(i), None))[:, 0]
-        for i in range(40)
-    ]
+    positions = np.arange(32, dtype=np.float32)[:, None]
+    take = jax.jit(codebook._take_features, static_argnums=1)
+    taken = [np.asarray(take(positions, codes, jax.random.key(i), None))[:, 0] for i in range(40)]
     assert all(len(set(some)) == min(codes, 32) for some in taken)
     assert set(np.concatenate(taken)) == set(range(32))
 
 
 def test_four_devices_equal_one(rng, replica, assert_close, assert_identical):
     book, features, codes = drawn(rng)
-    book = book._replace(counts=book.counts.at[3:].set(0.2))
+    book = book._replace(counts=with_rest(book.counts, 3, 0.2))
     key = jax.random.key(3)
-    expected = codebook.update(book, features, codes, key, revive_below=0.2)
+    expected = update(book, features, codes, key, revive_below=0.2)
     assert float(expected[1]) >= 2
 
-    def update(features, codes):
+    def of_a_device(features, codes):
         return codebook.update(book, features, codes, key, "d", revive_below=0.2)
 
     shards = [a.reshape(DEVICES, -1, *a.shape[1:]) for a in (features, codes)]
-    found = jax.pmap(update, "d")(*shards)
+    found = jax.pmap(of_a_device, "d")(*shards)
     for device in range(DEVICES):
         assert_close(replica(found, device), expected, rtol=1e-6, atol=1e-6)
         assert_identical(replica(found, device), replica(found, 0))
