@@ -267,7 +267,11 @@ def done(launch, place):
     return run
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+# Of stacked digits, 26,000 are classified: apart from the others, it makes no part of CI too long.
+STACKED = pytest.param("gan stacked", marks=pytest.mark.xdist_group("stacked"))
+
+
+@pytest.mark.parametrize("name", [*(n for n in COMMANDS if n != "gan stacked"), STACKED])
 def test_a_command_runs_to_its_end(done, name):
     done(name)
 
