@@ -171,8 +171,9 @@ def test_a_translators_muon_is_the_one_with_parts():
     params = {"block_0": {"attention": {"qkv": {"kernel": jnp.zeros((8, 12))}}}}
     g = rng.normal(size=(1, 8, 12)).astype(np.float32)
     tx = transformer.muon(RATE, B2, 0.0)
-    moved, _ = tx.update(jax.tree.map(lambda p: g[0], params), tx.init(params), params)
-    kernel = moved["block_0"]["attention"]["qkv"]["kernel"]
+    grads = jax.tree.map(lambda p: g[0], params)
+    moved, _ = jax.jit(lambda g, p: tx.update(g, tx.init(p), p))(grads, params)
+    kernel = jax.device_get(moved)["block_0"]["attention"]["qkv"]["kernel"]
     for part, own in zip(np.split(kernel, [8, 10], -1), np.split(g[0], [8, 10], -1), strict=True):
         # The first update goes along the gradient, whatever β₁.
         expected = -RATE * 0.2 * np.sqrt(8) * orthogonal(np.float64(own))

@@ -268,7 +268,7 @@ def done(launch, place):
 
 
 # Of stacked digits, 26,000 are classified: apart from the others, it makes no part of CI too long.
-STACKED = pytest.param("gan stacked", marks=pytest.mark.xdist_group("stacked"))
+STACKED = pytest.param("gan stacked", marks=pytest.mark.xdist_group("stacked digits"))
 
 
 @pytest.mark.parametrize("name", [*(n for n in COMMANDS if n != "gan stacked"), STACKED])

@@ -16,17 +16,21 @@ from aigc_jax.transformer.generation import generate
 CONFIG = transformer.Config(vocabulary_size=11, context=8, layers=2, heads=2, width=16)
 
 
-def test_packed_documents_lose_what_each_loses_alone(rng):
+@pytest.fixture(scope="module")
+def initial():
+    return jax.device_get(jax.jit(transformer.networks_of(CONFIG).init)(jax.random.key(0)))
+
+
+def test_packed_documents_lose_what_each_loses_alone(rng, initial):
     networks = transformer.networks_of(CONFIG)
-    params = networks.init(jax.random.key(0))
     # Far from its start, where attention is uniform and mixing documents would hardly be seen.
-    params = jax.tree.map(lambda p: p + 0.3 * rng.normal(size=p.shape).astype(np.float32), params)
+    params = jax.tree.map(lambda p: p + 0.3 * rng.normal(size=p.shape).astype(np.float32), initial)
     documents = [rng.integers(0, 11, length) for length in (4, 2, 9, 4, 2, 20, 9)]
     losses_of = jax.jit(partial(transformer.token_losses, networks=networks))
     total = counted = 0
     for document in documents:
         for start in range(0, len(document) - 1, 8):
-            piece = jnp.asarray(document[start : start + 9])[None]
+            piece = document[None, start : start + 9]
             losses = losses_of(params, transformer.next_tokens(piece))
             total += np.asarray(losses.nll, np.float64).sum()
             counted += losses.nll.size
@@ -37,11 +41,13 @@ def test_packed_documents_lose_what_each_loses_alone(rng):
 
 @pytest.mark.parametrize("kind", ["text", "documents"])
 @pytest.mark.parametrize("positions", [None, 1, 3, 100])
-def test_logits_exist_for_so_many_positions_at_once_and_no_more(kind, positions, rng, monkeypatch):
+def test_logits_exist_for_so_many_positions_at_once_and_no_more(
+    kind, positions, rng, monkeypatch, initial
+):
     """None: as many as fit LOGITS, here 2 of 8 positions of 4 rows."""
     monkeypatch.setattr(evaluate, "LOGITS", 11 * 4 * 2)
     shapes, networks = [], transformer.networks_of(CONFIG)
-    params = networks.init(jax.random.key(0))
+    params = initial
 
     def logits(params, states):
         shapes.append(states.shape)

@@ -99,9 +99,10 @@ def llama(tmp_path):
 
 
 def logits_of(architecture, params, tokens):
-    networks, tokens = transformer.networks_of(architecture), jnp.asarray(tokens)
-    batch = Batch(tokens, tokens, jnp.ones(tokens.shape))
-    return jax.jit(lambda p: networks.logits(p, networks.hidden(p, batch)))(params)
+    networks, tokens = transformer.networks_of(architecture), np.asarray(tokens)
+    batch = Batch(tokens, tokens, np.ones(tokens.shape, np.float32))
+    logits = jax.jit(lambda p: networks.logits(p, networks.hidden(p, batch)))(params)
+    return jax.device_get(logits)
 
 
 def loaded_logits(folder, **more):
@@ -112,9 +113,10 @@ def loaded_logits(folder, **more):
 def made(**changes):
     """An architecture, and parameters of it that are neither 0 nor 1."""
     architecture = Architecture(V, **{**SIZES, **changes})
-    params = jax.jit(transformer.networks_of(architecture).init)(jax.random.key(0))
+    shapes = jax.eval_shape(transformer.networks_of(architecture).init, jax.random.key(0))
     rng = np.random.default_rng(2)
-    return architecture, jax.tree.map(lambda p: p + jnp.float32(rng.normal(size=p.shape)), params)
+    # By NumPy: a compiled `init` would take longer than what is tested.
+    return architecture, jax.tree.map(lambda s: rng.normal(size=s.shape).astype(s.dtype), shapes)
 
 
 def softmax(scores):

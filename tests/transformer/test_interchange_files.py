@@ -7,7 +7,6 @@ import stat
 from functools import lru_cache
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors import SafetensorError
@@ -57,9 +56,9 @@ class Folder:
 
     def logits(self):
         model = load_folder(self.path)
-        networks, tokens = transformer.networks_of(model.architecture), jnp.asarray(TOKENS)
-        batch = Batch(tokens, tokens, jnp.ones(tokens.shape))
-        return networks.logits(model.params, networks.hidden(model.params, batch))
+        networks = transformer.networks_of(model.architecture)
+        batch = Batch(TOKENS, TOKENS, np.ones(TOKENS.shape, np.float32))
+        return jax.jit(lambda p: networks.logits(p, networks.hidden(p, batch)))(model.params)
 
     def refusal(self):
         with pytest.raises(InputError) as caught:

@@ -33,10 +33,14 @@ def logits_of(architecture, params, tokens):
 def most_probable(model):
     """The prompts, continued to T tokens."""
     networks = transformer.networks_of(model.architecture)
-    extend = transformer.extender(model.params, networks)
-    start, keys = networks.start(model.params, 3, T), jax.random.split(jax.random.key(0), 3)
-    given = jnp.asarray(prompts()), jnp.full(3, 4)
-    return generate(extend, start, *given, T, keys, sampling=GREEDY)[0]
+
+    @jax.jit
+    def written(params, prompts):
+        extend, cache = transformer.extender(params, networks), networks.start(params, 3, T)
+        given = prompts, jnp.full(3, 4), jax.random.split(jax.random.key(0), 3)
+        return generate(extend, cache, *given[:2], T, given[2], sampling=GREEDY)[0]
+
+    return written(model.params, np.asarray(prompts()))
 
 
 class TestStored:

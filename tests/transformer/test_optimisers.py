@@ -50,7 +50,8 @@ def test_stacked_matrices_are_each_orthogonalised():
     g = rng.normal(size=(2, 6, 4)).astype(np.float32)
     params = {"blocks": {"in": {"kernel": jnp.zeros_like(g)}}}
     tx = transformer.muon(0.1, 0.95, 0.0)
-    updates, _ = tx.update({"blocks": {"in": {"kernel": g}}}, tx.init(params), params)
+    grads = {"blocks": {"in": {"kernel": g}}}
+    updates, _ = jax.jit(lambda g, p: tx.update(g, tx.init(p), p))(grads, params)
     for matrix in np.asarray(updates["blocks"]["in"]["kernel"]):
         values = np.linalg.svd(matrix, compute_uv=False) / (0.1 * 0.2 * np.sqrt(6))
         assert values.min() > 0.6
@@ -63,10 +64,11 @@ def test_embeddings_norms_and_biases_do_not_decay(optimiser, scan):
     config = transformer.llama_small(
         7, **SIZES | {"num_kv_heads": 1, "hidden": 8, "scan": scan, "bias": True}
     )
-    params = jax.jit(transformer.networks_of(config).init)(jax.random.key(0))
-    params = jax.tree.map(jnp.ones_like, params)
+    shapes = jax.eval_shape(transformer.networks_of(config).init, jax.random.key(0))
+    params = jax.tree.map(lambda s: np.ones(s.shape, s.dtype), shapes)
+    grads = jax.tree.map(np.zeros_like, params)
     tx = optimiser(0.1, 0.95, 0.5)
-    updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
+    updates, _ = jax.jit(lambda g, p: tx.update(g, tx.init(p), p))(grads, params)
     decayed = {name for name, moved in by_name(updates).items() if np.any(moved)}
     kernels = {name for name in by_name(params) if name.endswith("kernel")}
     if optimiser is transformer.muon:  # whose part for other leaves decays nothing

@@ -55,6 +55,6 @@ def test_evaluations_have_training_s_rows_and_chunk(kind, shapes, tmp_path):
     metadata = experiment.metadata(options, data)
     algorithm = experiment.algorithm(options, metadata)
     task = experiment.task(options, data, metadata, algorithm)
-    task.evaluate(algorithm.init(jax.random.key(0)))
+    task.evaluate(jax.jit(algorithm.init)(jax.random.key(0)))
     assert {shape[:2] for shape in shapes if len(shape) == 3} <= {(1, 1), (1, 5), (2, 5), (3, 5)}
     assert (3, 5, 8) in shapes
