@@ -13,7 +13,7 @@ FLAGS = ["--temperature=0.5", "--top_k=7", "--top_p=0.9", "--min_p=0.05", "--rep
 SAMPLING = Sampling(0.5, 7, 0.9, 0.05, 2.0)
 POEM = "題\n作者\n一二三四五，六七八九十。\n十九八七六，五四三二一。"
 RUN = SimpleNamespace(
-    experiment=SimpleNamespace(name="lm"),
+    experiment=SimpleNamespace(name="lm", sample=...),
     options=SimpleNamespace(documents=True, context=99),
     metadata={},
     algorithm=None,
