@@ -55,10 +55,10 @@ def test_the_state_with_the_lowest_score_is_kept(toy, tmp_path, scores, best):
 
 
 def test_the_best_up_to_each_checkpoint_is_kept_in_case_the_newer_one_is_damaged(toy, tmp_path):
-    score = {10: 5.0, 20: 9.0, 30: 8.0, 40: 7.0, 50: 1.0, 60: 6.0, 70: 2.0}
+    score = {10: 5.0, 20: 9.0, 30: 8.0, 40: 7.0, 50: 3.0, 60: 6.0, 70: 1.0, 80: 2.0}
     cadence = {"steps": 120, "checkpoint_every": 30}
-    killed_at(70, toy, tmp_path / "run", score, **cadence)
-    assert list(toy.stored(tmp_path / "run/best")) == [10, 50]
+    killed_at(80, toy, tmp_path / "run", score, **cadence)
+    assert list(toy.stored(tmp_path / "run/best")) == [10, 50, 70]
     toy.damage(tmp_path / "run/checkpoints/60")
     # It ends before it comes to 50 again.
     toy.Toy(score).train(tmp_path / "run", **{**cadence, "steps": 40})
