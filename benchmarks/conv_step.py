@@ -2,11 +2,13 @@
 
     python -m benchmarks.conv_step                      # a DCGAN of 28×28 pixels
     python -m benchmarks.conv_step --preset=conv_vae    # a VAE with residual blocks, 40 latents
+    python -m benchmarks.conv_step --preset=r3gan       # what experiments.gan trains by default
 
 The DCGAN is 100 → 7×7×128 → 14×14×64 → 28×28 and back to one logit, by 4×4 convolutions of stride 2
 with batch normalisation, non-saturating. The VAE halves twice, to 7×7×64, with a residual block on
-the grid each way. Batches of 128 real digits as grey values, float32, Adam, no averages of
-parameters, on the CPU with all its cores.
+the grid each way. R3GAN is the preset, with its two gradient penalties at every step. Batches of
+128 real digits as grey values, 64 of R3GAN, float32, Adam, no averages of parameters, on the CPU
+with all its cores.
 
   pytorch eager          the same networks and step, line by line
   pytorch channels-last  with the memory laid out as ours is
@@ -20,18 +22,20 @@ All are checked to compute the same losses before they are timed.
 import dataclasses
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from absl import flags
 
 from aigc_jax import gan, vae
-from aigc_jax.algorithm import Key
+from aigc_jax.algorithm import Algorithm, Key
+from aigc_jax.settings import Preset
 from benchmarks import textbook_gan, textbook_vae
 from benchmarks.harness import machine, ours, side_by_side
 from benchmarks.harness.turns import Check, Row
 from experiments.cli import launch
 
-BATCH_SIZE = 128
 STEPS_PER_DISPATCH = 10
 ROWS = (
     "pytorch eager",
@@ -42,9 +46,25 @@ ROWS = (
 )
 
 
-def define_flags(values: flags.FlagValues) -> None:
-    """Defines the flags of this comparison."""
-    flags.DEFINE_enum("preset", "dcgan", ("dcgan", "conv_vae"), "Which model.", flag_values=values)
+class Model(NamedTuple):
+    """An algorithm, and what a peer needs to do the same.
+
+    Attributes:
+      batch_size: B.
+      noise: `(state) -> [B, Z]`, what the step from this state draws.
+      noise_size: Z.
+      losses: names in the algorithm's `Info`.
+      weights: the first state's parameters.
+      adam: the rate and β₁, β₂.
+    """
+
+    algorithm: Algorithm
+    batch_size: int
+    noise: Callable[[Any], jax.Array]
+    noise_size: int
+    losses: tuple[str, ...]
+    weights: Any
+    adam: tuple[float, tuple[float, float]]
 
 
 def off_the_kink(init: Callable[[Key], gan.State], key: Key) -> gan.State:
@@ -59,45 +79,73 @@ def off_the_kink(init: Callable[[Key], gan.State], key: Key) -> gan.State:
     return state._replace(params_d={**state.params_d, "Convolution_0": first})
 
 
+def gan_model(preset: Preset[gan.Config], batch_size: int, losses: tuple[str, ...]) -> Model:
+    """A preset without its averaged generator."""
+    config = dataclasses.replace(preset.config, ema_half_life=0.0)
+    algorithm = gan.make(config)
+    algorithm = algorithm._replace(init=partial(off_the_kink, algorithm.init))
+    state = ours.initial_state(algorithm)
+    return Model(
+        algorithm,
+        batch_size,
+        partial(textbook_gan.latents, batch_size=batch_size, latent_size=config.latent_size),
+        config.latent_size,
+        losses,
+        {"g": state.params_g, "d": state.params_d},
+        (config.learning_rate_g, (config.adam_b1, config.adam_b2)),
+    )
+
+
+def conv_vae() -> Model:
+    """The preset `conv` on grey values, without its averages."""
+    config = dataclasses.replace(vae.CONV.config, pixels=None, ema_decay=0.0)
+    algorithm = vae.make(config)
+    return Model(
+        algorithm,
+        128,
+        partial(textbook_vae.noise, latent_size=config.latent_size),
+        config.latent_size,
+        textbook_vae.LOSSES,
+        ours.initial_state(algorithm).params,
+        (config.learning_rate, (0.9, 0.999)),
+    )
+
+
+MODELS: Mapping[str, Callable[[], Model]] = {
+    "dcgan": partial(gan_model, gan.DCGAN, 128, textbook_gan.LOSSES),
+    "conv_vae": conv_vae,
+    "r3gan": partial(gan_model, gan.R3GAN, 64, (*textbook_gan.LOSSES, "penalty_d")),
+}
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines the flags of this comparison."""
+    flags.DEFINE_enum("preset", "dcgan", [*MODELS], "Which model.", flag_values=values)
+
+
 def prepare(arguments: launch.Arguments) -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     """What every row must compute, and a factory of each, which imports the row's framework."""
-    if arguments.preset == "dcgan":
-        gan_config = dataclasses.replace(gan.DCGAN.config, ema_half_life=0.0)
-        algorithm = gan.make(gan_config)
-        algorithm = algorithm._replace(init=partial(off_the_kink, algorithm.init))
-        noise, noise_size = textbook_gan.latents, gan_config.latent_size
-        losses: tuple[str, ...] = textbook_gan.LOSSES
-        state = ours.initial_state(algorithm)
-        weights = {"g": state.params_g, "d": state.params_d}
-        rates = gan_config.learning_rate_g, (gan_config.adam_b1, gan_config.adam_b2)
-    else:
-        vae_config = dataclasses.replace(vae.CONV.config, pixels=None, ema_decay=0.0)
-        algorithm, losses = vae.make(vae_config), textbook_vae.LOSSES
-        noise_size = vae_config.latent_size
-        noise = partial(textbook_vae.noise, latent_size=noise_size)
-        weights = ours.initial_state(algorithm).params
-        rates = vae_config.learning_rate, (0.9, 0.999)
-    images = ours.digits()
-    data = ours.image_data(images, BATCH_SIZE)
-    check = ours.expected(algorithm, data, noise, losses)
+    model, images = MODELS[arguments.preset](), ours.digits()
+    data = ours.image_data(images, model.batch_size)
+    check = ours.expected(model.algorithm, data, model.noise, model.losses)
     task = ours.Task(
         examples=images.transpose(0, 3, 1, 2),  # [M, C, H, W], PyTorch's order
-        batch_size=BATCH_SIZE,
-        noise_size=noise_size,
-        weights=weights,
+        batch_size=model.batch_size,
+        noise_size=model.noise_size,
+        weights=model.weights,
         threads=machine.threads(),
     )
 
     def torch(channels_last: bool, compiled: bool) -> Row:
         row = getattr(machine.import_peer("peers.torch.conv"), f"{arguments.preset}_row")
-        return row(task, *rates, channels_last, compiled)
+        return row(task, *model.adam, channels_last, compiled)
 
     made = (
         lambda: torch(False, False),
         lambda: torch(True, False),
         lambda: torch(True, True),
-        lambda: ours.scan_row(algorithm, data, losses, STEPS_PER_DISPATCH),
-        lambda: ours.step_row(algorithm, data, losses),
+        lambda: ours.scan_row(model.algorithm, data, model.losses, STEPS_PER_DISPATCH),
+        lambda: ours.step_row(model.algorithm, data, model.losses),
     )
     return check, dict(zip(ROWS, made, strict=True))
 

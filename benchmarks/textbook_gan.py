@@ -47,10 +47,14 @@ ROWS = (
 )
 
 
-def latents(state: gan.State) -> jax.Array:
+def latents(
+    state: gan.State,
+    batch_size: int = BATCH_SIZE,
+    latent_size: int = gan.TEXTBOOK.config.latent_size,
+) -> jax.Array:
     """The z `[B, Z]` that `gan.step` draws from this state."""
     key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), 0)
-    return gan.draw(key, BATCH_SIZE, gan.TEXTBOOK.config.latent_size).z
+    return gan.draw(key, batch_size, latent_size).z
 
 
 def prepare(arguments: launch.Arguments) -> tuple[Check, Mapping[str, Callable[[], Row]]]:

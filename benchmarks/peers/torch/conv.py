@@ -1,4 +1,4 @@
-"""Our DCGAN and our convolutional VAE in PyTorch, starting from our weights.
+"""Our DCGAN, R3GAN and convolutional VAE in PyTorch, starting from our weights.
 
 PyTorch orders axes (channel, row, column), we (row, column, channel). The weights of dense layers
 next to a grid are put in its order once, so that no step pays for it.
@@ -147,6 +147,81 @@ def discriminator(layers: Arrays) -> nn.Module:
         dense(layers["ProjectionHead_0"]["Dense_0"], grid_in=True),
         nn.Flatten(0),
     )
+
+
+def pointwise(layer: Arrays) -> nn.Module:
+    """A dense layer at each position: a 1×1 convolution."""
+    return conv({**layer, "kernel": np.array(layer["kernel"])[None, None]}, 1)
+
+
+class Bottleneck(nn.Module):
+    """x + W₃ a(K ∗ a(W₁ x)), a the leaky ReLU."""
+
+    def __init__(self, layers: Arrays):
+        super().__init__()
+        self.branch = nn.Sequential(
+            pointwise(layers["Dense_0"]),
+            nn.LeakyReLU(0.2),
+            conv(layers["Convolution_0"], 1),
+            nn.LeakyReLU(0.2),
+            pointwise(layers["Dense_1"]),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, C, H, W] -> [B, C, H, W]`."""
+        return x + self.branch(x)
+
+
+class WeightedSums(nn.Module):
+    """Each channel summed over the grid by weights of its own: `[B, C, H, W] -> [B, C]`."""
+
+    def __init__(self, weights: np.ndarray):
+        super().__init__()
+        self.weights = nn.Parameter(torch.tensor(np.array(weights).transpose(2, 0, 1)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See above."""
+        return (x * self.weights).sum((2, 3))
+
+
+def residual_generator(layers: Arrays) -> nn.Module:
+    """`[B, Z] -> [B, 1, H, W]` in [0, 1]."""
+    return nn.Sequential(
+        dense(layers["Dense_0"], grid_out=True),
+        nn.Unflatten(1, (-1, SIDE, SIDE)),
+        Bottleneck(layers["Residual_0"]),
+        pointwise(layers["Dense_1"]),
+        nn.Upsample(scale_factor=2),
+        Bottleneck(layers["Residual_1"]),
+        nn.LeakyReLU(0.2),
+        conv_up(layers["Convolution_0"]),
+        nn.Sigmoid(),
+    )
+
+
+def residual_discriminator(layers: Arrays) -> nn.Module:
+    """`[B, 1, H, W] -> [B]` logits."""
+    return nn.Sequential(
+        conv(layers["Convolution_0"], 2),
+        Bottleneck(layers["Residual_0"]),
+        nn.AvgPool2d(2),
+        pointwise(layers["Dense_0"]),
+        Bottleneck(layers["Residual_1"]),
+        nn.LeakyReLU(0.2),
+        WeightedSums(layers["places"]),
+        dense(layers["ProjectionHead_0"]["Dense_0"]),
+        nn.Flatten(0),
+    )
+
+
+def r3gan_row(
+    task: Task, rate: float, betas: tuple[float, float], channels_last: bool, compiled: bool
+) -> Row:
+    """See `gan.relativistic_training`; the arguments are those of `dcgan_row`."""
+    networks = residual_generator(task.weights["g"]), residual_discriminator(task.weights["d"])
+    generate, discriminate = (_laid_out(module, channels_last) for module in networks)
+    adams = (adam(list(m.parameters()), rate, betas) for m in (generate, discriminate))
+    return gan.relativistic_training(task, generate, discriminate, *adams, compiled=compiled)
 
 
 def dcgan_row(
