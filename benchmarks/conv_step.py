@@ -3,12 +3,15 @@
     python -m benchmarks.conv_step                      # a DCGAN of 28×28 pixels
     python -m benchmarks.conv_step --preset=conv_vae    # a VAE with residual blocks, 40 latents
     python -m benchmarks.conv_step --preset=r3gan       # what experiments.gan trains by default
+    python -m benchmarks.conv_step --preset=vq          # what experiments.vq does
+    python -m benchmarks.conv_step --preset=classifier  # what experiments.classifier does
 
 The DCGAN is 100 → 7×7×128 → 14×14×64 → 28×28 and back to one logit, by 4×4 convolutions of stride 2
 with batch normalisation, non-saturating. The VAE halves twice, to 7×7×64, with a residual block on
-the grid each way. R3GAN is the preset, with its two gradient penalties at every step. Batches of
-128 real digits as grey values, 64 of R3GAN, float32, Adam, no averages of parameters, on the CPU
-with all its cores.
+the grid each way. R3GAN is the preset, with its two gradient penalties at every step. The VQ-VAE
+revives no codes and the classifier neither shifts images nor drops features, as each framework
+would do that at random. Batches of 128 real digits as grey values, 64 of R3GAN and the VQ-VAE,
+float32, Adam at a constant rate, no averages of parameters, on the CPU with all its cores.
 
   pytorch eager          the same networks and step, line by line
   pytorch channels-last  with the memory laid out as ours is
@@ -28,8 +31,9 @@ import jax
 import jax.numpy as jnp
 from absl import flags
 
-from aigc_jax import gan, vae
+from aigc_jax import classifier, gan, vae, vq
 from aigc_jax.algorithm import Algorithm, Key
+from aigc_jax.data.images import load_images
 from aigc_jax.settings import Preset
 from benchmarks import textbook_gan, textbook_vae
 from benchmarks.harness import machine, ours, side_by_side
@@ -56,6 +60,7 @@ class Model(NamedTuple):
       losses: names in the algorithm's `Info`.
       weights: the first state's parameters.
       adam: the rate and β₁, β₂.
+      labelled: whether the step takes the digits' classes.
     """
 
     algorithm: Algorithm
@@ -65,6 +70,7 @@ class Model(NamedTuple):
     losses: tuple[str, ...]
     weights: Any
     adam: tuple[float, tuple[float, float]]
+    labelled: bool = False
 
 
 def off_the_kink(init: Callable[[Key], gan.State], key: Key) -> gan.State:
@@ -111,11 +117,60 @@ def conv_vae() -> Model:
     )
 
 
+def no_noise(batch_size: int, state: Any) -> jax.Array:
+    """Of a step that draws nothing: `[B, 0]`."""
+    return jnp.zeros((batch_size, 0))
+
+
+def vq_vae() -> Model:
+    """The preset `vq` without its averages of parameters, and with no code revived."""
+    decay, codes = 0.95, vq.VQ.config.quantiser
+    book = vq.vector_quantiser(codes.codes, codes.features, decay=decay, revive_below=0.0)
+    config = dataclasses.replace(vq.VQ.config, quantiser=book, ema_decay=0.0)
+    algorithm, batch_size = vq.make(config), vq.VQ.run.batch_size
+    state = ours.initial_state(algorithm)
+    return Model(
+        algorithm,
+        batch_size,
+        partial(no_noise, batch_size),
+        0,
+        ("reconstruction_nats", "commitment"),
+        (state.params, state.quantiser.vectors, decay),
+        (config.learning_rate, (0.9, 0.999)),
+    )
+
+
+def digit_classifier() -> Model:
+    """The preset without shifts, dropout, decay and averages, at its peak rate."""
+    config = dataclasses.replace(
+        classifier.DEFAULT.config,
+        decay_steps=None,
+        weight_decay=0.0,
+        reach=0,
+        dropout=0.0,
+        ema_decay=0.0,
+    )
+    algorithm, batch_size = classifier.make(config), classifier.DEFAULT.run.batch_size
+    return Model(
+        algorithm,
+        batch_size,
+        partial(no_noise, batch_size),
+        0,
+        ("loss_nats",),
+        ours.initial_state(algorithm).params,
+        (config.learning_rate, (0.9, config.adam_b2)),
+        labelled=True,
+    )
+
+
 MODELS: Mapping[str, Callable[[], Model]] = {
     "dcgan": partial(gan_model, gan.DCGAN, 128, textbook_gan.LOSSES),
     "conv_vae": conv_vae,
     "r3gan": partial(gan_model, gan.R3GAN, 64, (*textbook_gan.LOSSES, "penalty_d")),
+    "vq": vq_vae,
+    "classifier": digit_classifier,
 }
+PEERS = {"vq": "vq", "classifier": "classifier"}  # the modules of their rows; else `conv`
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -125,8 +180,10 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def prepare(arguments: launch.Arguments) -> tuple[Check, Mapping[str, Callable[[], Row]]]:
     """What every row must compute, and a factory of each, which imports the row's framework."""
-    model, images = MODELS[arguments.preset](), ours.digits()
-    data = ours.image_data(images, model.batch_size)
+    preset = arguments.preset
+    model, images = MODELS[preset](), ours.digits()
+    labels = load_images("mnist5k").train_labels if model.labelled else None
+    data = ours.image_data(images, model.batch_size, labels)
     check = ours.expected(model.algorithm, data, model.noise, model.losses)
     task = ours.Task(
         examples=images.transpose(0, 3, 1, 2),  # [M, C, H, W], PyTorch's order
@@ -134,10 +191,12 @@ def prepare(arguments: launch.Arguments) -> tuple[Check, Mapping[str, Callable[[
         noise_size=model.noise_size,
         weights=model.weights,
         threads=machine.threads(),
+        labels=labels,
     )
 
     def torch(channels_last: bool, compiled: bool) -> Row:
-        row = getattr(machine.import_peer("peers.torch.conv"), f"{arguments.preset}_row")
+        peer = machine.import_peer(f"peers.torch.{PEERS.get(preset, 'conv')}")
+        row = getattr(peer, f"{preset}_row")
         return row(task, *model.adam, channels_last, compiled)
 
     made = (

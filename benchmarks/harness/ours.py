@@ -13,6 +13,7 @@ from flax import traverse_util
 from aigc_jax.algorithm import Algorithm, Params, State
 from aigc_jax.data.batches import shuffled
 from aigc_jax.data.images import load_images
+from aigc_jax.image_batch import Batch
 from aigc_jax.loop import Fetch, make_dispatch
 from benchmarks.harness.turns import Check, Row
 
@@ -40,6 +41,7 @@ class Task(NamedTuple):
     noise_size: int  # Z, the standard normal numbers that each example takes
     weights: Any  # before the first step: `Layers` by network, or our own parameters
     threads: int
+    labels: np.ndarray | None = None  # integers [M]
 
 
 def digits() -> np.ndarray:
@@ -47,9 +49,14 @@ def digits() -> np.ndarray:
     return load_images("mnist5k").train.astype(np.float32) / np.float32(255)
 
 
-def image_data(images: np.ndarray, batch_size: int) -> Data:
-    """Images `[M, H, W, C]` as our rows take them."""
-    return Data(images, lambda arrays, indices: arrays[indices], len(images), batch_size)
+def image_data(images: np.ndarray, batch_size: int, labels: np.ndarray | None = None) -> Data:
+    """Images `[M, H, W, C]` as our rows take them, with their labels `[M]` if there are any."""
+    arrays = images if labels is None else Batch(images, labels.astype(np.int32))
+
+    def gather(arrays: Any, indices: jax.Array) -> Any:
+        return jax.tree.map(lambda array: array[indices], arrays)
+
+    return Data(arrays, gather, len(images), batch_size)
 
 
 def layers(params: Params) -> Layers:

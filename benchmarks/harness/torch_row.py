@@ -60,26 +60,29 @@ def adam(
 
 def training_row(
     task: Task,
-    update: Callable[[Tensor, Tensor], Sequence[Tensor]],
+    update: Callable[..., Sequence[Tensor]],
     optimisers: Sequence[torch.optim.Optimizer],
 ) -> Row:
     """A Python loop over `update`, on examples and noise that PyTorch draws.
 
     Args:
       task: of the peers.
-      update: `(x [B, ...], noise [B, Z]) -> losses, each []`; changes the networks.
+      update: `(x [B, ...], noise [B, Z]) -> losses, each []`; changes the networks. Where the task
+        has labels, they are its third argument, `[B]`.
       optimisers: whose steps count.
     """
     torch.set_num_threads(task.threads)
     torch.manual_seed(0)
     place = device()
     images = torch.from_numpy(task.examples).to(place)
+    labels = () if task.labels is None else (torch.from_numpy(task.labels).long().to(place),)
     size, noise_shape = (task.batch_size,), (task.batch_size, task.noise_size)
 
     def run(steps: int) -> None:
         for _ in range(steps):
             chosen = torch.randint(len(images), size, device=place)
-            results = update(images[chosen], torch.randn(noise_shape, device=place))
+            noise = torch.randn(noise_shape, device=place)
+            results = update(images[chosen], noise, *(array[chosen] for array in labels))
         _read(results)
 
     def counters() -> list[int]:
@@ -88,7 +91,12 @@ def training_row(
     def losses(indices: np.ndarray, noise: np.ndarray) -> np.ndarray:
         inputs = (torch.from_numpy(x).to(place) for x in (indices, noise))
         steps = zip(*inputs, strict=True)
-        return np.array([_read(update(images[chosen], z)) for chosen, z in steps])
+        return np.array(
+            [
+                _read(update(images[chosen], z, *(array[chosen] for array in labels)))
+                for chosen, z in steps
+            ]
+        )
 
     return Row(run, counters, losses)
 

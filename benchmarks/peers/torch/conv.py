@@ -219,7 +219,7 @@ def r3gan_row(
 ) -> Row:
     """See `gan.relativistic_training`; the arguments are those of `dcgan_row`."""
     networks = residual_generator(task.weights["g"]), residual_discriminator(task.weights["d"])
-    generate, discriminate = (_laid_out(module, channels_last) for module in networks)
+    generate, discriminate = (laid_out(module, channels_last) for module in networks)
     adams = (adam(list(m.parameters()), rate, betas) for m in (generate, discriminate))
     return gan.relativistic_training(task, generate, discriminate, *adams, compiled=compiled)
 
@@ -236,7 +236,7 @@ def dcgan_row(
       compiled: as in `gan.training`.
     """
     networks = generator(task.weights["g"]), discriminator(task.weights["d"])
-    generate, discriminate = (_laid_out(module, channels_last) for module in networks)
+    generate, discriminate = (laid_out(module, channels_last) for module in networks)
     adams = (adam(list(m.parameters()), rate, betas) for m in (generate, discriminate))
     return gan.training(task, generate, discriminate, *adams, saturating=False, compiled=compiled)
 
@@ -249,11 +249,12 @@ def conv_vae_row(
         Posterior(task.weights["encoder"]["params"]),
         decoder(task.weights["decoder"]["params"]),
     )
-    encode, decode = (_laid_out(module, channels_last) for module in networks)
+    encode, decode = (laid_out(module, channels_last) for module in networks)
     optimiser = adam([*encode.parameters(), *decode.parameters()], rate, betas)
     return vae.training(task, encode, decode, optimiser, compiled)
 
 
-def _laid_out(module: nn.Module, channels_last: bool) -> nn.Module:
+def laid_out(module: nn.Module, channels_last: bool) -> nn.Module:
+    """The module on the device of the rows, its grids in one order of memory or the other."""
     layout = torch.channels_last if channels_last else torch.preserve_format
     return module.to(device(), memory_format=layout)
