@@ -32,7 +32,7 @@ import jax.numpy as jnp
 from absl import flags
 
 from aigc_jax import classifier, gan, vae, vq
-from aigc_jax.algorithm import Algorithm, Key
+from aigc_jax.algorithm import Key
 from aigc_jax.data.images import load_images
 from aigc_jax.settings import Preset
 from benchmarks import textbook_gan, textbook_vae
@@ -63,7 +63,7 @@ class Model(NamedTuple):
       labelled: whether the step takes the digits' classes.
     """
 
-    algorithm: Algorithm
+    algorithm: ours.Trained
     batch_size: int
     noise: Callable[[Any], jax.Array]
     noise_size: int
@@ -124,8 +124,8 @@ def no_noise(batch_size: int, state: Any) -> jax.Array:
 
 def vq_vae() -> Model:
     """The preset `vq` without its averages of parameters, and with no code revived."""
-    decay, codes = 0.95, vq.VQ.config.quantiser
-    book = vq.vector_quantiser(codes.codes, codes.features, decay=decay, revive_below=0.0)
+    decay, usual = 0.95, vq.quantiser_of(vq.VQ)
+    book = vq.vector_quantiser(usual.codes, usual.features, decay=decay, revive_below=0.0)
     config = dataclasses.replace(vq.VQ.config, quantiser=book, ema_decay=0.0)
     algorithm, batch_size = vq.make(config), vq.VQ.run.batch_size
     state = ours.initial_state(algorithm)

@@ -59,7 +59,11 @@ def nearest(vectors: jax.Array, features: jax.Array) -> jax.Array:
     e, f = wide(vectors) - mean, wide(features).reshape(-1, vectors.shape[-1]) - mean
     products = jnp.matmul(f, e.T, precision=lax.Precision.HIGHEST)
     distances = jnp.sum(jnp.square(e), axis=-1)[None] - 2.0 * products
-    return jnp.argmin(distances, axis=-1).astype(jnp.int32).reshape(features.shape[:-1])
+    # The first of the least: XLA:CPU takes 2.5 times as long for argmin, which is not vectorised.
+    size = len(vectors)
+    beyond = distances > jnp.min(distances, axis=-1, keepdims=True)
+    codes = jnp.min(jnp.where(beyond, size, jnp.arange(size, dtype=jnp.int32)), axis=-1)
+    return codes.reshape(features.shape[:-1])
 
 
 def commitment(features: jax.Array, vectors: jax.Array) -> jax.Array:
@@ -148,7 +152,19 @@ def update(
 
 def _totals(flat: jax.Array, codes: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
     """How many features each code has `[K]`, and their sums `[K, D]`."""
-    # A product of matrices, since GPUs scatter in an order that changes from run to run.
+    return lax.platform_dependent(
+        flat, codes, cpu=partial(_by_addition, size=size), default=partial(_by_product, size=size)
+    )
+
+
+def _by_addition(flat: jax.Array, codes: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
+    """A tenth of the product's time on the CPU, which adds one after another."""
+    counts, sums = jnp.zeros(size, flat.dtype), jnp.zeros((size, flat.shape[-1]), flat.dtype)
+    return counts.at[codes].add(1.0), sums.at[codes].add(flat)
+
+
+def _by_product(flat: jax.Array, codes: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
+    """A product of matrices, since GPUs scatter in an order that changes from run to run."""
     chosen = jax.nn.one_hot(codes, size, dtype=flat.dtype)
     sums = jnp.matmul(chosen.T, flat, precision=lax.Precision.HIGHEST)
     return jnp.sum(chosen, axis=0), sums

@@ -11,12 +11,14 @@ import numpy as np
 from flax import traverse_util
 
 from aigc_jax.algorithm import Algorithm, Params, State
+from aigc_jax.classifier import Classifier
 from aigc_jax.data.batches import shuffled
 from aigc_jax.data.images import load_images
 from aigc_jax.image_batch import Batch
 from aigc_jax.loop import Fetch, make_dispatch
 from benchmarks.harness.turns import Check, Row
 
+Trained = Algorithm | Classifier
 Layers = list[tuple[np.ndarray, np.ndarray]]  # kernel [inputs, outputs] and bias [outputs] of each
 
 STEPS_PER_DISPATCH = 50  # the launchers' default
@@ -51,10 +53,12 @@ def digits() -> np.ndarray:
 
 def image_data(images: np.ndarray, batch_size: int, labels: np.ndarray | None = None) -> Data:
     """Images `[M, H, W, C]` as our rows take them, with their labels `[M]` if there are any."""
-    arrays = images if labels is None else Batch(images, labels.astype(np.int32))
+    arrays = images if labels is None else (images, labels.astype(np.int32))
 
     def gather(arrays: Any, indices: jax.Array) -> Any:
-        return jax.tree.map(lambda array: array[indices], arrays)
+        if labels is None:
+            return arrays[indices]
+        return Batch(*(array[indices] for array in arrays))
 
     return Data(arrays, gather, len(images), batch_size)
 
@@ -66,13 +70,13 @@ def layers(params: Params) -> Layers:
     return [(np.array(arrays[*p, "kernel"]), np.array(arrays[*p, "bias"])) for p in in_order]
 
 
-def initial_state(algorithm: Algorithm) -> State:
+def initial_state(algorithm: Trained) -> State:
     """The state that all rows start from."""
     return algorithm.init(jax.random.key(0))
 
 
 def expected(
-    algorithm: Algorithm,
+    algorithm: Trained,
     data: Data,
     noise: Callable[[State], jax.Array],
     losses: Sequence[str],
@@ -97,7 +101,7 @@ def expected(
 
 
 def scan_row(
-    algorithm: Algorithm,
+    algorithm: Trained,
     data: Data,
     losses: Sequence[str],
     steps_per_dispatch: int = STEPS_PER_DISPATCH,
@@ -134,7 +138,7 @@ def scan_row(
     return Row(run, lambda: _counters(state), check, steps_per_dispatch)
 
 
-def step_row(algorithm: Algorithm, data: Data, losses: Sequence[str]) -> Row:
+def step_row(algorithm: Trained, data: Data, losses: Sequence[str]) -> Row:
     """`jax.jit` around one step, called from a Python loop.
 
     Args:
