@@ -60,6 +60,7 @@ class Model(NamedTuple):
       losses: names in the algorithm's `Info`.
       weights: the first state's parameters.
       adam: the rate and β₁, β₂.
+      peer: the module in peers/torch that has the rows.
       labelled: whether the step takes the digits' classes.
     """
 
@@ -70,6 +71,7 @@ class Model(NamedTuple):
     losses: tuple[str, ...]
     weights: Any
     adam: tuple[float, tuple[float, float]]
+    peer: str = "conv"
     labelled: bool = False
 
 
@@ -137,6 +139,7 @@ def vq_vae() -> Model:
         ("reconstruction_nats", "commitment"),
         (state.params, state.quantiser.vectors, decay),
         (config.learning_rate, (0.9, 0.999)),
+        peer="vq",
     )
 
 
@@ -159,6 +162,7 @@ def digit_classifier() -> Model:
         ("loss_nats",),
         ours.initial_state(algorithm).params,
         (config.learning_rate, (0.9, config.adam_b2)),
+        peer="classifier",
         labelled=True,
     )
 
@@ -170,7 +174,6 @@ MODELS: Mapping[str, Callable[[], Model]] = {
     "vq": vq_vae,
     "classifier": digit_classifier,
 }
-PEERS = {"vq": "vq", "classifier": "classifier"}  # the modules of their rows; else `conv`
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -195,7 +198,7 @@ def prepare(arguments: launch.Arguments) -> tuple[Check, Mapping[str, Callable[[
     )
 
     def torch(channels_last: bool, compiled: bool) -> Row:
-        peer = machine.import_peer(f"peers.torch.{PEERS.get(preset, 'conv')}")
+        peer = machine.import_peer(f"peers.torch.{model.peer}")
         row = getattr(peer, f"{preset}_row")
         return row(task, *model.adam, channels_last, compiled)
 

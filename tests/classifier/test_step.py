@@ -89,7 +89,7 @@ def test_nothing_is_drawn_where_nothing_is_asked_for(rng):
     assert first.loss_nats == second.loss_nats
 
 
-def test_the_options_of_the_front_door_reach_the_step(rng):
+def test_the_options_of_a_config_reach_the_step(rng):
     batch, plain = batch_of(rng, 20), {"reach": 0, "dropout": 0.0}
 
     def after(**changes):

@@ -109,6 +109,17 @@ def test_the_gradient_of_the_quantised_is_handed_on_unchanged(rng):
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(on_book))
 
 
+@pytest.mark.parametrize("totals", [codebook._by_addition, codebook._by_product])
+def test_either_way_to_count_and_to_sum_is_the_definition(rng, totals):
+    """The CPU takes the first, other devices the second."""
+    features = np.float32(rng.normal(size=(40, 3)))
+    codes = np.int32(rng.integers(0, 5, 40))  # the sixth is not used
+    counts, sums = jax.jit(totals, static_argnums=2)(features, codes, 6)
+    np.testing.assert_array_equal(counts, np.bincount(codes, minlength=6))
+    expected = [np.float64(features[codes == k]).sum(0) for k in range(6)]
+    np.testing.assert_allclose(sums, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_an_update_is_that_of_the_definition(rng, assert_close):
     book, features, codes = drawn(rng)
     after, revived = update(book, features, codes, jax.random.key(0), decay=0.97, revive_below=0.0)

@@ -78,18 +78,36 @@ class Residual(nn.Module):
         return x + self.branch(x)
 
 
+def halved_twice(down: Arrays) -> list[nn.Module]:
+    """An image to the grid, a residual block on it: `[B, 1, H, W] -> [B, C, h, w]`."""
+    return [
+        conv(down["Convolution_0"], 2),
+        nn.ELU(),
+        conv(down["Convolution_1"], 2),
+        Residual(down["ResidualBlock_0"]),
+        nn.ELU(),
+    ]
+
+
+def doubled_twice(up: Arrays) -> list[nn.Module]:
+    """The grid, a residual block on it, to an image: `[B, C, h, w] -> [B, 1, H, W]`."""
+    return [
+        conv(up["Convolution_0"], 1),
+        Residual(up["ResidualBlock_0"]),
+        nn.ELU(),
+        conv_up(up["Convolution_1"]),
+        nn.ELU(),
+        conv_up(up["Convolution_2"]),
+    ]
+
+
 class Posterior(nn.Module):
     """Images to μ and log σ² side by side, `[B, 2Z]`, the latter kept within (−6, 2)."""
 
     def __init__(self, encoder: Arrays):
         super().__init__()
-        down = encoder["Down_0"]
         self.layers = nn.Sequential(
-            conv(down["Convolution_0"], 2),
-            nn.ELU(),
-            conv(down["Convolution_1"], 2),
-            Residual(down["ResidualBlock_0"]),
-            nn.ELU(),
+            *halved_twice(encoder["Down_0"]),
             nn.Flatten(),
             dense(encoder["Dense_0"], grid_in=True),
             nn.ELU(),
@@ -104,19 +122,13 @@ class Posterior(nn.Module):
 
 def decoder(layers: Arrays) -> nn.Module:
     """Latents to the logits of pixels, `[B, Z] -> [B, 1, H, W]`."""
-    up = layers["Up_0"]
     return nn.Sequential(
         dense(layers["Dense_0"]),
         nn.ELU(),
         dense(layers["Dense_1"], grid_out=True),
         nn.ELU(),
         nn.Unflatten(1, (-1, SIDE, SIDE)),
-        conv(up["Convolution_0"], 1),
-        Residual(up["ResidualBlock_0"]),
-        nn.ELU(),
-        conv_up(up["Convolution_1"]),
-        nn.ELU(),
-        conv_up(up["Convolution_2"]),
+        *doubled_twice(layers["Up_0"]),
     )
 
 

@@ -14,35 +14,19 @@ from torch import Tensor, nn
 from benchmarks.harness.ours import Task
 from benchmarks.harness.torch_row import adam, device, training_row
 from benchmarks.harness.turns import Row
-from benchmarks.peers.torch.conv import Residual, conv, conv_up, laid_out
+from benchmarks.peers.torch.conv import conv, doubled_twice, halved_twice, laid_out
 
 DEVIATION = 0.1  # σ₀ of the likelihood
 
 
 def encoder(layers: Mapping[str, Any]) -> nn.Module:
     """`2 x − 1`, `[B, 1, H, W]`, to features `[B, D, h, w]`."""
-    down = layers["Down_0"]
-    return nn.Sequential(
-        conv(down["Convolution_0"], 2),
-        nn.ELU(),
-        conv(down["Convolution_1"], 2),
-        Residual(down["ResidualBlock_0"]),
-        nn.ELU(),
-        conv(layers["Convolution_0"], 1),
-    )
+    return nn.Sequential(*halved_twice(layers["Down_0"]), conv(layers["Convolution_0"], 1))
 
 
 def decoder(layers: Mapping[str, Any]) -> nn.Module:
     """Vectors `[B, D, h, w]` to the means of pixels `[B, 1, H, W]`."""
-    up = layers["Up_0"]
-    return nn.Sequential(
-        conv(up["Convolution_0"], 1),
-        Residual(up["ResidualBlock_0"]),
-        nn.ELU(),
-        conv_up(up["Convolution_1"]),
-        nn.ELU(),
-        conv_up(up["Convolution_2"]),
-    )
+    return nn.Sequential(*doubled_twice(layers["Up_0"]))
 
 
 class Codebook:
