@@ -59,7 +59,7 @@ def nearest(vectors: jax.Array, features: jax.Array) -> jax.Array:
     e, f = wide(vectors) - mean, wide(features).reshape(-1, vectors.shape[-1]) - mean
     products = jnp.matmul(f, e.T, precision=lax.Precision.HIGHEST)
     distances = jnp.sum(jnp.square(e), axis=-1)[None] - 2.0 * products
-    # The first of the least: XLA:CPU takes 2.5 times as long for argmin, which is not vectorised.
+    # The first of the least: XLA:CPU takes five times as long for argmin.
     size = len(vectors)
     beyond = distances > jnp.min(distances, axis=-1, keepdims=True)
     codes = jnp.min(jnp.where(beyond, size, jnp.arange(size, dtype=jnp.int32)), axis=-1)
@@ -158,7 +158,7 @@ def _totals(flat: jax.Array, codes: jax.Array, size: int) -> tuple[jax.Array, ja
 
 
 def _by_addition(flat: jax.Array, codes: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
-    """A tenth of the product's time on the CPU, which adds one after another."""
+    """In order on the CPU: 0.02 ms there, where the product takes 1.7 (M 3,136, K 512, D 16)."""
     counts, sums = jnp.zeros(size, flat.dtype), jnp.zeros((size, flat.shape[-1]), flat.dtype)
     return counts.at[codes].add(1.0), sums.at[codes].add(flat)
 
