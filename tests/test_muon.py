@@ -8,17 +8,18 @@ import pytest
 from optax.contrib import MuonDimensionNumbers
 
 from aigc_jax import optim, transformer
+from aigc_jax.muon import ITERATIONS, orthogonal
 
 RATE, B1, B2, DECAY = 0.02, 0.9, 0.97, 0.3
 
 
-def orthogonal(n):
-    """Five Newton-Schulz iterations."""
-    x = n / (np.linalg.norm(n) + 1e-8)
-    for _ in range(5):
-        gram = x @ x.T
-        x = 3.4445 * x - 4.7750 * gram @ x + 2.0315 * gram @ gram @ x
-    return x
+def by_singular_values(n):
+    """orth(N): divided by the eighth root of their eighth powers' sum, then iterated."""
+    u, sigma, v = np.linalg.svd(n, full_matrices=False)
+    sigma = sigma / (sigma**8).sum() ** (1 / 8)
+    for a, b, c in ITERATIONS:
+        sigma = a * sigma + b * sigma**3 + c * sigma**5
+    return (u * sigma) @ v
 
 
 def muon_by_hand(matrix, gradients):
@@ -27,8 +28,27 @@ def muon_by_hand(matrix, gradients):
     for t, g in enumerate(np.float64(gradients), 1):
         momentum = B1 * momentum + (1 - B1) * g
         ahead = B1 * momentum / (1 - B1 ** (t + 1)) + (1 - B1) * g / (1 - B1**t)
-        w = w - RATE / t * (0.2 * np.sqrt(max(w.shape)) * orthogonal(ahead) + DECAY * w)
+        w = w - RATE / t * (0.2 * np.sqrt(max(w.shape)) * by_singular_values(ahead) + DECAY * w)
     return w
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (6, 8), (6, 40)])
+def test_singular_values_above_a_hundredth_come_to_1(shape):
+    """And smaller ones nearer to it, of matrices of any size, each by itself."""
+    m = shape[0]
+    rng = np.random.default_rng(0)
+    left, right = (np.linalg.qr(rng.normal(size=(side, side)))[0] for side in shape)
+    sigma = np.geomspace(1, 0.01, m)
+    sizes = np.array([1.0, 1e-10, 1e8, 0.0])
+    x = sizes[:, None, None] * ((left * sigma) @ right[:m])
+    found = np.float64(jax.jit(orthogonal)(np.float32(x)))
+    assert not found[3].any()
+    for one in found[:3]:
+        values = np.diag(left.T @ one @ right[:m].T)
+        assert values.min() > 0.69
+        assert values.max() < 1.31
+        np.testing.assert_allclose(one, (left * values) @ right[:m], atol=2e-4)
+    np.testing.assert_allclose(found[1:3], found[[0, 0]], atol=2e-3)
 
 
 def nadam_by_hand(leaf, gradients):
@@ -176,7 +196,7 @@ def test_a_translators_muon_is_the_one_with_parts():
     kernel = jax.device_get(moved)["block_0"]["attention"]["qkv"]["kernel"]
     for part, own in zip(np.split(kernel, [8, 10], -1), np.split(g[0], [8, 10], -1), strict=True):
         # The first update goes along the gradient, whatever β₁.
-        expected = -RATE * 0.2 * np.sqrt(8) * orthogonal(np.float64(own))
+        expected = -RATE * 0.2 * np.sqrt(8) * by_singular_values(np.float64(own))
         np.testing.assert_allclose(part, expected, **CLOSE)
 
 

@@ -29,6 +29,7 @@ COMPARISONS = {
     "classifier": Comparison("conv_step", ("--preset=classifier",), 1.0, best_on_jax_0_10=0.8),
     "nano": Comparison("lm_step", ("--preset=nano",), 1.15),
     "char": Comparison("lm_step", ("--preset=char", "--seconds=3"), 1.0),
+    "muon": Comparison("muon_step", (), 1 / 1.4),
     "write_1": Comparison("generation", ("--texts=1", "--seconds=2"), 3.0),
     "write_64": Comparison("generation", ("--texts=64", "--seconds=2"), 3.0),
     "seeds": Comparison("seeds", (), 1.3),
