@@ -14,6 +14,14 @@ import jax.numpy as jnp
 
 from aigc_jax.fused_attention import cudnn_attention, fits
 
+LONG = 256
+"""More queries than this are treated in blocks."""
+BLOCK = 128
+"""Of a long sequence, the queries whose scores exist at the same time."""
+_STRETCHES = 4  # of a long causal sequence: each sees the keys up to its own end alone
+
+Drop = Callable[[jax.Array, jax.Array | None], jax.Array]
+
 
 def scaled_dot_product_attention(
     query: jax.Array,
@@ -22,7 +30,7 @@ def scaled_dot_product_attention(
     mask: jax.Array | None = None,
     *,
     softcap: float | None = None,
-    drop: Callable[[jax.Array], jax.Array] | None = None,
+    drop: Drop | None = None,
 ) -> jax.Array:
     """Attention(Q, K, V) = softmax(Q Kᵀ / √H) V for each head: the formula.
 
@@ -33,7 +41,7 @@ def scaled_dot_product_attention(
       mask: boolean, broadcastable to `[B, N, T, S]`: True where a query may attend. None
         lets all attend everywhere.
       softcap: c, which bounds the scores: s ← c tanh(s / c).
-      drop: dropout of the weights `[B, N, T, S]`.
+      drop: `(weights, first) -> weights`, dropout of the weights `[B, N, T, S]`; `first` is None.
 
     Returns:
       `[B, T, N, H]` in the query's dtype; scores and softmax are float32. A query that may
@@ -55,7 +63,7 @@ def cached_attention(
     mask: jax.Array | None = None,
     *,
     softcap: float | None = None,
-    drop: Callable[[jax.Array], jax.Array] | None = None,
+    drop: Drop | None = None,
 ) -> jax.Array:
     """The same function of keys and values that are stored by head, as in a cache for decoding.
 
@@ -78,7 +86,7 @@ def cached_attention(
         scores = jnp.where(mask, scores, jnp.finfo(jnp.float32).min)
     weights = jax.nn.softmax(scores, axis=-1)
     if drop is not None:
-        weights = drop(weights)
+        weights = drop(weights, None)
     weights = weights.astype(value.dtype).reshape(batch, kv_heads, -1, keys)
     mixed = jnp.einsum("bkqs,bksh->bkqh", weights, value)
     return mixed.reshape(batch, heads, length, size).swapaxes(1, 2).astype(query.dtype)
@@ -94,22 +102,26 @@ def attention(
     window: int | None = None,
     lengths: jax.Array | None = None,
     softcap: float | None = None,
-    drop: Callable[[jax.Array], jax.Array] | None = None,
+    drop: Drop | None = None,
 ) -> jax.Array:
     """The same function in the form that is fast on each backend.
 
-    On a CPU that is the formula and, where `causal`, without a quarter of its products: gradient
-    and value of a layer, 8 rows of 256 and 6 heads of 64 on 2 cores, took 46 ms with
-    `jax.nn.dot_product_attention`, 36 with the formula and 25 without that quarter (jax 0.10.2; 30,
-    27 and 20 on 0.12.0). Elsewhere it is that function, as XLA compiles it, which holds the scores
-    `[B, N, T, S]`.
+    On a CUDA GPU it is cuDNN's kernel where the arrays fit (half precision, heads of a multiple of
+    8 up to 128, see `fused_attention.fits`) and all that is hidden is given by `causal`, `window`
+    and `lengths`: not with a mask, which JAX would turn into a bias `[B, N, T, S]` with a gradient,
+    and not with a cap or dropout. Such arrays have no forward-mode and no second derivative, and on
+    other backends too the backward pass recomputes the weights.
 
-    On a CUDA GPU it is cuDNN's kernel, which never holds them, where the arrays fit (half
-    precision, heads of a multiple of 8 up to 128, see `fused_attention.fits`) and all that is
-    hidden is given by `causal`, `window` and `lengths`: not with a mask, which JAX would turn into
-    a bias `[B, N, T, S]` with a gradient, and not with a cap or dropout. Such arrays have no
-    forward-mode and no second derivative, and on other backends too the backward pass recomputes
-    the weights.
+    Otherwise more than `LONG` queries are treated `BLOCK` at a time, of which the backward pass
+    recomputes the weights: memory grows with T, not T², beyond what a mask itself takes. Causal
+    ones leave out most of what is hidden. Gradient and value of a layer, one row of 2,048 and 6
+    heads of 64 on 2 cores, take 122 ms and 53 MB so, where the form below takes 175 ms and 228 MB
+    (jax 0.10.2; 83 and 132 ms on 0.12.0).
+
+    Otherwise, on a CPU, it is the formula and, where `causal`, without a quarter of its products:
+    gradient and value of a layer, 8 rows of 256 and 6 heads of 64 on 2 cores, took 46 ms with
+    `jax.nn.dot_product_attention`, 36 with the formula and 25 without that quarter (jax 0.10.2; 30,
+    27 and 20 on 0.12.0). Elsewhere it is that function, as XLA compiles it.
 
     Arguments and result are those of `scaled_dot_product_attention`, except that `mask` must have
     four dimensions, and hides what it hides in addition to the following.
@@ -118,6 +130,8 @@ def attention(
       causal: hide from each query the keys after it; there must be as many keys as queries.
       window: for causal attention, how many keys a query sees at most, its own included.
       lengths: int `[B]`, the number of keys in each row, at least 1; later ones are hidden.
+      drop: is given the weights of a block at a time where queries are in blocks, with the number
+        of its first query, so that no two blocks need share a mask; None where there is one.
 
     Raises:
       ValueError: `causal` without as many keys as queries, or a window without `causal`.
@@ -133,9 +147,7 @@ def attention(
 
     def visible(mask, lengths):
         order = causal_mask(queries, window=window) if causal else None
-        present = None if lengths is None else padding_mask(lengths, keys)
-        given = [part for part in (mask, order, present) if part is not None]
-        return reduce(and_, given) if given else None
+        return _all_of(mask, order, None if lengths is None else padding_mask(lengths, keys))
 
     def formula(query, key, value, mask, lengths):
         mask = visible(mask, lengths)
@@ -146,19 +158,35 @@ def attention(
     def xla(query, key, value, mask, lengths):
         return _by_xla(query, key, value, visible(mask, lengths))
 
+    def blocks(query, key, value, mask, lengths):
+        mask = _all_of(mask, None if lengths is None else padding_mask(lengths, keys))
+        return _in_blocks(query, key, value, mask, causal, window, softcap, drop)
+
     def cudnn(query, key, value, mask, lengths):
         return cudnn_attention(query, key, value, lengths, causal=causal, window=window)
 
     arrays = (query, key, value, mask, lengths)
-    if softcap is not None or drop is not None:
+    plain = softcap is None and drop is None
+    kernel = plain and mask is None and fits(query, key, value)
+    if queries > LONG:
+        if kernel:
+            return jax.lax.platform_dependent(*arrays, cuda=cudnn, default=blocks)
+        return blocks(*arrays)
+    if not plain:
         return formula(*arrays)
-    if mask is not None or not fits(query, key, value):
+    if not kernel:
         return jax.lax.platform_dependent(*arrays, cpu=formula, default=xla)
     # Each branch returns what any of them saves for its backward pass: the weights [B, N, T, S] of
     # one would be zeros in the kernel's.
     return jax.lax.platform_dependent(
         *arrays, cuda=cudnn, cpu=jax.checkpoint(formula), default=jax.checkpoint(xla)
     )
+
+
+def _all_of(*masks: jax.Array | None) -> jax.Array | None:
+    """True where all that are given are."""
+    given = [mask for mask in masks if mask is not None]
+    return reduce(and_, given) if given else None
 
 
 def _by_xla(
@@ -184,6 +212,58 @@ def _in_halves(
         if end > begin
     )
     return jnp.concatenate(list(parts), axis=1)
+
+
+def _in_blocks(
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    mask: jax.Array | None,
+    causal: bool,
+    window: int | None,
+    softcap: float | None,
+    drop: Drop | None,
+) -> jax.Array:
+    """The formula for `BLOCK` queries after another, in a loop.
+
+    A causal sequence is cut into stretches, each of which is a loop over the keys that its queries
+    may see. Arguments are those of `attention`.
+    """
+    batch, queries, heads, size = query.shape
+    blocks = -(-queries // BLOCK)
+    surplus = blocks * BLOCK - queries
+    query = jnp.pad(query, ((0, 0), (0, surplus), (0, 0), (0, 0)))
+    query = query.reshape(batch, blocks, BLOCK, heads, size).swapaxes(0, 1)
+    key, value = key.swapaxes(1, 2), value.swapaxes(1, 2)
+    if mask is not None and mask.shape[2] > 1:
+        mask = jnp.pad(mask, ((0, 0), (0, 0), (0, surplus), (0, 0)))
+
+    def stretch(begin: int, end: int) -> jax.Array:
+        """The blocks from one to before another, `[blocks, B, BLOCK, N, H]`."""
+        first, last = 0, key.shape[2]
+        if causal:
+            last = min(last, end * BLOCK)
+            first = 0 if window is None else max(0, begin * BLOCK - window + 1)
+        keys, values = key[:, :, first:last], value[:, :, first:last]
+        seen = mask if mask is None or mask.shape[3] == 1 else mask[..., first:last]
+
+        @jax.checkpoint
+        def block(queries, start, keys, values, seen):
+            if seen is not None and seen.shape[2] > 1:
+                seen = jax.lax.dynamic_slice_in_dim(seen, start, BLOCK, axis=2)
+            if causal:
+                i, j = start + jnp.arange(BLOCK)[None], jnp.arange(first, last)[None]
+                seen = _all_of(seen, visibility(i, j, window=window))
+            own = None if drop is None else lambda weights, _: drop(weights, start)
+            return cached_attention(queries, keys, values, seen, softcap=softcap, drop=own)
+
+        starts = BLOCK * jnp.arange(begin, end)
+        return jax.lax.map(lambda x: block(*x, keys, values, seen), (query[begin:end], starts))
+
+    length = -(-blocks // _STRETCHES) if causal else blocks
+    ends = [(b, min(b + length, blocks)) for b in range(0, blocks, length)]
+    found = jnp.concatenate([stretch(*pair) for pair in ends])
+    return found.swapaxes(0, 1).reshape(batch, -1, heads, size)[:, :queries]
 
 
 def soft_cap(x: jax.Array, cap: float) -> jax.Array:

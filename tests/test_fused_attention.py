@@ -79,7 +79,7 @@ def test_on_cuda_no_scores_of_all_queries_exist_in_value_and_gradient(case, dtyp
         ({"size": 136}, {"causal": True}),
         ({}, {"mask": causal_mask(T), "causal": True}),
         ({}, {"causal": True, "softcap": 3.0}),
-        ({}, {"causal": True, "drop": lambda weights: weights}),
+        ({}, {"causal": True, "drop": lambda weights, first: weights}),
     ],
 )
 def test_what_the_kernel_does_not_take_is_the_plain_form(shapes, options):

@@ -137,8 +137,8 @@ class Attention(nn.Module):
         if keys is not None and c.dropout:
             own = fold(keys, 0)
 
-            def drop(weights):
-                return dropout(weights, own, c.dropout)
+            def drop(weights, first):
+                return dropout(weights, own if first is None else fold(own, first), c.dropout)
 
         return attention(query, key, value, mask, softcap=c.score_cap, drop=drop, **order)
 
