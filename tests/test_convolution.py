@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from jax import lax
 
-from aigc_jax import layers
+from aigc_jax import convolution, layers, loop_convolution
 from aigc_jax.convolution import (
     average_pool,
     conv,
     conv_down,
+    conv_max_pool,
     conv_up,
     grid_after,
     halvings_to_small_grid,
@@ -93,6 +94,22 @@ def test_derivatives_of_either_order_are_those_of_xlas_convolution(
             jax.jit(derivative(ours))(x, kernel), jax.jit(derivative(xla))(x, kernel), strict=True
         ):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(b).max())
+
+
+@pytest.mark.parametrize("few", [0, 16])
+def test_a_convolution_and_its_maxima_in_one_are_both_one_after_another(rng, monkeypatch, few):
+    monkeypatch.setattr(convolution, "_FEW_CHANNELS", few)
+    x, kernel = rng.normal(size=(3, 6, 8, 5)), 0.1 * rng.normal(size=(3, 3, 5, 7))
+    x, kernel = jnp.float32(x), jnp.float32(kernel)
+
+    def slopes(f):
+        scalar = jax.value_and_grad(lambda x, k: jnp.sum(jnp.tanh(f(x, k))), (0, 1))
+        return jax.jit(scalar)(x, kernel)
+
+    found = slopes(conv_max_pool)
+    expected = slopes(lambda x, k: max_pool(loop_convolution.by_xla(x, k)))
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
 def test_pooling_and_upsampling():

@@ -14,7 +14,7 @@ import numpy as np
 import optax
 import pytest
 
-from aigc_jax import classifier, gan, layers, parallel, transformer, vae, vq
+from aigc_jax import classifier, convolution, gan, layers, parallel, transformer, vae, vq
 from aigc_jax.algorithm import Algorithm
 from aigc_jax.settings import configuration
 
@@ -24,9 +24,12 @@ BATCH, DEVICES = 8, 4
 
 @pytest.fixture(scope="module", autouse=True)
 def fences_at_any_size():
-    """These models are too small for the fences of `layers.linear`; put them up all the same."""
+    """These models are too small for the fences of `layers.linear`, and have too few channels for
+    loop_convolution.py; they have both all the same.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(layers, "_FEW_ROWS", 0)
+        patch.setattr(convolution, "_FEW_CHANNELS", 0)
         yield
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from aigc_jax.algorithm import narrow
 from aigc_jax.classifier.model import Networks
-from aigc_jax.convolution import conv, conv_down, max_pool
+from aigc_jax.convolution import conv_down, conv_max_pool
 from aigc_jax.layers import Convolution, Dense
 from aigc_jax.nn.functions import pure_functions
 
@@ -34,7 +34,7 @@ class Features(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
         images = _pad(images, 2**self.halvings)
-        h = nn.relu(max_pool(Convolution(conv, self.width, 3)(images)))
+        h = nn.relu(Convolution(conv_max_pool, self.width, 3)(images))
         for i in range(1, self.halvings):
             h = nn.relu(Convolution(conv_down, self.width * 2**i, 4)(h))
         h = h.reshape(h.shape[0], -1)

@@ -25,6 +25,9 @@ COMPARISONS = {
     "dcgan": Comparison("conv_step", ("--preset=dcgan",), 1.2, best_on_jax_0_10=0.8),
     "conv_vae": Comparison("conv_step", ("--preset=conv_vae",), 1.2, best_on_jax_0_10=0.8),
     "r3gan": Comparison("conv_step", ("--preset=r3gan",), 1.0, best_on_jax_0_10=0.8),
+    "ladder": Comparison(
+        "conv_step", ("--preset=ladder", "--seconds=3"), 1.0, best_on_jax_0_10=0.8
+    ),
     "vq": Comparison("conv_step", ("--preset=vq",), 1.0, best_on_jax_0_10=0.8),
     "classifier": Comparison("conv_step", ("--preset=classifier",), 1.0, best_on_jax_0_10=0.8),
     "nano": Comparison("lm_step", ("--preset=nano",), 1.15),
