@@ -14,6 +14,7 @@ Dimensions: D width, K inputs, F outputs.
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -44,19 +45,43 @@ def linear(x: jax.Array, kernel: jax.Array, dtype: DTypeLike | None = None) -> j
     Returns:
       `[..., F]`.
     """
+    if dtype not in (None, x.dtype):
+        return rounded_once(jnp.matmul, x, kernel, dtype)
     inputs, outputs = kernel.shape
     rows = x.reshape(-1, inputs)
     if rows.shape[0] < _FEW_ROWS:
-        y = jnp.matmul(rows, kernel, preferred_element_type=dtype)
-        return y.reshape(*x.shape[:-1], outputs)
+        return jnp.matmul(rows, kernel).reshape(*x.shape[:-1], outputs)
     if inputs > outputs:
         # The gradient of a fenced transpose is computed as gᵀx and then transposed: the smaller
         # copy of the two.
-        by_rows = (((1,), (1,)), ((), ()))
-        y = lax.dot_general(rows, fence(kernel.T), by_rows, preferred_element_type=dtype)
+        y = lax.dot_general(rows, fence(kernel.T), (((1,), (1,)), ((), ())))
     else:
-        y = jnp.matmul(rows, kernel, preferred_element_type=dtype)
+        y = jnp.matmul(rows, kernel)
     return fence(y).reshape(*x.shape[:-1], outputs)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 3))
+def rounded_once(
+    product: Callable[..., jax.Array], x: jax.Array, kernel: jax.Array, dtype: DTypeLike
+) -> jax.Array:
+    """A product of half precision whose sums are kept in a wider dtype, as for logits.
+
+    Its derivatives are products of half precision as well. JAX's own are of the wider dtype, since
+    what comes back is: with a large vocabulary, two of the largest products of a step.
+
+    Args:
+      product: bilinear, with `preferred_element_type`.
+      x, kernel: of one dtype.
+      dtype: of the result.
+    """
+    return product(x, kernel, preferred_element_type=dtype)
+
+
+@rounded_once.defjvp
+def _rounded_once_jvp(product, dtype, primals, tangents):
+    (x, kernel), (x_dot, kernel_dot) = primals, tangents
+    along = product(x_dot, kernel) + product(x, kernel_dot)
+    return rounded_once(product, x, kernel, dtype), along.astype(dtype)
 
 
 @jax.checkpoint

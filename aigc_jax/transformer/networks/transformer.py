@@ -3,7 +3,7 @@
 Dimensions: B batch, T positions, S source positions, D width, V vocabulary.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import flax.linen as nn
@@ -14,7 +14,7 @@ import numpy as np
 from aigc_jax.algorithm import Key, Keys, Params
 from aigc_jax.attention import same_segment, soft_cap, visibility
 from aigc_jax.errors import InputError
-from aigc_jax.layers import Dense, dropout
+from aigc_jax.layers import Dense, dropout, rounded_once
 from aigc_jax.nn.block import INIT_STD, KVCache, Memory, PositionsAndMask, Stack, fold
 from aigc_jax.transformer.architecture import Architecture, Positions
 from aigc_jax.transformer.model import Batch, Cache, Networks, Source, check_source
@@ -116,7 +116,11 @@ class Transformer(nn.Module):
         c = self.config
         if c.tied:
             table = self.embedding.embedding.astype(h.dtype)
-            logits = jnp.einsum("...d,vd->...v", h, table, preferred_element_type=jnp.float32)
+            by_row = partial(jnp.einsum, "...d,vd->...v")
+            if h.dtype == jnp.float32:
+                logits = by_row(h, table)
+            else:
+                logits = rounded_once(by_row, h, table, jnp.float32)
         else:
             logits = self.output(h)
         return logits if c.logit_cap is None else soft_cap(logits, c.logit_cap)
