@@ -3,9 +3,11 @@
 # make docs   the documentation, into site/; a warning is an error
 # make test-all  the tests that take long as well; PART=3/10: of those alone the third tenth
 # make bench  the side-by-side benchmarks (installs PyTorch and TensorFlow)
-# Another interpreter: make PYTHON=python3.13 VENV=.venv313 test
+# Another interpreter: make PYTHON=python3.11 VENV=.venv311 test
 
-PYTHON ?= python3
+# The newest that can make an environment: from Python 3.12 on it is jax 0.12, which is faster.
+PYTHON ?= $(firstword $(foreach python,python3.13 python3.12,$(shell \
+	$(python) -c 'import ensurepip' 2>/dev/null && echo $(python))) python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 

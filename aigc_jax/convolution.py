@@ -14,6 +14,7 @@ Dimensions: B batch, H W height and width, C channels in, F channels out.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from aigc_jax import loop_convolution
@@ -63,11 +64,11 @@ def conv_up(x: jax.Array, kernel: jax.Array) -> jax.Array:
     batch, rows, columns, channels = x.shape
     features = kernel.shape[-1]
     weights = _by_cell(kernel).transpose(4, 0, 1, 2, 3, 5).reshape(channels, 16 * features)
-    pieces = linear(fence(x), weights).reshape(batch, rows, columns, 2, 2, 4 * features)
+    # Split, whose derivative is one concatenation: that of four slices is a sum of four arrays.
+    pieces = jnp.split(linear(fence(x), weights), 4, axis=-1)
     shifted = [
-        jnp.pad(pieces[:, :, :, a, b], ((0, 0), (a, 1 - a), (b, 1 - b), (0, 0)))
-        for a in (0, 1)
-        for b in (0, 1)
+        jnp.pad(piece, ((0, 0), (a, 1 - a), (b, 1 - b), (0, 0)))
+        for piece, (a, b) in zip(pieces, np.ndindex(2, 2), strict=True)
     ]
     cells = sum(shifted[1:], start=shifted[0])
     cells = cells.reshape(batch, rows + 1, columns + 1, 2, 2, features).transpose(0, 1, 3, 2, 4, 5)

@@ -173,11 +173,17 @@ def no_noise(batch_size: int, state: Any) -> jax.Array:
     return jnp.zeros((batch_size, 0))
 
 
-def vq_vae() -> Model:
-    """The preset `vq` without its averages of parameters, and with no code revived."""
+def vq_vae(side: int = 28) -> Model:
+    """The preset `vq` without its averages of parameters, and with no code revived.
+
+    Args:
+      side: of the images.
+    """
     decay, usual = 0.95, vq.quantiser_of(vq.VQ)
     book = vq.vector_quantiser(usual.codes, usual.features, decay=decay, revive_below=0.0)
-    config = dataclasses.replace(vq.VQ.config, quantiser=book, ema_decay=0.0)
+    config = dataclasses.replace(
+        vq.VQ.config, quantiser=book, ema_decay=0.0, image_shape=(side, side, 1)
+    )
     algorithm, batch_size = vq.make(config), vq.VQ.run.batch_size
     state = ours.initial_state(algorithm)
     return Model(

@@ -69,15 +69,17 @@ def define_flags(values: flags.FlagValues) -> None:
     )
 
 
-def config_of(preset: str, vocabulary_size: int) -> tuple[transformer.Config, int, int]:
-    """The model, the batch size, and the steps in a program."""
+def config_of(
+    preset: str, vocabulary_size: int, **changes: Any
+) -> tuple[transformer.Config, int, int]:
+    """The model, with some of its settings changed, the batch size, and the steps in a program."""
     if preset == "gpt2":  # with its own vocabulary, little of which the text uses
-        return transformer.gpt2(**RECIPE), 16, 5
+        return transformer.gpt2(**RECIPE, **changes), 16, 5
     make, batch_size, steps = {
         "nano": (transformer.nano, 12, 20),
         "char": (transformer.char, 8, 10),
     }[preset]
-    return make(vocabulary_size, **RECIPE, dropout=0.0), batch_size, steps
+    return make(vocabulary_size, **RECIPE, dropout=0.0, **changes), batch_size, steps
 
 
 class Setting(NamedTuple):
@@ -91,12 +93,12 @@ class Setting(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def setting_of(preset: str, batch_size: int | None = None) -> Setting:
-    """The model of a preset, on characters of Python's documentation."""
+def setting_of(preset: str, batch_size: int | None = None, **changes: Any) -> Setting:
+    """The model of a preset, some settings changed, on characters of Python's documentation."""
     text = str(load_text("python_docs").train)
     coder = CharTokenizer.of(text)
     tokens = coder.encode(text)
-    config, usual, steps = config_of(preset, coder.vocabulary_size)
+    config, usual, steps = config_of(preset, coder.vocabulary_size, **changes)
     batch_size = batch_size or usual
     algorithm, reading = transformer.make(config), windows_of(tokens, config.context)
     task = ours.Task(

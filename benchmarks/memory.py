@@ -2,9 +2,9 @@
 
     python -m benchmarks.memory
 
-The char model of benchmarks.lm_step (6 layers of 384, 8 windows of 256), 30 steps on the CPU with
-all its cores. Each row is a process of its own, which imports no framework but its own; reported is
-the most that the process ever held, imports and compilation included.
+The char model of benchmarks.lm_step (6 layers of 384, 8 windows of 256), for 15 seconds on the CPU
+with all its cores. Each row is a process of its own, which imports no framework but its own;
+reported is the most that the process ever held, imports and compilation included.
 
   pytorch eager  attention by scaled_dot_product_attention, a fused AdamW
   ours (scan)    10 steps in one program
@@ -12,50 +12,38 @@ the most that the process ever held, imports and compilation included.
 Both are checked to compute the same losses.
 """
 
-import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from absl import flags
-from flax import traverse_util
 
 from aigc_jax.strict_json import dumps
 from benchmarks import lm_step
-from benchmarks.harness import machine, memory_row, side_by_side
+from benchmarks.harness import alone, machine, side_by_side
 from benchmarks.harness.turns import TOLERANCE, Mismatch
 from experiments.cli import launch
 from experiments.cli.output import check_out, write_out
 
+SECONDS = 15
 ROWS = {"pytorch eager": "torch", side_by_side.OURS: "ours"}
 
 
 def prepare(folder: Path) -> None:
     """Writes what the rows start from: the tokens, the model's sizes and its first weights."""
-    config, _, data, task, _ = lm_step.setting_of("char")
-    np.save(folder / "tokens.npy", np.asarray(data.arrays))
-    weights = traverse_util.flatten_dict(task.weights, sep="/")
-    arrays: dict[str, Any] = {name: np.array(x) for name, x in weights.items()}
-    np.savez(folder / "weights.npz", **arrays)
-    sizes = {name: getattr(config, name) for name in memory_row.SIZES}
-    facts = {"batch_size": task.batch_size, "threads": task.threads}
-    (folder / "setting.json").write_text(json.dumps({"sizes": sizes, **facts}))
-
-
-def peak_of(row: str, folder: Path) -> dict[str, Any]:
-    """What a row's process reports.
-
-    Raises:
-      Mismatch: it ended with an error.
-    """
-    command = [sys.executable, "-m", "benchmarks.harness.memory_row", row, str(folder)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        raise Mismatch(f"{row}: its process ended with code {done.returncode}")
-    return json.loads(done.stdout.splitlines()[-1])
+    config, _, data, task, steps = lm_step.setting_of("char")
+    setting = {
+        "model": "lm",
+        "preset": "char",
+        "changes": {},
+        "sizes": {name: getattr(config, name) for name in alone.SIZES},
+        "batch_size": task.batch_size,
+        "threads": task.threads,
+        "steps": steps,
+        "seconds": SECONDS,
+    }
+    alone.write(folder, setting, np.asarray(data.arrays), task.weights)
 
 
 def compare() -> dict[str, Any]:
@@ -66,13 +54,13 @@ def compare() -> dict[str, Any]:
     """
     with tempfile.TemporaryDirectory() as place:
         prepare(Path(place))
-        rows = {name: peak_of(row, Path(place)) for name, row in ROWS.items()}
+        rows = {name: alone.run(row, Path(place)) for name, row in ROWS.items()}
     theirs, mine = (np.array(row["losses"]) for row in rows.values())
     if not (difference := np.max(np.abs(theirs / mine - 1))) <= TOLERANCE:
         raise Mismatch(f"losses differ by {difference:.1e}, above {TOLERANCE:.0e} relative")
     for row in rows.values():
         row["ratio_to_ours"] = row["peak_mb"] / rows[side_by_side.OURS]["peak_mb"]
-    title = f"Peak memory of {memory_row.STEPS} steps of char"
+    title = "Peak memory of training char"
     return {"title": title, **machine.metadata(), "rows": rows, "peers": {"best": next(iter(ROWS))}}
 
 

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from flax import traverse_util
 
+from aigc_jax import parallel
 from aigc_jax.algorithm import Algorithm, Params, State
 from aigc_jax.classifier import Classifier
 from aigc_jax.data.batches import shuffled
@@ -113,16 +114,21 @@ def scan_row(
       steps_per_dispatch: how many.
     """
     dispatch = make_dispatch(algorithm.step, data.gather)
-    arrays, order = jax.device_put(data.arrays), shuffled(0, data.examples, data.batch_size)
-    state = initial_state(algorithm)
+    order, mesh = shuffled(0, data.examples, data.batch_size), parallel.data_mesh()
+    whole = parallel.replicated(mesh)
+    state, arrays = jax.device_put((initial_state(algorithm), data.arrays), whole)
     done = 0
+
+    def split(indices: np.ndarray) -> Any:
+        fetched = data.fetch(indices)
+        return jax.tree.map(lambda x: parallel.split_if_even(x, mesh, axis=1), fetched)
 
     def run(steps: int) -> None:
         nonlocal state, done
         pending = None
         for start in range(done, done + steps, steps_per_dispatch):
             indices = np.stack([order(s) for s in range(start, start + steps_per_dispatch)])
-            state, infos = dispatch(state, arrays, jax.device_put(data.fetch(indices)))
+            state, infos = dispatch(state, arrays, split(indices))
             if pending is not None:
                 _losses(pending, losses)  # of the previous dispatch, while this one runs
             pending = infos
@@ -131,8 +137,8 @@ def scan_row(
 
     def check(indices: np.ndarray, noise: np.ndarray) -> np.ndarray:
         del noise  # a pure function of the state
-        examples = jax.device_put(data.fetch(indices))
-        _, infos = dispatch(initial_state(algorithm), arrays, examples)
+        first = jax.device_put(initial_state(algorithm), whole)
+        _, infos = dispatch(first, arrays, split(indices))
         return _losses(infos, losses)
 
     return Row(run, lambda: _counters(state), check, steps_per_dispatch)

@@ -6,17 +6,21 @@ next to a grid are put in its order once, so that no step pays for it.
 Dimensions: B batch, Z latent, C H W image.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.harness.ours import Task
 from benchmarks.harness.torch_row import adam, device
 from benchmarks.harness.turns import Row
 from benchmarks.peers.torch import gan, vae
+
+if TYPE_CHECKING:  # benchmarks.scaling runs this without JAX
+    from benchmarks.harness.ours import Task
 
 SIDE = 7  # of the grid
 Arrays = Mapping[str, Any]  # a layer's `kernel`, `scale` and `bias`, or layers by name
@@ -78,27 +82,20 @@ class Residual(nn.Module):
         return x + self.branch(x)
 
 
-def halved_twice(down: Arrays) -> list[nn.Module]:
+def halved(down: Arrays) -> list[nn.Module]:
     """An image to the grid, a residual block on it: `[B, 1, H, W] -> [B, C, h, w]`."""
-    return [
-        conv(down["Convolution_0"], 2),
-        nn.ELU(),
-        conv(down["Convolution_1"], 2),
-        Residual(down["ResidualBlock_0"]),
-        nn.ELU(),
-    ]
+    count = sum(name.startswith("Convolution") for name in down)
+    layers = [conv(down[f"Convolution_{i}"], 2) for i in range(count)]
+    between = [module for layer in layers for module in (layer, nn.ELU())][:-1]
+    return [*between, Residual(down["ResidualBlock_0"]), nn.ELU()]
 
 
-def doubled_twice(up: Arrays) -> list[nn.Module]:
+def doubled(up: Arrays) -> list[nn.Module]:
     """The grid, a residual block on it, to an image: `[B, C, h, w] -> [B, 1, H, W]`."""
-    return [
-        conv(up["Convolution_0"], 1),
-        Residual(up["ResidualBlock_0"]),
-        nn.ELU(),
-        conv_up(up["Convolution_1"]),
-        nn.ELU(),
-        conv_up(up["Convolution_2"]),
-    ]
+    count = sum(name.startswith("Convolution") for name in up)
+    layers = [conv_up(up[f"Convolution_{i}"]) for i in range(1, count)]
+    first = [conv(up["Convolution_0"], 1), Residual(up["ResidualBlock_0"])]
+    return [*first, *(module for layer in layers for module in (nn.ELU(), layer))]
 
 
 class Posterior(nn.Module):
@@ -107,7 +104,7 @@ class Posterior(nn.Module):
     def __init__(self, encoder: Arrays):
         super().__init__()
         self.layers = nn.Sequential(
-            *halved_twice(encoder["Down_0"]),
+            *halved(encoder["Down_0"]),
             nn.Flatten(),
             dense(encoder["Dense_0"], grid_in=True),
             nn.ELU(),
@@ -128,7 +125,7 @@ def decoder(layers: Arrays) -> nn.Module:
         dense(layers["Dense_1"], grid_out=True),
         nn.ELU(),
         nn.Unflatten(1, (-1, SIDE, SIDE)),
-        *doubled_twice(layers["Up_0"]),
+        *doubled(layers["Up_0"]),
     )
 
 
@@ -227,13 +224,30 @@ def residual_discriminator(layers: Arrays) -> nn.Module:
 
 
 def r3gan_row(
-    task: Task, rate: float, betas: tuple[float, float], channels_last: bool, compiled: bool
+    task: Task,
+    rate: float,
+    betas: tuple[float, float],
+    channels_last: bool,
+    compiled: bool,
+    networks: tuple[nn.Module, nn.Module] | None = None,
+    after: Callable[[], None] = lambda: None,
 ) -> Row:
-    """See `gan.relativistic_training`; the arguments are those of `dcgan_row`."""
-    networks = residual_generator(task.weights["g"]), residual_discriminator(task.weights["d"])
+    """See `gan.relativistic_training`; the first arguments are those of `dcgan_row`.
+
+    Args:
+      networks: G and D; None: those of the task's weights.
+      after: called after each step.
+    """
+    if networks is None:
+        networks = (
+            residual_generator(task.weights["g"]),
+            residual_discriminator(task.weights["d"]),
+        )
     generate, discriminate = (laid_out(module, channels_last) for module in networks)
     adams = (adam(list(m.parameters()), rate, betas) for m in (generate, discriminate))
-    return gan.relativistic_training(task, generate, discriminate, *adams, compiled=compiled)
+    return gan.relativistic_training(
+        task, generate, discriminate, *adams, compiled=compiled, after=after
+    )
 
 
 def dcgan_row(

@@ -1,12 +1,19 @@
 """GANs in PyTorch, eager and compiled: the textbook's, and a step for any."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from benchmarks.harness.ours import Task
 from benchmarks.harness.torch_row import adam, network, training_row
 from benchmarks.harness.turns import Row
+
+if TYPE_CHECKING:  # benchmarks.scaling runs this without JAX
+    from benchmarks.harness.ours import Task
 
 
 def row(task: Task, compiled: bool) -> Row:
@@ -77,12 +84,14 @@ def relativistic_training(
     *,
     compiled: bool,
     gamma: float = 0.5,
+    after: Callable[[], None] = lambda: None,
 ) -> Row:
     """R3GAN's step: D(x) against D(x̃), with ½ γ of both squared gradient norms; then G.
 
     Args:
       task, generate, discriminate, adam_g, adam_d, compiled: as in `training`.
       gamma: γ of both penalties.
+      after: called after each step.
     """
     params_g = list(generate.parameters())
     slope = torch.func.grad(lambda x: discriminate(x).sum())
@@ -121,6 +130,7 @@ def relativistic_training(
         adam_g.zero_grad()
         loss_g.backward(inputs=params_g)  # D's gradients would be thrown away
         adam_g.step()
+        after()
         return loss_d, loss_g, penalty_d
 
     return training_row(task, update, (adam_d, adam_g))

@@ -5,6 +5,8 @@ Dimensions: B batch, T positions, D width, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,16 +92,28 @@ def gpt(config: Architecture, params: Any, approximate: str) -> Gpt:
 def row(
     task: Task, config: Any, compiled: bool, approximate: str = "none", half: bool = False
 ) -> Row:
+    """A GPT that starts from our weights; see `training`."""
+    return training(task, gpt(config, task.weights, approximate), config, compiled, half)
+
+
+def training(
+    task: Task,
+    model: Gpt,
+    config: Any,
+    compiled: bool,
+    half: bool = False,
+    rate: Callable[[int], float] | None = None,
+) -> Row:
     """One step of AdamW down the gradient of the mean loss per token, clipped to a global norm.
 
     Args:
       task: its examples are windows, int `[M, T + 1]`.
+      model: the network; changed.
       config: a `transformer.Config` of learned positions and LayerNorm before each layer.
       compiled: put the loss, and so its gradient, under torch.compile.
-      approximate: GELU's approximation, `none` or `tanh`.
       half: products in bfloat16, by autocast.
+      rate: of learning, by the number of steps done; None: always the config's.
     """
-    model = gpt(config, task.weights, approximate)
     # As ours: linear layers' matrices decay, embeddings do not.
     linear = {m.weight for m in model.modules() if isinstance(m, nn.Linear)}
     rest = [p for p in model.parameters() if p not in linear]
@@ -109,7 +123,7 @@ def row(
     ]
     adam = torch.optim.AdamW(groups, config.learning_rate, (0.9, config.b2), fused=True)
 
-    place = device()
+    place, steps = device(), count()
 
     def loss(windows: Tensor) -> Tensor:
         with torch.autocast(place, torch.bfloat16, enabled=half):
@@ -120,6 +134,10 @@ def row(
         loss = torch.compile(loss)
 
     def update(windows: Tensor, _: Tensor) -> tuple[Tensor]:
+        if rate is not None:
+            now = rate(next(steps))
+            for group in adam.param_groups:
+                group["lr"] = now
         nll = loss(windows.long())
         adam.zero_grad()
         nll.backward()

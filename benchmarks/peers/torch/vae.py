@@ -1,12 +1,18 @@
 """VAEs in PyTorch, eager and compiled: the textbook's, and a step for any."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from benchmarks.harness.ours import Task
 from benchmarks.harness.torch_row import adam, network, training_row
 from benchmarks.harness.turns import Row
+
+if TYPE_CHECKING:  # benchmarks.scaling runs this without JAX
+    from benchmarks.harness.ours import Task
 
 
 def row(task: Task, compiled: bool) -> Row:

@@ -3,30 +3,34 @@
 Dimensions: B batch, C H W image, h w the grid, D features, K codes.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.harness.ours import Task
 from benchmarks.harness.torch_row import adam, device, training_row
 from benchmarks.harness.turns import Row
-from benchmarks.peers.torch.conv import conv, doubled_twice, halved_twice, laid_out
+from benchmarks.peers.torch.conv import conv, doubled, halved, laid_out
+
+if TYPE_CHECKING:  # benchmarks.scaling runs this without JAX
+    from benchmarks.harness.ours import Task
 
 DEVIATION = 0.1  # σ₀ of the likelihood
 
 
 def encoder(layers: Mapping[str, Any]) -> nn.Module:
     """`2 x − 1`, `[B, 1, H, W]`, to features `[B, D, h, w]`."""
-    return nn.Sequential(*halved_twice(layers["Down_0"]), conv(layers["Convolution_0"], 1))
+    return nn.Sequential(*halved(layers["Down_0"]), conv(layers["Convolution_0"], 1))
 
 
 def decoder(layers: Mapping[str, Any]) -> nn.Module:
     """Vectors `[B, D, h, w]` to the means of pixels `[B, 1, H, W]`."""
-    return nn.Sequential(*doubled_twice(layers["Up_0"]))
+    return nn.Sequential(*doubled(layers["Up_0"]))
 
 
 class Codebook:
