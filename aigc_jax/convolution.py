@@ -111,8 +111,8 @@ def conv_max_pool(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """`max_pool(conv(x, kernel))`, H and W even.
 
     On the CPU, of few channels, it is the greatest of four products, one for each pixel of a
-    square: a step of the classifier takes 10.5 so, and 11.6 ms otherwise (jax 0.10.2; 9.9 and 12.2
-    on 0.12.0).
+    square: a step of the classifier takes 10.3 so, and 11.6 ms otherwise (jax 0.10.2; 9.9 and 12.2
+    on 0.12.0). Where three of four are equal, their shares of the slope are not.
     """
 
     def of_products(x, kernel):

@@ -55,7 +55,7 @@ def _varying_alike(*arrays: jax.Array) -> list[jax.Array]:
     varying = [jax.typeof(a).manual_axis_type.varying for a in arrays]
     every = frozenset().union(*varying)
     return [
-        lax.pcast(a, tuple(every - own), to="varying") if every - own else a
+        lax.pcast(a, tuple(sorted(every - own)), to="varying") if every - own else a
         for a, own in zip(arrays, varying, strict=True)
     ]
 

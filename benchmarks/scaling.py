@@ -6,16 +6,18 @@
   batch     windows of 64 in a step of nano (4 layers of 128), from 1 to 256
   width     of its layers, from 64 to 512; 12 windows of 64
   context   tokens in its one window, from 64 to 4,096
-  side      of the images of the VQ-VAE (its preset), from 16 to 128 pixels; batches of 16
+  side      of the images of the VQ-VAE (its preset, which halves larger ones more often), from 16
+            to 128 pixels; batches of 16
   devices   CPU devices that share the cores and the batch of 64 windows of nano, from 1 to 8
   dispatch  steps of nano in one program, from 1 to 100
 
 Each point is a process of its own with one framework, float32, on the CPU with all its cores: the
 median time of a step over some seconds, and by how much the process's peak memory is above that
-after its imports, compilation included. Rows of one point are checked to compute the same losses.
+after it imported its framework: compilation and all else included. PyTorch's losses and ours are
+checked to be the same.
 
-  pytorch eager  as in benchmarks.lm_step and benchmarks.conv_step
-  ours           many steps in one program
+  pytorch eager  as in benchmarks.lm_step and benchmarks.conv_step, images channels first
+  ours           3 steps in one program
   evaluation     our held-out loss of as many windows, which must cost no more than training
 
 An exponent is the slope of the logarithm over the three largest values: 1 where cost is
@@ -34,6 +36,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from absl import flags
 
+from aigc_jax.errors import InputError
 from aigc_jax.strict_json import dumps
 from benchmarks import conv_step, lm_step
 from benchmarks.harness import alone, machine, ours, side_by_side
@@ -92,8 +95,6 @@ def write_point(folder: Path, axis: str, value: int) -> None:
         return
     batch = {"batch": value, "context": 1, "devices": 64}.get(axis, 12)
     changes: dict[str, Any] = {axis: value} if axis in ("width", "context") else {}
-    if axis == "width":
-        changes["hidden_size"] = 4 * value
     config, _, data, task, _ = lm_step.setting_of("nano", batch, **changes)
     setting = {
         **common,
@@ -134,7 +135,8 @@ def measured(axis: str, value: int) -> dict[str, dict[str, float]]:
 
 def exponent(values: Sequence[float], costs: Sequence[float]) -> float:
     """p of cost ∝ valueᵖ, by least squares over the three largest values."""
-    return float(np.polyfit(np.log(values[-3:]), np.log(costs[-3:]), 1)[0])
+    known = np.log(np.maximum(costs[-3:], 0.1))
+    return float(np.polyfit(np.log(values[-3:]), known, 1)[0])
 
 
 def lines_of(axis: str, points: Mapping[int, Mapping[str, Mapping[str, float]]]) -> list[str]:
@@ -195,7 +197,7 @@ def plot(results: Mapping[str, Any], path: Path) -> bytes:
     panels[0, 0].set_ylabel("ms per step")
     panels[1, 0].set_ylabel("MB above imports")
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=path.suffix[1:] or "png", dpi=110)
+    figure.savefig(buffer, format=path.suffix[1:], dpi=110)
     return buffer.getvalue()
 
 
@@ -215,6 +217,8 @@ def command(arguments: launch.Arguments) -> None:
     """Does what the flags ask for."""
     out = check_out(arguments.out) if arguments.out else None
     picture = check_out(arguments.plot, "--plot") if arguments.plot else None
+    if picture and picture.suffix not in (".png", ".svg"):
+        raise InputError(f"--plot={arguments.plot}: the name must end in .png or .svg")
     machine.hold_to("cpu")
     results = side_by_side.guarded(lambda: compare(arguments.only))
     metadata, shares = machine.metadata(), dearest_evaluation(results)
@@ -224,10 +228,10 @@ def command(arguments: launch.Arguments) -> None:
             f"evaluation takes at most {shares['ms']:.2f} of training's time and "
             f"{shares['mb']:.2f} of its memory"
         )
-    if picture:
-        write_out(picture, plot(results, picture), "--plot")
     if out:
         write_out(out, dumps({**metadata, "axes": results}, indent=1) + "\n")
+    if picture:
+        write_out(picture, plot(results, picture), "--plot")
 
 
 if __name__ == "__main__":

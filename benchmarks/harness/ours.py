@@ -116,8 +116,11 @@ def scan_row(
     dispatch = make_dispatch(algorithm.step, data.gather)
     order, mesh = shuffled(0, data.examples, data.batch_size), parallel.data_mesh()
     whole = parallel.replicated(mesh)
-    state, arrays = jax.device_put((initial_state(algorithm), data.arrays), whole)
-    done = 0
+    arrays = jax.device_put(data.arrays, whole)
+    state, done = None, 0
+
+    def first() -> State:
+        return jax.device_put(initial_state(algorithm), whole)
 
     def split(indices: np.ndarray) -> Any:
         fetched = data.fetch(indices)
@@ -125,6 +128,7 @@ def scan_row(
 
     def run(steps: int) -> None:
         nonlocal state, done
+        state = first() if state is None else state
         pending = None
         for start in range(done, done + steps, steps_per_dispatch):
             indices = np.stack([order(s) for s in range(start, start + steps_per_dispatch)])
@@ -137,11 +141,11 @@ def scan_row(
 
     def check(indices: np.ndarray, noise: np.ndarray) -> np.ndarray:
         del noise  # a pure function of the state
-        first = jax.device_put(initial_state(algorithm), whole)
-        _, infos = dispatch(first, arrays, split(indices))
+        _, infos = dispatch(first(), arrays, split(indices))
         return _losses(infos, losses)
 
-    return Row(run, lambda: _counters(state), check, steps_per_dispatch)
+    # Before the first step there is no state, so that the check does not hold a second one.
+    return Row(run, lambda: _counters(state or first()), check, steps_per_dispatch)
 
 
 def step_row(algorithm: Trained, data: Data, losses: Sequence[str]) -> Row:
