@@ -169,36 +169,46 @@ def dearest_evaluation(results: Mapping[str, Any]) -> dict[str, float]:
 
 
 def plot(results: Mapping[str, Any], path: Path) -> bytes:
-    """One column for each axis: time above, memory below, on logarithmic scales."""
+    """Time above and memory below for each axis, three side by side, on logarithmic scales."""
     import io
 
     from matplotlib.figure import Figure
-    from matplotlib.ticker import ScalarFormatter
 
-    figure = Figure(figsize=(3.1 * len(results), 5.6), layout="constrained")
-    panels = figure.subplots(2, len(results), squeeze=False, sharex="col")
-    colours = {"pytorch eager": "#d95f02", "ours": "#1b6ca8", "evaluation": "#7fb069"}
-    for column, (axis, points) in enumerate(results.items()):
-        values = list(points)
-        for panel, kind in zip(panels[:, column], ("ms", "mb"), strict=True):
-            for row in AXES[axis].rows:
-                costs = [max(points[v][row][kind], 0.1) for v in values]
-                label = row
-                if len(values) >= 3:
-                    label += f", {exponent(values, costs):.2f}"
-                panel.loglog(values, costs, "o-", ms=4, color=colours[row], label=label)
-            panel.set_xticks(values, labels=[f"{v:,}" for v in values], rotation=45)
-            panel.minorticks_off()
-            panel.yaxis.set_major_formatter(ScalarFormatter())
-            panel.grid(alpha=0.3)
-            panel.legend(fontsize=7, title="exponent", title_fontsize=7)
-        panels[0, column].set_title(axis)
-        panels[1, column].set_xlabel(AXES[axis].unit)
-    panels[0, 0].set_ylabel("ms per step")
-    panels[1, 0].set_ylabel("MB above imports")
+    columns = min(3, len(results))
+    rows = 2 * math.ceil(len(results) / columns)
+    figure = Figure(figsize=(3.4 * columns, 2.6 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for number in range(len(results), columns * rows // 2):
+        for panel in panels[2 * (number // columns) :, number % columns][:2]:
+            panel.set_visible(False)
+    for number, (axis, points) in enumerate(results.items()):
+        top, column = 2 * (number // columns), number % columns
+        for kind, row, label in (("ms", top, "ms per step"), ("mb", top + 1, "MB above imports")):
+            _panel(panels[row, column], axis, points, kind)
+            if column == 0:
+                panels[row, column].set_ylabel(label)
+        panels[top, column].set_title(axis)
+        panels[top + 1, column].set_xlabel(AXES[axis].unit)
     buffer = io.BytesIO()
     figure.savefig(buffer, format=path.suffix[1:], dpi=110)
     return buffer.getvalue()
+
+
+def _panel(panel: Any, axis: str, points: Mapping[int, Any], kind: str) -> None:
+    colours = {"pytorch eager": "#d95f02", "ours": "#1b6ca8", "evaluation": "#7fb069"}
+    values, every = list(points), []
+    for row in AXES[axis].rows:
+        costs = [max(points[v][row][kind], 0.1) for v in values]
+        label = f"{row}, {exponent(values, costs):.2f}" if len(values) >= 3 else row
+        panel.loglog(values, costs, "o-", ms=4, color=colours[row], label=label)
+        every += costs
+    spread = max(10 / (max(every) / min(every)), 1.5) ** 0.5  # noise must not fill a panel
+    panel.set_ylim(min(every) / spread, max(every) * spread)
+    panel.set_xticks(values, labels=[f"{v:,}" for v in values], rotation=45)
+    panel.minorticks_off()
+    panel.yaxis.set_major_formatter(lambda cost, _: f"{cost:g}")
+    panel.grid(alpha=0.3)
+    panel.legend(fontsize=7, title="exponent", title_fontsize=7)
 
 
 def compare(only: Sequence[str] | None) -> dict[str, dict[int, Any]]:
