@@ -57,4 +57,5 @@ def test_samples_drawn_in_blocks_are_those_drawn_at_once(monkeypatch, name):
     blocks = sample()
     assert blocks.shape == whole.shape
     assert np.ptp(whole, axis=0).max() > 0
-    np.testing.assert_allclose(blocks, whole, rtol=1e-6, atol=1e-7)
+    # A convolution of other numbers of rows adds in another order terms of the size of 1.
+    np.testing.assert_allclose(blocks, whole, rtol=1e-6, atol=5e-7)

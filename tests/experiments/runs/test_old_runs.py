@@ -15,6 +15,8 @@ COMMANDS = {
     "vq": "experiments.vae --preset=vq --width=4 --codes=8 --latent_size=2",
     "lm": "experiments.lm --text=text.txt --width=8 --layers=1 --heads=2 --context=16",
 }
+# That version's Muon iterated otherwise, so the text model's updates after step 4 differ a little.
+CLOSE = {"vq": 1e-4, "lm": 1e-3}
 CADENCE = ["--steps=8", "--batch_size=8", "--eval_every=4", "--checkpoint_every=4"]
 CADENCE += ["--log_every=2", "--steps_per_dispatch=2"]
 
@@ -38,7 +40,7 @@ def test_a_run_of_an_earlier_version_goes_on_as_it_did(name, place, launch):
     found, expected = lines(place / name / "metrics.jsonl"), lines(place / f"{name}.expected.jsonl")
     for line, wanted in zip(found[-len(expected) :], expected, strict=True):
         assert line.pop("split") == wanted.pop("split")
-        assert line == pytest.approx(wanted, rel=1e-4)
+        assert line == pytest.approx(wanted, rel=CLOSE[name])
     config = json.loads((place / name / "config.json").read_text("utf-8"))
     assert config["experiment"] == name
     assert config["metadata"]
