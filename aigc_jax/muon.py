@@ -49,7 +49,7 @@ def muon(
     gives an update the size of Adam's, so that one learning rate serves both. A matrix of k times
     as many columns as rows costs 6 k + 3 products of its rows' size, or 2 k + 9 where k > 1.5:
     expensive at small batches, cheap at a thousand examples. Matrices of equal shape are multiplied
-    in one batch, and exist at the same time. Products are of float32's own precision, since the
+    in one batch, and exist at the same time. Products have TF32's precision at least, since the
     iterations are not stable with bfloat16's, which is a TPU's default.
 
     Args:
@@ -194,7 +194,7 @@ def orthogonal(x: jax.Array) -> jax.Array:
     Returns:
       `[N, m, n]` in x's dtype. Where ‖X‖ is below 1e-12 or so it fades to 0.
     """
-    with jax.default_matmul_precision("float32"):
+    with jax.default_matmul_precision("tensorfloat32"):
         return _orthogonal(x)
 
 

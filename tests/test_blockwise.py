@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aigc_jax import blockwise, gan, vae, vq
+from aigc_jax import blockwise, convolution, gan, vae, vq
 from aigc_jax.blockwise import in_blocks
 
 
@@ -45,6 +45,8 @@ ALGORITHMS = {
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_samples_drawn_in_blocks_are_those_drawn_at_once(monkeypatch, name):
+    # XLA's own convolution adds in another order where the number of rows is another.
+    monkeypatch.setattr(convolution, "_FEW_CHANNELS", 10**9)
     algorithm = ALGORITHMS[name]
     state, key = jax.jit(algorithm.init)(jax.random.key(0)), jax.random.key(1)
 
@@ -57,5 +59,4 @@ def test_samples_drawn_in_blocks_are_those_drawn_at_once(monkeypatch, name):
     blocks = sample()
     assert blocks.shape == whole.shape
     assert np.ptp(whole, axis=0).max() > 0
-    # A convolution of other numbers of rows adds in another order terms of the size of 1.
-    np.testing.assert_allclose(blocks, whole, rtol=1e-6, atol=5e-7)
+    np.testing.assert_allclose(blocks, whole, rtol=1e-6, atol=1e-7)
