@@ -101,5 +101,32 @@ def training_row(
     return Row(run, counters, losses)
 
 
+def descent_row(
+    task: Task,
+    losses: Callable[..., tuple[Tensor, ...]],
+    optimiser: torch.optim.Optimizer,
+    compiled: bool,
+) -> Row:
+    """Steps down the gradient of the first of some losses.
+
+    Args:
+      task: of the peers.
+      losses: `(x, noise) -> losses`, each []; where the task has labels, of them too.
+      optimiser: of all parameters.
+      compiled: put the losses, and so the gradient, under torch.compile.
+    """
+    if compiled:
+        losses = torch.compile(losses)
+
+    def update(*inputs: Tensor) -> tuple[Tensor, ...]:
+        found = losses(*inputs)
+        optimiser.zero_grad()
+        found[0].backward()
+        optimiser.step()
+        return found
+
+    return training_row(task, update, (optimiser,))
+
+
 def _read(losses: Sequence[Tensor]) -> list[float]:
     return [loss.item() for loss in losses]

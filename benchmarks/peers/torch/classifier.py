@@ -1,11 +1,10 @@
 """Our classifier in PyTorch, without what it draws at random: shifts and dropout."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from benchmarks.harness.ours import Task
-from benchmarks.harness.torch_row import adam, training_row
+from benchmarks.harness.torch_row import adam, descent_row
 from benchmarks.harness.turns import Row
 from benchmarks.peers.torch.conv import conv, dense, laid_out
 
@@ -38,17 +37,7 @@ def classifier_row(
     )
     optimiser = adam(list(network.parameters()), rate, betas)
 
-    def mean_loss(x: Tensor, labels: Tensor) -> Tensor:
-        return cross_entropy(network(x), labels)
+    def losses(x: Tensor, _: Tensor, labels: Tensor) -> tuple[Tensor]:
+        return (cross_entropy(network(x), labels),)
 
-    if compiled:
-        mean_loss = torch.compile(mean_loss)
-
-    def update(x: Tensor, _: Tensor, labels: Tensor) -> tuple[Tensor]:
-        loss = mean_loss(x, labels)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        return (loss,)
-
-    return training_row(task, update, (optimiser,))
+    return descent_row(task, losses, optimiser, compiled)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, elu
 
 from benchmarks.harness.ours import Task
-from benchmarks.harness.torch_row import adam, training_row
+from benchmarks.harness.torch_row import adam, descent_row
 from benchmarks.harness.turns import Row
 from benchmarks.peers.torch.conv import Residual, conv, conv_up, laid_out
 
@@ -112,14 +112,4 @@ def ladder_row(
         counted = sum(torch.clamp(kl, min=FREE_NATS) for kl in divergences)
         return reconstruction + counted, reconstruction, sum(divergences)
 
-    if compiled:
-        losses = torch.compile(losses)
-
-    def update(x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        loss, reconstruction, kl = losses(x, noise)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        return loss, reconstruction, kl
-
-    return training_row(task, update, (optimiser,))
+    return descent_row(task, losses, optimiser, compiled)

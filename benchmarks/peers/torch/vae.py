@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from benchmarks.harness.torch_row import adam, network, training_row
+from benchmarks.harness.torch_row import adam, descent_row, network
 from benchmarks.harness.turns import Row
 
 if TYPE_CHECKING:  # benchmarks.scaling runs this without JAX
@@ -47,14 +47,4 @@ def training(
         kl = 0.5 * (mean**2 + torch.expm1(log_variance) - log_variance).sum() / len(x)
         return reconstruction + kl, reconstruction, kl
 
-    if compiled:
-        losses = torch.compile(losses)
-
-    def update(x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        negative_elbo, reconstruction, kl = losses(x, noise)
-        optimiser.zero_grad()
-        negative_elbo.backward()
-        optimiser.step()
-        return negative_elbo, reconstruction, kl
-
-    return training_row(task, update, (optimiser,))
+    return descent_row(task, losses, optimiser, compiled)
