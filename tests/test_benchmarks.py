@@ -6,6 +6,7 @@ import pytest
 
 from aigc_jax import gan, transformer
 from aigc_jax.errors import InputError
+from benchmarks import scaling
 from benchmarks.harness import machine, ours, ratios, turns, utilisation
 from benchmarks.harness.turns import Check, Mismatch, Row
 
@@ -154,3 +155,18 @@ def test_our_rows_compute_what_the_free_functions_do(make, monkeypatch):
     ]
     loss = np.mean(jax.nn.softplus(-logits[0]) + jax.nn.softplus(logits[1]))
     assert loss == pytest.approx(expected.losses[0, 0], rel=1e-5)
+
+
+def test_an_exponent_is_that_of_the_largest_values():
+    values = [1, 10, 20, 40]
+    assert scaling.exponent(values, [500.0, *(3 * v**1.5 for v in values[1:])]) == pytest.approx(
+        1.5
+    )
+
+
+def test_evaluation_is_held_against_training_at_its_dearest_point():
+    def point(evaluation, training):
+        return {"evaluation": {"ms": evaluation, "mb": 1.0}, "ours": {"ms": training, "mb": 4.0}}
+
+    results = {"batch": {1: point(1.0, 2.0), 2: point(9.0, 10.0)}, "side": {1: {"ours": {}}}}
+    assert scaling.dearest_evaluation(results) == {"ms": 0.9, "mb": 0.25}
