@@ -1,0 +1,214 @@
+"""Videos of the user's own: an .npz file, or a folder of GIF, MP4, WebM and AVI files.
+
+Dimensions: M clips, T frames, H W C frame, A attributes.
+"""
+
+import os
+import stat
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from aigc_jax import storage
+from aigc_jax.data.attributes import Attribute
+from aigc_jax.data.own_images import (
+    FEWEST,
+    HIGHEST_LABEL,
+    _entries,
+    _is_folder,
+    _kind,
+    _member,
+    _reason,
+)
+from aigc_jax.data.video import (
+    MOST_BYTES,
+    SUFFIXES,
+    Measured,
+    VideoClips,
+    measure_video,
+    read_video,
+)
+from aigc_jax.errors import InputError
+
+RATE = 10.0  # frames per second of an .npz file that does not say
+SHORTEST = 2  # frames
+_NEAR = 0.05  # by how much rates may differ that count as one
+
+_Labels = tuple[np.ndarray | None, tuple[Attribute, ...]]  # int32 [M, A], and what they mean
+
+
+def load_own_videos(path: str, frames: int | None = None) -> VideoClips:
+    """Loads the videos of an .npz file or of a folder, and splits them 90 / 10.
+
+    The split is that of `own_images`: by a permutation that depends on M alone, whose last ⌊M / 10⌋
+    are held out. Cut clips of one recording into the two parts yourself where they look alike.
+
+    Args:
+      path: one of two.
+        An .npz file with an array `videos`, uint8 `[M, T, H, W]` or `[M, T, H, W, C]`, C = 1 or 3,
+        and, if wanted, `labels`, integers `[M]` or `[M, A]` from 0 on, and `rate`, frames per
+        second (10 if there is none).
+        A folder of files as `read_video` takes them, of one size and one rate (to 5 %), in the
+        order of their names. Where they are in subfolders, each is a class: 0, 1, … in the order of
+        their names. Names that begin with a dot, and what systems leave behind, are skipped.
+      frames: T, to which all clips are cut at their end; None: the length of the shortest.
+
+    Returns:
+      uint8 `[M, T, H, W, C]` in two parts, C = 1 where no pixel of any has a colour; labels,
+      int32 `[M, A]`, or None; named after the path.
+
+    Raises:
+      InputError: names the file or folder that cannot be used, or the clip that is too short.
+    """
+    if not path:
+        raise InputError("--videos is empty; name an .npz file or a folder of videos")
+    if frames is not None and frames < SHORTEST:
+        raise InputError(f"videos need at least {SHORTEST} frames; {frames} were asked for")
+    kind = storage.kind_of(Path(path))
+    if kind not in (stat.S_IFDIR, stat.S_IFREG):
+        raise InputError(f"{path}: no such file or folder")
+    read = _from_folder if kind == stat.S_IFDIR else _from_npz
+    try:
+        videos, rate, (labels, attributes) = read(Path(path), frames)
+        order = np.random.default_rng(len(videos)).permutation(len(videos))
+        train, heldout = np.split(order, [-(len(videos) // 10)])
+        parts = videos[train], videos[heldout]
+    except MemoryError as error:
+        raise InputError(f"{path}: its videos do not fit into memory") from error
+    name = Path(os.path.abspath(path)).stem
+    if labels is None:
+        return VideoClips(name, rate, *parts)
+    return VideoClips(name, rate, *parts, labels[train], labels[heldout], attributes)
+
+
+def _check_count(place: Path, videos: int) -> None:
+    if videos < FEWEST:
+        raise InputError(f"{place}: holds {videos} videos; at least {FEWEST} are needed")
+
+
+def _check_bytes(place: Path, count: int) -> None:
+    if count > MOST_BYTES:
+        sizes = f"{count / 2**30:.1f} GiB, above the {MOST_BYTES / 2**30:.1f} that are allowed"
+        raise InputError(f"{place}: its pixels would take {sizes}; take fewer frames")
+
+
+def _check_length(place: Path, length: int, frames: int | None) -> None:
+    if length < (frames or SHORTEST):
+        raise InputError(f"{place}: has {length} frames; at least {frames or SHORTEST} are needed")
+
+
+def _from_npz(file: Path, frames: int | None) -> tuple[np.ndarray, float, _Labels]:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+            wanted = ("videos", "labels", "rate")
+            found = {name: _member(archive, file, name) for name in wanted if name in names}
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({_reason(error)})") from error
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
+        if words := storage.said(error):  # which is a BadZipFile to zipfile
+            raise InputError(f"{file}: cannot be read ({words})") from error
+        message = f"{file}: not an .npz file, or damaged ({_reason(error)})"
+        raise InputError(f"{message}; write one with np.savez(FILE, videos=...)") from error
+    if "videos" not in found:
+        held = ", ".join(map(repr, names[:5])) or "nothing"
+        raise InputError(f"{file}: has no array 'videos'; it holds {held}")
+    videos = found["videos"]
+    if videos.ndim == 4:
+        videos = videos[..., None]
+    if videos.dtype != np.uint8 or videos.ndim != 5 or videos.shape[-1] not in (1, 3):
+        wanted_shape = "uint8 [M, T, H, W], [M, T, H, W, 1] or [M, T, H, W, 3]"
+        raise InputError(
+            f"{file}: 'videos' must be {wanted_shape}, and is {_kind(found['videos'])}"
+        )
+    _check_count(file, len(videos))
+    _check_length(file, videos.shape[1], frames)
+    if videos.size == 0:
+        raise InputError(f"{file}: 'videos' has no pixels: it is {_kind(found['videos'])}")
+    rate = _rate(file, found["rate"]) if "rate" in found else RATE
+    labels = _labels(file, found["labels"], len(videos)) if "labels" in found else (None, ())
+    return videos[:, :frames], rate, labels
+
+
+def _rate(file: Path, rate: np.ndarray) -> float:
+    if rate.dtype.kind not in "iuf" or rate.size != 1 or not 0 < rate.item() < np.inf:
+        wanted = "one positive number, of frames per second"
+        raise InputError(f"{file}: 'rate' must be {wanted}, and is {_kind(rate)}")
+    return float(rate.item())
+
+
+def _labels(file: Path, labels: np.ndarray, count: int) -> _Labels:
+    if labels.dtype.kind not in "iu" or labels.ndim not in (1, 2) or len(labels) != count:
+        wanted = f"integers [{count}] or [{count}, A]"
+        raise InputError(f"{file}: 'labels' must be {wanted}, and is {_kind(labels)}")
+    labels = labels.reshape(count, -1)
+    if not labels.size or labels.min() < 0 or labels.max() > HIGHEST_LABEL:
+        found = f"{labels.min()} to {labels.max()}" if labels.size else "none"
+        raise InputError(f"{file}: 'labels' must be from 0 to {HIGHEST_LABEL}, and are {found}")
+    names = ["class"] if labels.shape[1] == 1 else [f"label{a}" for a in range(labels.shape[1])]
+    values = [tuple(map(str, range(int(top) + 1))) for top in labels.max(0)]
+    attributes = tuple(Attribute(*both) for both in zip(names, values, strict=True))
+    return labels.astype(np.int32), attributes
+
+
+def _from_folder(folder: Path, frames: int | None) -> tuple[np.ndarray, float, _Labels]:
+    entries = _entries(folder)
+    classes = [entry for entry in entries if _is_folder(entry)]
+    if classes and len(classes) < len(entries):
+        file = next(entry for entry in entries if entry not in classes)
+        mixture = f"a file ({file.name}) beside a subfolder ({classes[0].name})"
+        raise InputError(f"{folder}: has {mixture}; put all videos into subfolders, or none")
+    files, labels = [], []
+    for label, place in enumerate(classes or [folder]):
+        inside = _entries(place)
+        if not inside:
+            raise InputError(f"{place}: holds no videos")
+        files += inside
+        labels += [label] * len(inside)
+    for file in files:
+        if file.suffix.lower() not in SUFFIXES or storage.kind_of(file) != stat.S_IFREG:
+            raise InputError(f"{file}: not a {_listed(SUFFIXES)} file; move it elsewhere")
+    _check_count(folder, len(files))
+    found = _measured(files, frames)
+    _check_bytes(folder, len(files) * found.frames * found.height * found.width)
+    videos = _decoded(folder, files, found)
+    if not classes:
+        return videos, found.rate, (None, ())
+    attribute = Attribute("class", tuple(entry.name for entry in classes))
+    return videos, found.rate, (np.array(labels, np.int32)[:, None], (attribute,))
+
+
+def _listed(suffixes: tuple[str, ...]) -> str:
+    return ", ".join(suffixes[:-1]) + " or " + suffixes[-1]
+
+
+def _measured(files: list[Path], frames: int | None) -> Measured:
+    """What all clips have in common, before any is kept: `frames` is the length to cut to."""
+    first = measure_video(files[0], frames)
+    shortest = first.frames
+    for file in files:
+        found = measure_video(file, shortest) if file != files[0] else first
+        _check_length(file, found.frames, frames)
+        if (found.height, found.width) != (first.height, first.width):
+            sizes = f"{found.width}×{found.height} pixels, and {files[0]} has"
+            message = f"{file}: has {sizes} {first.width}×{first.height}; all must be of one size"
+            raise InputError(message)
+        if abs(found.rate / first.rate - 1) > _NEAR:
+            rates = f"{found.rate:.4g} frames a second, and {files[0]} has {first.rate:.4g}"
+            raise InputError(f"{file}: has {rates}; all must be of one rate")
+        shortest = min(shortest, found.frames)
+    return first._replace(frames=shortest)
+
+
+def _decoded(folder: Path, files: list[Path], common: Measured) -> np.ndarray:
+    """The clips of all files, `[M, T, H, W, 1]`, or `[M, T, H, W, 3]` if one has colours."""
+    shape = common.frames, common.height, common.width
+    videos = np.empty((len(files), *shape, 1), np.uint8)
+    for i, file in enumerate(files):
+        clip, _ = read_video(file, common.frames)
+        if clip.shape[-1] > videos.shape[-1]:
+            _check_bytes(folder, 3 * videos.size)
+            videos = np.repeat(videos, 3, axis=-1)
+        videos[i] = clip
+    return videos
