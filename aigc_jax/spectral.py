@@ -191,6 +191,7 @@ def mel_distance(
     rate: int,
     windows: Sequence[int] = (32, 64, 128, 256, 512, 1024),
     bands: Sequence[int] = (5, 10, 20, 40, 80, 80),
+    floor: float = 1e-5,
 ) -> jax.Array:
     """The mean absolute difference of log-mel spectra at several resolutions, in nats.
 
@@ -201,6 +202,8 @@ def mel_distance(
       rate: samples per second.
       windows: W_r, samples; the defaults suit 8 kHz.
       bands: M_r.
+      floor: see `log_mel`. What is softer in both counts as equal: at 1e-5 clips that are padded
+        with zeros are mostly compared in how silent their silence is.
 
     Returns:
       float32 `[B]`, where 1 is 8.7 dB. The gradient is finite everywhere, silence included.
@@ -219,7 +222,7 @@ def mel_distance(
         )
 
     def at(window: int, count: int) -> jax.Array:
-        a, b = (log_mel(sound, rate, window, window // 4, count) for sound in (x, y))
+        a, b = (log_mel(sound, rate, window, window // 4, count, floor) for sound in (x, y))
         return jnp.mean(jnp.abs(a - b), axis=(-2, -1))
 
     found = [at(window, count) for window, count in zip(windows, bands, strict=True)]
