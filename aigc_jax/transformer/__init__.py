@@ -31,6 +31,8 @@ from aigc_jax.transformer.config import (
 )
 from aigc_jax.transformer.evaluate import documents_nll, heldout_nll, mean_nll
 from aigc_jax.transformer.losses import Losses, in_chunks, next_token_nll, regularised_nll
+from aigc_jax.transformer.masked import masked_step, nelbo
+from aigc_jax.transformer.masking import MaskedBatch, diffusion, maskgit
 from aigc_jax.transformer.model import (
     Batch,
     Cache,
@@ -48,6 +50,7 @@ from aigc_jax.transformer.optimisers import adamw, block_matrices, muon, project
 from aigc_jax.transformer.plain import plain_networks
 from aigc_jax.transformer.step import init, step, token_losses
 from aigc_jax.transformer.stream import complete, sample, stream, translate
+from aigc_jax.transformer.unmasking import predictor, unmask, unmask_at_random
 
 __all__ = [
     "CHAR",
@@ -68,6 +71,7 @@ __all__ = [
     "Config",
     "Info",
     "Losses",
+    "MaskedBatch",
     "Networks",
     "Objective",
     "Positions",
@@ -78,6 +82,7 @@ __all__ = [
     "block_matrices",
     "char",
     "complete",
+    "diffusion",
     "documents_nll",
     "extender",
     "gpt2",
@@ -86,9 +91,12 @@ __all__ = [
     "init",
     "llama_small",
     "make",
+    "masked_step",
+    "maskgit",
     "mean_nll",
     "muon",
     "nano",
+    "nelbo",
     "networks_of",
     "next_token_nll",
     "next_tokens",
@@ -96,6 +104,7 @@ __all__ = [
     "packed_documents",
     "padded_source",
     "plain_networks",
+    "predictor",
     "projections",
     "regularised_nll",
     "sample",
@@ -106,4 +115,6 @@ __all__ = [
     "tiny_mt",
     "token_losses",
     "translate",
+    "unmask",
+    "unmask_at_random",
 ]
