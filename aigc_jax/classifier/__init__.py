@@ -4,6 +4,7 @@ from aigc_jax.classifier.augment import augment, mirror, shift
 from aigc_jax.classifier.baselines import most_frequent_class_accuracy, nearest_mean_accuracy
 from aigc_jax.classifier.config import (
     DEFAULT,
+    PERCEPTUAL,
     PRESETS,
     Classifier,
     Config,
@@ -19,6 +20,7 @@ from aigc_jax.classifier.step import Batch, State, dropout, init, logits, step
 
 __all__ = [
     "DEFAULT",
+    "PERCEPTUAL",
     "PRESETS",
     "Batch",
     "Classifier",

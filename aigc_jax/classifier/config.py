@@ -63,7 +63,18 @@ DEFAULT = Preset(
     reaches="accuracy 99.6 % (mnist5k; mnist 99.19 %, fashion_mnist 92.30 %, seed 0)",
 )
 
-PRESETS = (DEFAULT,)
+PERCEPTUAL = Preset(
+    "perceptual",
+    "A narrower network of another seed, in whose layers a codec compares images.",
+    Config(width=24, features=48),
+    Run(steps=300, checkpoint_every=500, decay=True),
+    command="python -m experiments.classifier --preset=perceptual",
+    time="12 s on 2 cores of an AMD EPYC",
+    reaches="accuracy 99.2 % (mnist5k, seed 1000)",
+)
+
+PRESETS = (DEFAULT, PERCEPTUAL)
+"""The first is the default."""
 
 
 class Classifier(NamedTuple):

@@ -22,12 +22,15 @@ class Networks(NamedTuple):
       features: `(params, images [B, H, W, channels] in [0, 1]) -> [B, D]`.
       head: `(params, features [B, D]) -> logits [B, C]`.
       image_shape: (H, W, channels) of the one kind of image that it is made for; None for any.
+      maps: `(params, images) -> [[B, h, w, D_l], …]`, what the layers before the features are; None
+        where they are not told.
     """
 
     init: Callable[[Key], Params]
     features: Callable[[Params, jax.Array], jax.Array]
     head: Callable[[Params, jax.Array], jax.Array]
     image_shape: Shape | None = None
+    maps: Callable[[Params, jax.Array], tuple[jax.Array, ...]] | None = None
 
 
 class Info(NamedTuple):

@@ -32,13 +32,15 @@ class Features(nn.Module):
     features: int
 
     @nn.compact
-    def __call__(self, images: jax.Array) -> jax.Array:
+    def __call__(self, images: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+        """The features, and the maps of the convolutions, the largest first."""
         images = _pad(images, 2**self.halvings)
-        h = nn.relu(Convolution(conv_max_pool, self.width, 3)(images))
+        maps = [nn.relu(Convolution(conv_max_pool, self.width, 3)(images))]
         for i in range(1, self.halvings):
-            h = nn.relu(Convolution(conv_down, self.width * 2**i, 4)(h))
-        h = h.reshape(h.shape[0], -1)
-        return nn.relu(Dense(self.features, kernel_init=nn.initializers.he_normal())(h))
+            maps.append(nn.relu(Convolution(conv_down, self.width * 2**i, 4)(maps[-1])))
+        h = maps[-1].reshape(len(images), -1)
+        features = Dense(self.features, kernel_init=nn.initializers.he_normal())(h)
+        return nn.relu(features), tuple(maps)
 
 
 def convolutional(
@@ -57,10 +59,15 @@ def convolutional(
     """
     trunk, head = Features(_halvings(image_shape), width, features), Dense(classes)
 
-    init, features_of, head_of = pure_functions(
-        features=(trunk, image_shape), head=(head, (features,))
-    )
-    return Networks(init, lambda params, x: features_of(params, narrow(x)), head_of, image_shape)
+    init, apply, head_of = pure_functions(features=(trunk, image_shape), head=(head, (features,)))
+
+    def features_of(params, x):
+        return apply(params, narrow(x))[0]
+
+    def maps_of(params, x):
+        return apply(params, narrow(x))[1]
+
+    return Networks(init, features_of, head_of, image_shape, maps_of)
 
 
 def _halvings(image_shape: tuple[int, int, int]) -> int:

@@ -15,11 +15,13 @@ import numpy as np
 from aigc_jax import classifier
 from aigc_jax.algorithm import Params
 from aigc_jax.checkpoint import digest
+from aigc_jax.data.audio import Sounds
 from aigc_jax.data.images import Images, load_images
 from aigc_jax.errors import InputError
 from aigc_jax.log_stream import say
 from aigc_jax.run_folder import RunFolder
 from experiments.cli.options import from_flags, from_stored
+from experiments.data.sounds import as_images
 from experiments.families.classifier.experiment import EXPERIMENT
 from experiments.families.classifier.options import PRESETS, to_config
 from experiments.runs import training
@@ -40,6 +42,7 @@ class FeatureNetwork(NamedTuple):
       describe: `(images uint8 [N, H, W, C]) -> (features float32 [N, D], classes int64 [N])`. The
         images are bytes since real ones are: generated ones are rounded first, so that the
         features cannot tell the two apart by rounding.
+      classify: `(images) -> classifier.Description`, with the logits; None where there are none.
     """
 
     name: str
@@ -47,6 +50,7 @@ class FeatureNetwork(NamedTuple):
     sha256: str
     accuracy: float
     describe: Describe
+    classify: Callable[[np.ndarray], classifier.Description] | None = None
 
 
 def weights_sha256(params: Params) -> str:
@@ -55,7 +59,7 @@ def weights_sha256(params: Params) -> str:
 
 
 def feature_network(options: Any, images: Images) -> FeatureNetwork:
-    """The classifier of a data set, trained first if it has not been.
+    """The classifier of a data set of images, trained first if it has not been.
 
     For triples of digits it is the classifier of digits: applied to each channel it gives 3 D
     features, and for the digits a, b, c the class 100a + 10b + c.
@@ -73,11 +77,71 @@ def feature_network(options: Any, images: Images) -> FeatureNetwork:
     stacked = options.images is None and options.dataset == "stacked_mnist"
     labelled = load_images("mnist", options.data_dir) if stacked else images
     values = {"dataset": "mnist" if stacked else options.dataset, "images": options.images}
-    usual = default_workdir(EXPERIMENT, from_flags(PRESETS, values))
-    workdir = options.classifier or usual
+    workdir = trained_classifier(options, values, labelled, options.classifier)
+    network = _open(workdir, labelled.train.shape[1:])
+    return by_channel(network) if stacked else network
+
+
+def sound_networks(options: Any, sounds: Sounds) -> dict[str, FeatureNetwork]:
+    """By attribute, the classifier of each attribute of sounds, trained first if it has not been.
+
+    A network describes images of log-mels; see `mel_images`.
+
+    Args:
+      options: an experiment's `dataset`, `data_dir`, `sounds` and `workdir`.
+      sounds: the data that these name.
+
+    Raises:
+      InputError, Diverged, Interrupted: see `feature_network`.
+    """
+    found = {}
+    for attribute in sounds.attributes:
+        images = as_images(sounds, attribute.name)
+        values = {
+            "dataset": options.dataset,
+            "sounds": options.sounds,
+            "attribute": attribute.name,
+        }
+        workdir = trained_classifier(options, values, images)
+        found[attribute.name] = _open(workdir, images.train.shape[1:])
+    return found
+
+
+def perception(options: Any, images: Images | None = None) -> Params:
+    """The parameters of the classifier in whose layers a codec compares images.
+
+    It is not that of the evaluation: another seed, another architecture.
+
+    Args:
+      options: an experiment's `dataset`, `data_dir`, `images` and `workdir`, and `perception`, the
+        folder of the classifier's run; None: the default of experiments.classifier.
+      images: the data that these name, to train it first if it has not been; None: it has been.
+
+    Raises:
+      InputError, Diverged, Interrupted: see `feature_network`.
+    """
+    values = {"preset": "perceptual", "dataset": options.dataset, "images": options.images}
+    workdir = options.perception or default_workdir(EXPERIMENT, from_flags(PRESETS, values))
+    if images is not None:
+        trained_classifier(options, values, images, workdir)
+    return restore(EXPERIMENT, workdir).state.eval_params
+
+
+def trained_classifier(
+    options: Any, values: dict[str, Any], labelled: Images, named: str | None = None
+) -> str:
+    """The folder of a finished classifier, trained first if it has not been.
+
+    Args:
+      options: an experiment's `data_dir` and `workdir`.
+      values: the classifier's options that say what it classifies.
+      labelled: those data.
+      named: the folder; None: the default of experiments.classifier.
+    """
+    workdir = named or default_workdir(EXPERIMENT, from_flags(PRESETS, values))
     if options.workdir and Path(options.workdir).resolve() == Path(workdir).resolve():
         raise InputError(f"--workdir={workdir} is the folder of the classifier; name another")
-    values |= {"data_dir": options.data_dir, "workdir": workdir}
+    values = values | {"data_dir": options.data_dir, "workdir": workdir}
     config = read_config(RunFolder(workdir))
     if config is not None and config["experiment"] != EXPERIMENT.name:
         raise InputError(
@@ -87,13 +151,12 @@ def feature_network(options: Any, images: Images) -> FeatureNetwork:
         check_data(describe_data(labelled), config, workdir)
         if not _finished(workdir, config):
             _train(values, config, labelled)
-    elif options.classifier is None or not _finished(workdir, config):
+    elif named is None or not _finished(workdir, config):
         raise InputError(
-            f"the images {images.name} have no labels for a classifier to learn; name the folder "
+            f"the images {labelled.name} have no labels for a classifier to learn; name the folder "
             "of a trained one with --classifier"
         )
-    network = _open(workdir, labelled.train.shape[1:])
-    return by_channel(network) if stacked else network
+    return workdir
 
 
 def _finished(workdir: str, config: dict[str, Any] | None) -> bool:
@@ -116,7 +179,7 @@ def _train(values: dict[str, Any], config: dict[str, Any] | None, images: Images
         command = shlex.join(["python", "-m", "experiments.classifier", *flags])
     else:
         command = config["command"]
-        places = {name: values[name] for name in ("images", "data_dir", "workdir")}
+        places = {name: values.get(name) for name in ("images", "sounds", "data_dir", "workdir")}
         values = {**config["options"], **places}
     options = from_stored(PRESETS, values)
     training.train(EXPERIMENT._replace(load=lambda _: images), options, command)
@@ -132,8 +195,11 @@ def _open(workdir: str, image_shape: tuple[int, ...]) -> FeatureNetwork:
     networks = classifier.networks_of(to_config(run.options, run.metadata))
     accuracies = [record["accuracy"] for record in run.folder.heldout() if "accuracy" in record]
 
+    def classify(images: np.ndarray) -> classifier.Description:
+        return classifier.describe(run.state.eval_params, images, networks=networks)
+
     def describe(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        said = classifier.describe(run.state.eval_params, images, networks=networks)
+        said = classify(images)
         return said.features, said.labels
 
     return FeatureNetwork(
@@ -142,6 +208,7 @@ def _open(workdir: str, image_shape: tuple[int, ...]) -> FeatureNetwork:
         sha256=weights_sha256(run.state.eval_params),
         accuracy=accuracies[-1] if accuracies else math.nan,
         describe=describe,
+        classify=classify,
     )
 
 
@@ -153,4 +220,4 @@ def by_channel(network: FeatureNetwork) -> FeatureNetwork:
         features, (a, b, c) = zip(*parts, strict=True)
         return np.concatenate(features, axis=-1), 100 * a + 10 * b + c
 
-    return network._replace(classes=1000, describe=describe)
+    return network._replace(classes=1000, describe=describe, classify=None)

@@ -9,9 +9,24 @@ from aigc_jax.algorithm import Algorithm
 from aigc_jax.data.images import Images
 from aigc_jax.errors import InputError
 from experiments.data import images as shared
+from experiments.data import sounds
 from experiments.families.classifier.descriptions import of_classifier
 from experiments.families.classifier.options import PRESETS, ClassifierOptions, to_config
 from experiments.runs.experiment import Experiment, Task
+
+
+def load(options: ClassifierOptions) -> Images:
+    """The images that the options name, or those of the log-mels of sounds.
+
+    Raises:
+      InputError: they cannot be loaded, or have no such attribute.
+    """
+    if not options.of_sounds:
+        if options.attribute is not None:
+            raise InputError(f"--attribute={options.attribute} is for sounds, and these are images")
+        return shared.load(options)
+    found = sounds.load(options.dataset, options.data_dir, options.sounds)
+    return sounds.as_images(found, options.attribute)
 
 
 def metadata(options: ClassifierOptions, images: Images) -> dict[str, Any]:
@@ -61,9 +76,9 @@ def task(
 
 EXPERIMENT = Experiment(
     name="classifier",
-    title="Classifier of images",
+    title="Classifier",
     presets=PRESETS,
-    load=shared.load,
+    load=load,
     metadata=metadata,
     algorithm=algorithm,
     task=task,

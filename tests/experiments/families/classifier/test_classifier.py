@@ -84,7 +84,7 @@ class TestOptions:
     def test_steps_and_mirrors_suit_the_data(self):
         assert options().steps == STEPS["mnist5k"]
         assert options(dataset="mnist").steps == STEPS["mnist"]
-        assert options(images="mine").steps == STEPS["your own images"]
+        assert options(images="mine").steps == STEPS["your own data"]
         found = {
             d: options(dataset=d).config.mirrored for d in ("mnist5k", "mnist", "fashion_mnist")
         }
@@ -171,7 +171,7 @@ class TestFeatureNetwork:
         assert np.mean(classes == labels) > 0.95
 
     def test_it_is_trained_where_it_is_missing(self, copy, monkeypatch, capsys):
-        monkeypatch.setitem(STEPS, "your own images", 50)
+        monkeypatch.setitem(STEPS, "your own data", 50)
         shutil.rmtree(copy / "runs")
         network_of("stripes.npz")
         assert f"no finished classifier in {RUN}: training it first" in capsys.readouterr().err

@@ -1,0 +1,79 @@
+"""Sounds by flag, and as the log-mel images in which they are classified."""
+
+import jax
+import numpy as np
+
+from aigc_jax import spectral
+from aigc_jax.data import audio
+from aigc_jax.data.audio import Sounds
+from aigc_jax.data.fsdd import load_fsdd
+from aigc_jax.data.images import Images
+from aigc_jax.data.own_sounds import load_own_sounds
+from aigc_jax.data.tones import load_tones
+from aigc_jax.errors import InputError
+
+DATASETS = ("tones", "fsdd", "notes")
+
+WINDOW, HOP, BANDS = 256, 128, 40  # at 8 kHz; at other rates as long in seconds
+QUIETEST, LOUDEST = -7.0, 4.0  # log-mels that are black and white, in nats
+_AT_ONCE = 500
+
+
+def load(dataset: str, data_dir: str | None, sounds: str | None) -> Sounds:
+    """The sounds that flags name.
+
+    Raises:
+      InputError: they cannot be loaded.
+    """
+    if sounds is not None:
+        return load_own_sounds(sounds)
+    if dataset == "tones":
+        return load_tones()
+    if dataset == "notes":
+        from aigc_jax.data.notes import load_notes
+
+        return load_notes(data_dir)
+    if data_dir is None:
+        raise InputError(
+            "dataset fsdd: pass --data_dir, the folder of the Free Spoken Digit Dataset's "
+            "recordings (github.com/Jakobovski/free-spoken-digit-dataset)"
+        )
+    return load_fsdd(data_dir)
+
+
+def mel_images(clips: np.ndarray, rate: int) -> np.ndarray:
+    """Log-mels as grey images, what is quiet black: int16 `[N, T]` → uint8 `[N, F, M, 1]`.
+
+    F frames of 16 ms and M = 40 bands. From bytes, so that a classifier cannot tell sounds by what
+    16 bits would round away.
+    """
+    scale = max(rate // 8000, 1)
+    describe = jax.jit(lambda x: spectral.log_mel(x, rate, WINDOW * scale, HOP * scale, BANDS))
+    parts = []
+    for i in range(0, len(clips), _AT_ONCE):
+        logs = np.asarray(describe(audio.as_floats(clips[i : i + _AT_ONCE])))
+        grey = (logs - QUIETEST) / (LOUDEST - QUIETEST)
+        parts.append(np.rint(255 * grey.clip(0, 1)).astype(np.uint8)[..., None])
+    return np.concatenate(parts)
+
+
+def as_images(sounds: Sounds, attribute: str | None = None) -> Images:
+    """The data set of a classifier of one attribute of sounds; None: the first.
+
+    Raises:
+      InputError: the sounds have no such attribute.
+    """
+    names = [known.name for known in sounds.attributes]
+    attribute = attribute or next(iter(names), None)
+    if attribute not in names or sounds.train_labels is None or sounds.heldout_labels is None:
+        told = f"they have {', '.join(names)}" if names else "they have none"
+        raise InputError(f"the sounds {sounds.name} have no attribute {attribute!r}; {told}")
+    column = names.index(attribute)
+    return Images(
+        f"{sounds.name}-{attribute}",
+        mel_images(sounds.train, sounds.rate),
+        sounds.train_labels[:, column],
+        mel_images(sounds.heldout, sounds.rate),
+        sounds.heldout_labels[:, column],
+        sounds.attributes[column].values,
+    )
