@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from aigc_jax import classifier, gan, transformer, vae, vq
+from aigc_jax import classifier, codec, gan, transformer, vae, vq
+from aigc_jax.codec.config import Images, OfImages, OfSounds, OfVideos, Sounds, Videos
 from aigc_jax.image_batch import Batch
 from aigc_jax.settings import configuration
 
@@ -84,6 +85,19 @@ def _transformer(preset, batch, changes=(), **txs: Any) -> Case:
     return Case(transformer.make(preset(TOKENS, **small), **txs), batch())
 
 
+def signals(*sides: int) -> np.ndarray:
+    """Numbers in [0, 1], `[ROWS, *sides, 1]`."""
+    return np.random.default_rng(4).random((ROWS, *sides, 1), np.float32)
+
+
+def _codec(preset: Any, sides: tuple[int, ...], changes: Any, **txs: Any) -> Case:
+    acting = {"adversarial_weight": 0.3, "matching_weight": 0.3, "adversary_from": 2}
+    book = vq.Codebook(codes=8, features=3)
+    small = {"sides": sides, "quantiser": book, **acting, **changes}
+    config = dataclasses.replace(preset.config, **small)
+    return Case(codec.make(config, **txs), signals(*sides))
+
+
 def _classifier(**txs: Any) -> Case:
     config = classifier.Config((8, 8, 1), CLASSES, width=4, features=7, mirrored=True)
     return Case(classifier.make(config, **txs), labelled())
@@ -114,6 +128,21 @@ _WHOLE = {"dtype": jnp.float32, "layers": 2, "scan": True, "remat": True}
 _CAREFUL = transformer.Objective(smoothing=0.1, z_weight=0.01, chunk=3)
 _LLAMA = {"num_kv_heads": 1, "window": 3, "score_cap": 3.0, "logit_cap": 5.0}
 _ENCODED = {"encoder_layers": 1, "source_context": 6}
+_PIXELS = {
+    "architecture": Images(width=2, halvings=1, blocks=1),
+    "critics": OfImages(width=2, halvings=1),
+    "classes": CLASSES,
+}
+_SAMPLES = {
+    "architecture": Sounds(width=6, blocks=1, decoder_blocks=1, hop=8),
+    "critics": OfSounds(periods=(3,), windows=(16,), width=2),
+    "stages": 2,
+    "decay_steps": 10,
+}
+_FRAMES = {
+    "architecture": Videos(width=2, halvings=1, blocks=1, stride=2),
+    "critics": OfVideos(width=2, halvings=1, span=2),
+}
 
 ALGORITHMS = {
     "gan-textbook": partial(_gan, gan.TEXTBOOK),
@@ -140,4 +169,7 @@ ALGORITHMS = {
     "lm-llama": partial(_transformer, transformer.llama_small, tokens, _LLAMA),
     "translator": partial(_transformer, transformer.tiny_mt, pairs, _ENCODED),
     "classifier": _classifier,
+    "codec-image": partial(_codec, codec.IMAGE, (8, 8), _PIXELS),
+    "codec-audio": partial(_codec, codec.AUDIO, (20,), _SAMPLES),
+    "codec-video": partial(_codec, codec.VIDEO, (3, 4, 4), _FRAMES),
 }

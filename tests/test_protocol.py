@@ -14,6 +14,7 @@ from aigc_jax.image_batch import Batch
 
 KEY = jax.random.key(0)
 INSTEAD = {"classifier": "logits", "translator": "translate"}  # of `sample`
+INSTEAD |= dict.fromkeys(("codec-image", "codec-audio", "codec-video"), "decode")
 
 
 def avals(tree):
@@ -184,6 +185,20 @@ def wrong_images(batch):
         yield "one-hot labels", batch._replace(labels=np.eye(4, dtype=int)), shape + r"\(4, 4\)"
 
 
+def wrong_signals(batch):
+    """The same of signals, of which other sides are welcome."""
+    sides = batch.ndim - 2
+    shape = rf"signals must be of shape \[B, \*S, 1\], S {sides} sides? of at least 1, got "
+    for what, wrong in {
+        "no channels": batch[..., 0],
+        "one signal": batch[0],
+        "another axis": batch[:, None],
+        "nothing": batch[:, :0],
+        "channels": np.repeat(batch, 3, axis=-1),
+    }.items():
+        yield what, wrong, shape + str(wrong.shape).replace("(", r"\(").replace(")", r"\)")
+
+
 def wrong_tokens(batch):
     """The same of tokens."""
     rows, ones = np.arange(ROWS), np.ones((ROWS, 8), np.int32)
@@ -221,7 +236,9 @@ def wrong_tokens(batch):
 
 def test_wrong_shapes_are_refused_by_one_line_that_names_the_argument(name):
     case, state = traced(name).case, traced(name).state
-    kind = wrong_tokens if isinstance(case.batch, transformer.Batch) else wrong_images
+    kind = wrong_signals if name.startswith("codec") else wrong_images
+    if isinstance(case.batch, transformer.Batch):
+        kind = wrong_tokens
     for what, batch, message in kind(case.batch):
         with pytest.raises(ValueError, match=message) as caught:  # noqa: PT012
             jax.eval_shape(case.algorithm.step, state, batch)

@@ -14,8 +14,10 @@ import numpy as np
 import optax
 import pytest
 
-from aigc_jax import classifier, convolution, gan, layers, parallel, transformer, vae, vq
+from aigc_jax import classifier, codec, convolution, gan, layers, parallel, transformer, vae, vq
 from aigc_jax.algorithm import Algorithm
+from aigc_jax.codec import layouts, prior, prior_config
+from aigc_jax.codec.config import Images, OfImages, OfSounds, OfVideos, Sounds, Videos
 from aigc_jax.settings import configuration
 
 SGD = optax.sgd(0.1)
@@ -75,6 +77,24 @@ def digit_batches(steps):
     return classifier.Batch(square_batches(steps), jnp.asarray(labels, jnp.int32))
 
 
+def sound_batches(steps):
+    sounds = np.random.default_rng(7).normal(size=(steps, BATCH, 64, 1))
+    return jnp.asarray(0.3 * sounds, jnp.float32)
+
+
+def video_batches(steps):
+    pixels = np.random.default_rng(8).random((steps, BATCH, 3, 4, 4, 1), np.float32)
+    return jnp.asarray(pixels)
+
+
+def code_batches(steps, sides):
+    """Codes of two stages and two attributes, of which some are unknown."""
+    rng = np.random.default_rng(9)
+    codes = rng.integers(0, 5, (steps, BATCH, *sides, 2))
+    labels = rng.integers(-1, 3, (steps, BATCH, 2))
+    return prior.Codes(jnp.asarray(codes, jnp.int32), jnp.asarray(labels, jnp.int32))
+
+
 def gan_preset(config, side=8, **architecture):
     """A preset on small images, with SGD in place of Adam, and two updates of D for five."""
     config = configuration(config)
@@ -103,9 +123,25 @@ def discrete_preset(config, quantiser):
     return vq.make(dataclasses.replace(configuration(config), **changes), tx=optax.sgd(1e-4))
 
 
+def codec_preset(preset, **changes):
+    """A preset with critics on small signals, with SGD in place of Adam."""
+    changes = {"matching_weight": 0.4, "adversarial_weight": 0.3, "adversary_from": 2} | changes
+    book = partial(vq.vector_quantiser, 8, 3, decay=0.7, revive_below=0.9)
+    config = dataclasses.replace(preset.config, quantiser=book, **changes)
+    return codec.make(config, tx=optax.sgd(0.03), tx_d=optax.sgd(0.03))
+
+
 def lm_preset(preset, **changes):
     """A preset of small sizes, with SGD in place of Adam."""
     return transformer.make(preset(11, **{**SIZES, **changes}), tx=SGD)
+
+
+def prior_preset(preset, *grid, **changes):
+    """A preset on small grids of codes, with SGD in place of Muon."""
+    network = transformer.Config(**{**SIZES, "dropout": 0.2, "ema_decay": 0.5, "microbatches": 2})
+    changes = {"network": network, "label_dropout": 0.4} | changes
+    sizes = {"grid": grid, "stages": 2, "codes": 5, "sizes": (3, 3)}
+    return prior_config.make(dataclasses.replace(preset.config, **sizes, **changes), tx=SGD)
 
 
 def labelled_grey_batches(steps):
@@ -162,6 +198,25 @@ WGAN_GP = dataclasses.replace(gan.WGAN_GP.config, architecture=gan.Perceptrons()
 CODES = vq.vector_quantiser(8, 3, decay=0.7, revive_below=0.9)
 LEVELS = vq.finite_scalar_quantiser((8, 7, 5))
 
+# All of a codec's losses; stages, of which each example drops some; critics of each kind.
+PIXELS = {
+    "sides": (8, 8),
+    "architecture": Images(width=2, halvings=1, blocks=1),
+    "critics": OfImages(width=2, halvings=1),
+    "classes": 3,
+}
+SAMPLES = {
+    "sides": (64,),
+    "architecture": Sounds(width=6, blocks=1, decoder_blocks=1, hop=8),
+    "critics": OfSounds(periods=(3,), windows=(16,), width=2),
+    "stages": 2,
+}
+FRAMES = {
+    "sides": (3, 4, 4),
+    "architecture": Videos(width=2, halvings=1, blocks=1, stride=2),
+    "critics": OfVideos(width=2, halvings=1, span=2),
+}
+
 SIZES = {"context": 8, "layers": 1, "heads": 2, "width": 12}
 EXACT = {"dtype": jnp.float32, "layers": 2, "scan": True, "remat": True}
 CAREFUL = transformer.Objective(smoothing=0.1, z_weight=0.01, chunk=3)
@@ -201,18 +256,32 @@ FAMILIES = {
     "vae-vq": (discrete_preset(vq.VQ, CODES), square_batches),
     "vae-fsq": (discrete_preset(vq.FSQ, LEVELS), square_batches),
     "classifier": (classifier.make(CLASSIFIER, tx=SGD), digit_batches),
+    "codec-image": (codec_preset(codec.IMAGE, **PIXELS), square_batches),
+    "codec-audio": (codec_preset(codec.AUDIO, **SAMPLES), sound_batches),
+    "codec-video": (codec_preset(codec.VIDEO, **FRAMES), video_batches),
     "lm-nano": (lm_preset(transformer.nano), token_batches),
     "lm-textbook": (lm_preset(transformer.textbook), token_batches),
     "lm-char": (lm_preset(transformer.char, microbatches=2), token_batches),
     "lm-gpt2": (lm_preset(transformer.gpt2, **EXACT, objective=CAREFUL), token_batches),
     "lm-llama": (lm_preset(transformer.llama_small, **GROUPED), token_batches),
     "lm-translator": (lm_preset(transformer.tiny_mt, **PAIRS), pair_batches),
+    "prior-left": (prior_preset(prior_config.DEFAULT, 2, 2), partial(code_batches, sides=(2, 2))),
+    "prior-delay": (
+        prior_preset(prior_config.DEFAULT, 3, layout=layouts.delay),
+        partial(code_batches, sides=(3,)),
+    ),
+    "prior-maskgit": (
+        prior_preset(prior_config.MASKGIT, 2, 2),
+        partial(code_batches, sides=(2, 2)),
+    ),
 }
 
 
 # What these run through, another does: the perceptrons of `gan` and `vae`, the convolutions of the
-# ladder and of `vae-vq`, the blocks of the other language models.
+# ladder and of `vae-vq`, the blocks of the other language models, the step of `codec-image`.
 REPEATED = {"gan-textbook", "vae-textbook", "vae-conv", "vae-fsq", "lm-textbook", "lm-nano"}
+REPEATED |= {"codec-audio", "codec-video"}
+REPEATED |= {"prior-left"}  # by `prior-delay`
 
 
 def chosen(kept):
@@ -227,7 +296,7 @@ def chosen(kept):
 
 # One of each kind of networks, likelihood and prior.
 KINDS = ("gan-classes", "gan-dcgan", "vae-gated", "vae-classes", "vae-ladder", "vae-vq")
-KINDS += ("classifier", "lm-llama", "lm-translator")
+KINDS += ("classifier", "codec-image", "lm-llama", "lm-translator")
 
 
 def only(*names):
@@ -295,7 +364,7 @@ def test_without_jit(family, assert_close):
 
 # A constant added to all of D's logits changes nothing in these objectives (in the hinge's, nothing
 # within the margin), so its last bias stays where it is.
-STILL = {"gan-wgan_gp", "gan-sngan", "gan-r3gan"}
+STILL = {"gan-wgan_gp", "gan-sngan", "gan-r3gan", "codec-image", "codec-audio", "codec-video"}
 
 
 def test_four_steps_change_every_parameter(family, request):
@@ -397,6 +466,14 @@ def samples_and_metrics(name, algorithm, state, batch):
             said.logits,
             said.nll(batch.labels),
         )
+    if name.startswith("codec"):
+        coder, sides = codec.coder_of(state), batch.shape[1:-1]
+        codes = jax.jit(algorithm.encode)(coder, batch)
+        return codes, jax.jit(algorithm.decode, static_argnums=2)(coder, codes, sides)
+    if name.startswith("prior"):
+        sample = partial(algorithm.sample, n=BATCH, labels=batch.labels, guidance=2.0)
+        keys = jax.random.split(key, BATCH)
+        return jax.jit(sample)(state, key), jax.jit(algorithm.nll)(state, batch, keys)
     if name.startswith("vae"):
         samples = jax.jit(algorithm.sample, static_argnums=2)(state, key, 3)
         if "quantiser" in model:

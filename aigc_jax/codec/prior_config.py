@@ -1,0 +1,192 @@
+"""The configuration of a prior over codes, its presets, and the functions that it makes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import optax
+
+from aigc_jax import transformer
+from aigc_jax.algorithm import Key
+from aigc_jax.codec import prior
+from aigc_jax.codec.layouts import LAYOUTS, Layout, raster
+from aigc_jax.codec.model import Coder
+from aigc_jax.codec.networks.streams import streams
+from aigc_jax.codec.prior import Sequences, sequences
+from aigc_jax.errors import InputError
+from aigc_jax.settings import Preset, Run, Settings, configuration, setting
+from aigc_jax.transformer import Networks
+from aigc_jax.transformer.masking import Schedule, diffusion, maskgit
+
+_NETWORK = transformer.Config(dropout=0.1, ema_decay=0.998)
+ORDERS = {"left": None, "maskgit": maskgit, "diffusion": diffusion}
+
+
+@dataclass(frozen=True, repr=False)
+class Config(Settings):
+    """A prior over the codes of a codec.
+
+    Attributes:
+      grid: G of the codes.
+      stages: N.
+      codes: K.
+      sizes: how many values each attribute has that the prior is told; empty for none.
+      network: the Transformer and its training; vocabulary and context follow from the codes.
+      order: in which codes are written: None from the left, else what is masked in training.
+      layout: how the codes of several stages become tokens.
+      label_dropout: the share of examples that are trained on without their labels.
+    """
+
+    grid: tuple[int, ...] = (7, 7)
+    stages: int = 1
+    codes: int = 512
+    sizes: tuple[int, ...] = ()
+    network: transformer.Config = _NETWORK
+    order: Schedule | None = setting(
+        None, "In which codes are written: from the left, or in any order.", choices=ORDERS
+    )
+    layout: Callable[..., Layout] = setting(
+        raster, "How the codes of several stages are put in sequence.", choices=LAYOUTS
+    )
+    label_dropout: float = setting(
+        0.1, "Share of examples trained on without their labels, for guidance.", least=0, below=1
+    )
+
+
+class Prior(NamedTuple):
+    """The pure functions of a prior; `step` is that of an `Algorithm`.
+
+    Attributes:
+      init: `(key, coder=None) -> state`; the coder is what its codes are decoded by.
+      step: `(state, codes, axis_name=None) -> (state, info)`; see `prior.Codes`.
+      sample: `(state, key, n, labels=, prompt=, guidance=, …) -> codes [n, *G, N]`.
+      nll: `(state, codes, keys) -> [B]` nats, or of a masked prior a bound.
+      of: how codes become tokens.
+    """
+
+    init: Callable[..., prior.State]
+    step: Callable[..., Any]
+    sample: Callable[..., jax.Array]
+    nll: Callable[..., jax.Array]
+    of: Sequences
+
+
+_RUN = Run(
+    steps=6000,
+    batch_size=64,
+    eval_every=1500,
+    checkpoint_every=1500,
+    log_every=100,
+    steps_per_dispatch=10,
+    decay=True,
+)
+
+DEFAULT = Preset(
+    "default",
+    "A Transformer of four layers of width 128 that writes codes from the left.",
+    Config(),
+    _RUN,
+    command="python -m experiments.prior --codec=RUN",
+    time="not measured",
+    reaches="not measured",
+)
+
+MASKGIT = Preset(
+    "maskgit",
+    "MaskGIT, Chang et al. 2022: the same network fills in codes, the surest first.",
+    Config(order=maskgit),
+    _RUN,
+    command="python -m experiments.prior --preset=maskgit --codec=RUN",
+    time="not measured",
+    reaches="not measured",
+)
+
+DIFFUSION = Preset(
+    "diffusion",
+    "Masked diffusion, Sahoo et al. 2024: the same with a bound on the likelihood as its loss.",
+    Config(order=diffusion),
+    _RUN,
+    command="python -m experiments.prior --preset=diffusion --codec=RUN",
+    time="not measured",
+    reaches="not measured",
+)
+
+PRESETS = (DEFAULT, MASKGIT, DIFFUSION)
+"""The first is the default."""
+
+
+def sequences_of(config: Config) -> Sequences:
+    """How the codes of a config become tokens.
+
+    Raises:
+      InputError: the layout does not fit.
+    """
+    if config.order is not None and config.layout is not raster:
+        raise InputError("a prior that writes in any order needs --layout=raster")
+    return sequences(config.layout(config.grid, config.stages, config.codes), config.sizes)
+
+
+def networks_of(config: Config) -> Networks:
+    """The Transformer that a config describes."""
+    of = sequences_of(config)
+    sized = replace(config.network, vocabulary_size=of.vocabulary_size, context=max(of.length, 2))
+    if of.layout.sequences > 1:
+        return streams(sized, of.layout.sequences)
+    return transformer.networks_of(sized)
+
+
+def make(
+    config: Config | Preset[Config],
+    *,
+    nets: Networks | None = None,
+    tx: optax.GradientTransformation | None = None,
+) -> Prior:
+    """Closes the functions of a prior over network, optimiser and constants of `config`.
+
+    Args:
+      config: see `Config`; or a preset.
+      nets: a network to use in place of the one that `config` describes.
+      tx: an optimiser to use in place of the one that `config` describes.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from aigc_jax.codec import prior_config as prior
+      >>> made = prior.make(prior.Config(grid=(2, 2), codes=8, sizes=(10,)))
+      >>> state = made.init(jax.random.key(0))
+      >>> batch = prior.Codes(jnp.zeros((4, 2, 2, 1), int), jnp.zeros((4, 1), int))
+      >>> state, info = jax.jit(made.step)(state, batch)
+      >>> made.sample(state, jax.random.key(1), 3, guidance=2.0).shape
+      (3, 2, 2, 1)
+    """
+    config = configuration(config)
+    of, network = sequences_of(config), config.network
+    parts: dict[str, Any] = {"networks": nets or networks_of(config), "of": of}
+    tx = tx or transformer.optimizer(network)
+
+    def init(key: Key, coder: Coder | None = None) -> prior.State:
+        return prior.init(
+            key,
+            networks=parts["networks"],
+            tx=tx,
+            coder=coder or Coder((), ()),
+            ema_decay=network.ema_decay,
+        )
+
+    return Prior(
+        init=init,
+        step=partial(
+            prior.step,
+            **parts,
+            tx=tx,
+            schedule=config.order,
+            objective=network.objective,
+            label_dropout=config.label_dropout if config.sizes else 0.0,
+            microbatches=network.microbatches,
+            ema_decay=network.ema_decay,
+        ),
+        sample=partial(prior.sample, **parts, in_order=config.order is None),
+        nll=partial(prior.nll, **parts, schedule=config.order),
+        of=of,
+    )
