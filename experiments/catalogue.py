@@ -4,8 +4,10 @@ from typing import Any
 
 from aigc_jax.errors import InputError
 from experiments.families.classifier.experiment import EXPERIMENT as CLASSIFIER
+from experiments.families.codec.experiment import EXPERIMENT as CODEC
 from experiments.families.gan.experiment import EXPERIMENT as GAN
 from experiments.families.lm.experiment import EXPERIMENT as LM
+from experiments.families.prior.experiment import EXPERIMENT as PRIOR
 from experiments.families.translate.experiment import EXPERIMENT as TRANSLATE
 from experiments.families.vae.experiment import EXPERIMENT as VAE
 from experiments.families.vq.experiment import EXPERIMENT as VQ
@@ -19,6 +21,8 @@ EXPERIMENTS = {
         VQ,
         LM,
         TRANSLATE,
+        CODEC,
+        PRIOR,
         CLASSIFIER,
     )
 }

@@ -26,7 +26,10 @@ from experiments.runs.restore import CHECKPOINTS
 MOVED = {
     "data_dir": "the folder of the data set's files",
     "images": "the file or folder of the run's own images",
+    "sounds": "the folder of the run's own sounds",
+    "videos": "the folder of the run's own videos",
     "text": "the run's text",
+    "codec": "the run of a prior's codec",
     "classifier": "the run of the classifier whose features are used",
 }
 LISTS = "lists"  # the key of the metrics that are more than one number

@@ -5,6 +5,8 @@
     python -m experiments.sample --workdir=runs/conditional --labels=3,3,7 --out=digits.png
     python -m experiments.sample --workdir=runs/lm-python_docs-default --num=3 --out=samples.txt
     python -m experiments.sample --workdir=runs/lm-python_docs-default --prompt="The value of"
+    python -m experiments.sample --workdir=runs/prior-fsdd --labels=7:theo --num=4 --out=seven.wav
+    python -m experiments.sample --workdir=runs/prior-moving --prompt_file=begun.gif --out=video.mp4
 
 Without --out, text goes to the terminal; a single sample appears as it is written.
 
@@ -31,9 +33,11 @@ from experiments.cli.paths import define_path
 from experiments.data import texts
 from experiments.data.images import grid
 from experiments.families.lm.writing import stream, write
+from experiments.families.prior import sampling as signals
 from experiments.runs.restore import CHECKPOINTS, Restored
 
 OF_TEXT = ("prompt", "length", *sampling_flags.NAMES)
+OF_PRIORS = ("prompt_file", "guidance", "passes")
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -48,9 +52,10 @@ def define_flags(values: flags.FlagValues) -> None:
     define_path(
         "out",
         None,
-        "File to write, replaced if it exists: .png (a grid of images), .npz (array `images`, "
-        "float32 [num, H, W, C] in [0, 1]) or .txt (texts, separated by dashes). Images "
-        "need one.",
+        "File to write, replaced if it exists: .png (a grid of images), .wav (sounds one after "
+        "another), .gif or .mp4 (a grid of videos), .npz (array `images`, float32 [num, H, W, C] "
+        "in [0, 1]; of a prior, integers `images`, `sounds` or `videos`) or .txt (texts, separated "
+        "by dashes). All but texts need one.",
         values,
     )
     flags.DEFINE_integer(
@@ -63,7 +68,23 @@ def define_flags(values: flags.FlagValues) -> None:
         "labels",
         None,
         "For class-conditional models: the classes to draw, such as 3,3,7, repeated in turn where "
-        "--num asks for more. Default: all classes in turn.",
+        "--num asks for more; of a prior also by name, and with several attributes as 7:theo or "
+        "7:?. Default: all classes in turn.",
+        flag_values=values,
+    )
+    define_path(
+        "prompt_file", None, "For priors of sounds and videos: a file to be continued.", values
+    )
+    flags.DEFINE_float(
+        "guidance",
+        None,
+        "For priors: weight of the labels, 1 as learned. Default: the run's.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "passes",
+        None,
+        "For priors that write in any order: passes of the network. Default: the run's.",
         flag_values=values,
     )
     flags.DEFINE_string("prompt", None, "For text: what it begins with.", flag_values=values)
@@ -177,6 +198,36 @@ def write_images(run: Restored, arguments: launch.Arguments, out: Path | None) -
     return num
 
 
+def write_signals(run: Restored, arguments: launch.Arguments, out: Path | None) -> int:
+    """Writes what a prior makes to a file. Returns how many."""
+    if given := arguments.given("prompt", "length"):
+        raise InputError(f"--{given[0]} is for runs on text; see --prompt_file")
+    if out is None:
+        raise InputError("--out is required for all but texts; see --help")
+    medium = run.metadata["medium"]
+    signals.check_suffix(medium, out.suffix)
+    num = arguments.num or len(arguments.labels or []) or (64 if medium == "image" else 4)
+    labels = signals.labels_of(run, arguments.labels, num)
+    if arguments.guidance is not None and not 0 <= arguments.guidance < math.inf:
+        raise InputError(f"--guidance must be at least 0 and finite, got {arguments.guidance}")
+    if arguments.passes is not None and arguments.passes < 1:
+        raise InputError(f"--passes must be at least 1, got {arguments.passes}")
+    path = arguments.prompt_file
+    model = (run.options, run.metadata, run.algorithm, run.state)
+    found = sampler(run)(
+        *model,
+        num,
+        arguments.seed,
+        labels=labels,
+        prompt=None if path is None else signals.prompt_of(run, path, num),
+        guidance=arguments.guidance,
+        passes=arguments.passes,
+        sampling=sampling_flags.sampling_of(arguments),
+    )
+    write_out(out, signals.encoded(found, run.metadata, out.suffix, labels))
+    return num
+
+
 def sample(arguments: launch.Arguments) -> None:
     """Does what the flags ask for."""
     workdir, num = arguments.workdir, arguments.num
@@ -188,7 +239,9 @@ def sample(arguments: launch.Arguments) -> None:
     out = check_out(arguments.out) if arguments.out else None
     run = open_any(workdir, arguments.checkpoint)
     sampler(run)  # or nothing below matters
-    kind = write_texts if run.experiment.name == "lm" else write_images
+    kind = {"lm": write_texts, "prior": write_signals}.get(run.experiment.name, write_images)
+    if kind is not write_signals and (given := arguments.given(*OF_PRIORS)):
+        raise InputError(f"--{given[0]} is for runs of experiments.prior; see --help")
     num = kind(run, arguments, out)
     if out:
         print(printed.line(f"{num} samples of {workdir} at step {run.step} in {out}"))

@@ -16,7 +16,8 @@ ROOT = Path(__file__).parent.parent
 COMPOSITES = {"codec"}  # packages made of families
 FAMILIES = {path.parent.name for path in (ROOT / "aigc_jax").glob("*/step.py")} - COMPOSITES
 HOST = ("loop", "report", "run_folder", "progress", "checkpoint")  # what families do without
-SHARED = "transformer"  # in experiments/families: what language model and translator share
+# In experiments/families: what language model and translator share, and what a prior is over.
+SHARED = {"transformer", "codec"}
 STRATA = ("cli", "data", "runs", "fidelity", "families")
 # The network in whose features images are evaluated is a run of the classifier's.
 EVALUATOR = "experiments.fidelity.features"
@@ -136,7 +137,7 @@ class TestExperiments:
         if place(name) != "families":
             return
         others = {place(n, 2) for n in own(name) if place(n) == "families"}
-        assert others <= {place(name, 2), SHARED}
+        assert others <= {place(name, 2), *SHARED}
 
     def test_the_catalogue_knows_no_program(self, name):
         if name == "experiments.catalogue":

@@ -218,11 +218,11 @@ def _is_left_behind(name: str) -> bool:
 def _decoded(folder: Path, files: list[Path], fewest: int) -> np.ndarray:
     """The images of all files, `[M, H, W, 1]`, or `[M, H, W, 3]` if one of them has colours."""
     _check_count(folder, len(files), fewest)
-    first = _image(files[0])
+    first = read_image(files[0])
     _check_bytes(folder, len(files) * first.size)
     images = np.empty((len(files), *first.shape), np.uint8)
     for i, file in enumerate(files):
-        image = _image(file)
+        image = read_image(file)
         if image.shape[:2] != first.shape[:2]:
             (h, w, _), (height, width, _) = first.shape, image.shape
             sizes = f"{width}×{height} pixels, and {files[0]} has {w}×{h}"
@@ -234,8 +234,12 @@ def _decoded(folder: Path, files: list[Path], fewest: int) -> np.ndarray:
     return images
 
 
-def _image(file: Path) -> np.ndarray:
-    """uint8 `[H, W, 1]`, or `[H, W, 3]` where a pixel has a colour."""
+def read_image(file: Path) -> np.ndarray:
+    """Of one file, uint8 `[H, W, 1]`, or `[H, W, 3]` where a pixel has a colour.
+
+    Raises:
+      InputError: it is no whole PNG or JPEG image of 8 bits, in grey or RGB, without transparency.
+    """
     try:
         content = file.read_bytes()
         with warnings.catch_warnings():

@@ -2,8 +2,8 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
 
 from absl import flags
 
@@ -20,6 +20,7 @@ def main(
     *,
     define: Callable[[flags.FlagValues], None] = lambda values: None,
     instead: Callable[[launch.Arguments], bool] = lambda arguments: False,
+    chosen: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda values: values,
 ) -> NoReturn:
     """Trains as the command line asks, and exits.
 
@@ -29,6 +30,7 @@ def main(
       arguments: of the command line. Default: the process's own.
       define: defines flags beyond those of the experiment's options.
       instead: does what these ask for; where it returns True, nothing is trained.
+      chosen: the values of flags, changed where those beyond the options decide others.
     """
     typed = sys.argv[1:] if arguments is None else list(arguments)
 
@@ -39,7 +41,7 @@ def main(
     def command(given: launch.Arguments) -> None:
         if instead(given):
             return
-        options = from_flags(experiment.presets, given.values())
+        options = from_flags(experiment.presets, chosen(given.values()))
         module = f"python -m experiments.{experiment.name}"
         training.train(experiment, options, shlex.join([*module.split(), *typed]))
 

@@ -1,0 +1,250 @@
+"""Data sets of any medium, as a codec takes them: images, sounds and videos by flag.
+
+Dimensions: M or N examples, B batch, S a signal's sides, C channels, A attributes.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aigc_jax.data import images as image_data
+from aigc_jax.data.attributes import Attribute
+from aigc_jax.data.audio import Sounds
+from aigc_jax.data.images import Images, load_images
+from aigc_jax.data.moving_digits import MovingDigits, load_moving_digits, moving_digits
+from aigc_jax.data.own_images import load_own_images
+from aigc_jax.data.own_videos import load_own_videos
+from aigc_jax.data.video import VideoClips
+from aigc_jax.errors import InputError
+from aigc_jax.settings import setting
+from experiments.cli.options import Options
+from experiments.data import sounds as sound_data
+
+MEDIA = ("image", "audio", "video")
+MOVING = ("moving_mnist5k", "moving_mnist")
+DATASETS = {
+    "image": image_data.DATASETS,
+    "audio": sound_data.DATASETS,
+    "video": MOVING,
+}
+_OWN = {"image": "images", "audio": "sounds", "video": "videos"}
+_GENERATED = 2**20  # training videos of moving digits; each is a function of its index
+_HELDOUT_VIDEOS = 500
+
+
+class Signals(NamedTuple):
+    """A data set of one medium.
+
+    Attributes:
+      source: as its loader gives it.
+      medium: one of `MEDIA`.
+      train: arrays that `gather` takes a batch from, on the device.
+      gather: `(train, indices [B]) -> ` integers `[B, *S, C]`; `floats` makes a signal of them.
+      examples: indices run from 0 to this, less 1.
+      heldout: uint8 or int16 `[N, *S, C]`.
+      train_labels, heldout_labels: int32 `[M, A]`, or None.
+      attributes: what the columns of labels are.
+      rate: samples or frames per second; None for images.
+    """
+
+    source: Any
+    medium: str
+    train: Any
+    gather: Callable[[Any, Any], jax.Array]
+    examples: int
+    heldout: np.ndarray
+    train_labels: np.ndarray | None = None
+    heldout_labels: np.ndarray | None = None
+    attributes: tuple[Attribute, ...] = ()
+    rate: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the data set."""
+        return self.source.name
+
+    @property
+    def unit(self) -> str:
+        """What it is counted in."""
+        return self.source.unit
+
+    def fingerprint(self) -> str:
+        """Equal where training sees the same data."""
+        return self.source.fingerprint()
+
+
+def floats(signals: Any) -> jax.Array:
+    """What networks take: bytes over 255, 16-bit samples over 2¹⁵."""
+    return signals.astype(jnp.float32) / (255 if signals.dtype == jnp.uint8 else 2**15)
+
+
+def integers(signals: Any, medium: str) -> np.ndarray:
+    """The inverse of `floats`, rounded: what a file would hold."""
+    if medium == "audio":
+        return np.clip(np.rint(np.asarray(signals) * 2**15), -(2**15), 2**15 - 1).astype(np.int16)
+    return np.clip(np.rint(np.asarray(signals) * 255), 0, 255).astype(np.uint8)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SignalOptions(Options):
+    """The options of every experiment, and the choice of signals."""
+
+    dataset: str = setting(
+        "mnist5k",
+        "What to code. " + "; ".join(f"{m}: {', '.join(d)}" for m, d in DATASETS.items()) + ".",
+    )
+    images: str | None = setting(
+        None,
+        "Images of your own to code instead: an .npz file or a folder of PNG and JPEG files, in a "
+        "subfolder for each class; see experiments.gan.",
+        changeable=True,
+        path=True,
+    )
+    sounds: str | None = setting(
+        None,
+        "Sounds of your own to code instead: a folder of WAV files, in a subfolder for each class.",
+        changeable=True,
+        path=True,
+    )
+    videos: str | None = setting(
+        None,
+        "Videos of your own to code instead: a folder of GIF or MP4 files of one frame size, in a "
+        "subfolder for each class.",
+        changeable=True,
+        path=True,
+    )
+    digits: int = setting(2, "Digits in a video of moving_mnist.")
+    frames: int = setting(20, "Frames of a video of moving_mnist; of your own, at most.", least=2)
+
+    @property
+    def data_name(self) -> str:
+        """What the run's folder is named after: the data's own name."""
+        own = self.images or self.sounds or self.videos
+        return Path(os.path.abspath(own)).stem if own else self.dataset
+
+
+def load(options: SignalOptions, medium: str) -> Signals:
+    """The signals that the options name.
+
+    Raises:
+      InputError: they are not of the medium, or cannot be loaded.
+    """
+    own = {name: getattr(options, name) for name in _OWN.values()}
+    for name, value in own.items():
+        if value is not None and name != _OWN[medium]:
+            raise InputError(f"--{name} does not go with a codec of --medium={medium}")
+    if own[_OWN[medium]] is None and options.dataset not in DATASETS[medium]:
+        raise InputError(
+            f"--dataset={options.dataset} is not for --medium={medium}; choose one of "
+            f"{', '.join(DATASETS[medium])}, or --{_OWN[medium]}"
+        )
+    if medium == "image":
+        images = load_own_images(options.images) if options.images else None
+        return _of_images(images or load_images(options.dataset, options.data_dir))
+    if medium == "audio":
+        return _of_sounds(sound_data.load(options.dataset, options.data_dir, options.sounds))
+    if options.videos:
+        return _of_clips(load_own_videos(options.videos, options.frames))
+    name = options.dataset.removeprefix("moving_")
+    return _of_moving(
+        load_moving_digits(name, options.data_dir, options.frames, options.digits), options.seed
+    )
+
+
+def _rows(data: jax.Array, indices: jax.Array) -> jax.Array:
+    return data[indices]
+
+
+def _of_images(images: Images) -> Signals:
+    found = Signals(
+        source=images,
+        medium="image",
+        train=images.train,
+        gather=_rows,
+        examples=len(images.train),
+        heldout=images.heldout,
+    )
+    train, heldout = images.train_labels, images.heldout_labels
+    if train is None or heldout is None:
+        return found
+    count = 1 + int(max(train.max(), heldout.max()))
+    if count < 2:  # a single class tells nothing
+        return found
+    names = images.classes or tuple(map(str, range(count)))
+    return found._replace(
+        train_labels=np.asarray(train, np.int32)[:, None],
+        heldout_labels=np.asarray(heldout, np.int32)[:, None],
+        attributes=(Attribute("class", tuple(names)),),
+    )
+
+
+def _of_sounds(sounds: Sounds) -> Signals:
+    return Signals(
+        source=sounds,
+        medium="audio",
+        train=sounds.train[..., None],
+        gather=_rows,
+        examples=len(sounds.train),
+        heldout=sounds.heldout[..., None],
+        train_labels=sounds.train_labels,
+        heldout_labels=sounds.heldout_labels,
+        attributes=sounds.attributes,
+        rate=sounds.rate,
+    )
+
+
+def _of_clips(clips: VideoClips) -> Signals:
+    return Signals(
+        source=clips,
+        medium="video",
+        train=clips.train,
+        gather=_rows,
+        examples=len(clips.train),
+        heldout=clips.heldout,
+        train_labels=clips.train_labels,
+        heldout_labels=clips.heldout_labels,
+        attributes=clips.attributes,
+        rate=max(round(clips.rate), 1),
+    )
+
+
+def _of_moving(moving: MovingDigits, seed: int) -> Signals:
+    draw = partial(moving_digits, frames=moving.frames, count=moving.count, size=moving.size)
+
+    def gather(digits: jax.Array, indices: jax.Array) -> jax.Array:
+        keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(indices)
+        return draw(keys, digits).frames
+
+    return Signals(
+        source=moving,
+        medium="video",
+        train=moving.train,
+        gather=gather,
+        examples=_GENERATED,
+        heldout=moving.heldout_videos(_HELDOUT_VIDEOS).frames,
+        rate=moving.rate,
+    )
+
+
+def metadata(signals: Signals) -> dict[str, Any]:
+    """What networks on signals need to know, and what samples are shown with."""
+    *sides, channels = signals.heldout.shape[1:]
+    return {
+        "medium": signals.medium,
+        "sides": sides,
+        "channels": channels,
+        "rate": signals.rate,
+        "attributes": [[a.name, list(a.values)] for a in signals.attributes],
+    }
+
+
+def attributes_of(metadata: dict[str, Any]) -> tuple[Attribute, ...]:
+    """The attributes in a run's metadata."""
+    return tuple(Attribute(name, tuple(values)) for name, values in metadata["attributes"])

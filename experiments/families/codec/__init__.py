@@ -1,0 +1,1 @@
+"""Codecs of images, sounds and videos, and the prior over their codes."""

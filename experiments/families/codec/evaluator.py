@@ -1,0 +1,126 @@
+"""Metrics and artefacts of a codec: held-out signals, coded and decoded.
+
+Dimensions: N signals, S a signal's sides, C channels, G the grid's sides, n stages.
+"""
+
+from functools import partial
+
+import jax
+import numpy as np
+
+from aigc_jax import codec
+from aigc_jax.artefacts import Artefact, Text
+from aigc_jax.codec.perception import of_mels
+from aigc_jax.metrics.sound import si_sdr
+from aigc_jax.metrics.video import psnr, squared_error, ssim
+from aigc_jax.vq import code_perplexity, code_usage
+from experiments.data.signals import Signals, floats, integers
+from experiments.families.codec import showing
+from experiments.families.codec.options import CodecOptions
+from experiments.fidelity.signals import Judges
+
+AT_ONCE = {"image": 500, "audio": 50, "video": 10}  # signals, of which activations are in memory
+_SHOWN = {"image": 50, "audio": 6, "video": 8}
+_LISTED = 100  # codes
+SSIM_WINDOW = 11  # pixels, which a frame must have at least
+
+
+class Evaluator:
+    """Metrics and artefacts of a codec on held-out signals.
+
+    Args:
+      options: of the run.
+      signals: its data.
+      made: the codec.
+    """
+
+    def __init__(self, options: CodecOptions, signals: Signals, made: codec.Codec):
+        self._signals, self._made = signals, made
+        self._judges = Judges(options, signals)
+        self._encode = jax.jit(lambda coder, x: made.encode(coder, floats(x)))
+        self._decode = jax.jit(made.decode, static_argnums=2)
+        self._mels = jax.jit(partial(of_mels(signals.rate or 1).distance, ()))
+
+    def coded(self, coder: codec.Coder, signals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Codes int32 `[N, *G, n]`, and what they decode to, as integers `[N, *S, C]`."""
+        codes, decoded = [], []
+        sides = tuple(signals.shape[1:-1])
+        for i in range(0, len(signals), AT_ONCE[self._signals.medium]):
+            part = signals[i : i + AT_ONCE[self._signals.medium]]
+            found = self._encode(coder, part)
+            codes.append(np.asarray(found))
+            decoded.append(integers(self._decode(coder, found, sides), self._signals.medium))
+        return np.concatenate(codes), np.concatenate(decoded)
+
+    def metrics(self, coder: codec.Coder) -> dict[str, float]:
+        """How well held-out signals are reconstructed, by what means, and in whose eyes."""
+        codes, decoded = self.coded(coder, self._judges.heldout)
+        said = self._judges.describe(decoded)
+        return {
+            **self._judges.distance(said),
+            **self._judges.accuracies(said, self._asked()),
+            **self._distances(decoded),
+            **_usage(codes, self._made.quantiser.codes),
+        }
+
+    def baselines(self) -> dict[str, dict[str, float]]:
+        """The held-out signals themselves: what the classifiers make of the real thing."""
+        accuracies = self._judges.accuracies(self._judges.real, self._asked())
+        return {"held-out signals": accuracies} if accuracies else {}
+
+    def artefacts(self, coder: codec.Coder) -> dict[str, Artefact]:
+        """Signals with their reconstructions, and how often each code is used."""
+        medium = self._signals.medium
+        shown = self._judges.heldout[: _SHOWN[medium]]
+        codes, decoded = self.coded(coder, shown)
+        pairs = showing.pairs(shown, decoded, medium, self._signals.rate)
+        return {**pairs, "codebook": Text(_shares(codes, self._made.quantiser.codes))}
+
+    def _asked(self) -> np.ndarray | None:
+        labels = self._signals.heldout_labels
+        return None if labels is None else labels[: self._judges.count]
+
+    def _distances(self, decoded: np.ndarray) -> dict[str, float]:
+        real = self._judges.heldout
+        if self._signals.medium == "image":
+            squares = np.square((decoded.astype(np.float32) - real) / 255)
+            mse = float(squares.mean(dtype=np.float64))
+            variance = float(np.var(real / np.float32(255), dtype=np.float64))
+            return {"mse": mse, "mse_over_variance": mse / variance}
+        x, y = (np.asarray(floats(jax.numpy.asarray(part))) for part in (real, decoded))
+        if self._signals.medium == "audio":
+            mels = [self._mels(y[i : i + 50], x[i : i + 50]) for i in range(0, len(x), 50)]
+            return {
+                "mel_distance": float(np.concatenate([np.asarray(m) for m in mels]).mean()),
+                "si_sdr_db": float(si_sdr(y[..., 0], x[..., 0]).mean()),
+            }
+        found = {
+            "mse_summed": float(squared_error(y, x).mean()),
+            "psnr_db": float(psnr(y, x).mean()),
+        }
+        if min(x.shape[2:4]) >= SSIM_WINDOW:
+            found["ssim"] = float(ssim(y, x).mean())
+        return found
+
+
+def _usage(codes: np.ndarray, size: int) -> dict[str, float]:
+    """Means over stages."""
+    stages = [np.bincount(codes[..., i].ravel(), minlength=size) for i in range(codes.shape[-1])]
+    return {
+        "code_usage": float(np.mean([code_usage(counts) for counts in stages])),
+        "code_perplexity": float(np.mean([code_perplexity(counts) for counts in stages])),
+    }
+
+
+def _shares(codes: np.ndarray, size: int) -> str:
+    """The codes used most, stage by stage, a line each with their share of all positions."""
+    lines = []
+    for stage in range(codes.shape[-1]):
+        counts = np.bincount(codes[..., stage].ravel(), minlength=size)
+        order = np.argsort(-counts, kind="stable")[: _LISTED // codes.shape[-1]]
+        used = int(np.sum(counts > 0))
+        lines += [f"stage {stage + 1}: {used} of {size} codes occur in these signals"]
+        lines += [
+            f"{code:5d}  {counts[code] / counts.sum():6.2%}" for code in order if counts[code]
+        ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,173 @@
+"""Files to codes, and codes to files.
+
+A file of codes is an .npz of plain arrays: `codes` int32 `[M, *G, n]`, −1 beyond the end of shorter
+signals; `sides` int32 `[M, s]`, of the signals; `files` their names; `codec_sha256` of the codec.
+
+Dimensions: M files, S a signal's sides, G the grid's sides, n stages.
+"""
+
+import io
+import stat
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aigc_jax import codec, pictures, storage
+from aigc_jax.artefacts import Sound
+from aigc_jax.checkpoint import digest
+from aigc_jax.data import audio, class_folders, sound_files, video
+from aigc_jax.data.own_images import read_image
+from aigc_jax.errors import InputError
+from experiments.data.signals import floats, integers
+from experiments.runs.restore import Restored
+
+SUFFIXES = {
+    "image": (".png", ".jpg", ".jpeg"),
+    "audio": sound_files.SUFFIXES,
+    "video": video.SUFFIXES,
+}
+WRITTEN = {"image": ".png", "audio": ".wav", "video": ".gif"}
+
+
+def read_signal(path: Path, metadata: dict[str, Any]) -> np.ndarray:
+    """What a file holds, as a run's codec takes it: integers `[*S, C]`.
+
+    Sounds are made mono and resampled, and not made louder or softer.
+
+    Raises:
+      InputError: it cannot be read, or is of another number of channels.
+    """
+    medium, channels = metadata["medium"], metadata["channels"]
+    if medium == "audio":
+        samples, rate = sound_files.read_sound(path)
+        mono = audio.resampled(samples.mean(axis=1, dtype=np.float64), rate, metadata["rate"])
+        return audio.quantised(mono)[:, None]
+    signal = read_image(path) if medium == "image" else video.read_video(path)[0]
+    if signal.shape[-1] == 1 and channels == 3:
+        signal = np.repeat(signal, 3, axis=-1)
+    if signal.shape[-1] != channels:
+        raise InputError(f"{path}: has colours, and the codec was trained on grey ones")
+    return signal
+
+
+def coder_sha256(coder: codec.Coder) -> str:
+    """SHA-256 over all arrays that code and decode."""
+    return digest([np.asarray(leaf) for leaf in jax.tree.leaves(coder)])
+
+
+class CodeFile(NamedTuple):
+    """The codes of files."""
+
+    codes: np.ndarray
+    sides: np.ndarray
+    files: tuple[str, ...]
+    codec_sha256: str
+
+    def encode(self) -> bytes:
+        """The content of the .npz file."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **{**self._asdict(), "files": np.array(self.files, str)})
+        return buffer.getvalue()
+
+
+def read_codes(path: Path) -> CodeFile:
+    """Reads a file of codes.
+
+    Raises:
+      InputError: it is none, or is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive, storage.told(path):
+            found = {name: _member(archive, name, path) for name in CodeFile._fields}
+    except InputError:
+        raise
+    except (OSError, zipfile.BadZipFile, ValueError) as error:
+        raise InputError(f"{path}: not a file of codes, or damaged ({error})") from error
+    codes, sides, files = found["codes"], found["sides"], found["files"]
+    if codes.dtype.kind not in "iu" or sides.dtype.kind not in "iu" or sides.ndim != 2:
+        raise InputError(f"{path}: not a file of codes; see experiments.encode")
+    if not len(codes) == len(sides) == files.size or not len(codes):
+        raise InputError(f"{path}: {len(codes)} codes, {len(sides)} sides, {files.size} names")
+    return CodeFile(codes, sides, tuple(map(str, files)), str(found["codec_sha256"]))
+
+
+def _member(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray:
+    if f"{name}.npy" not in archive.namelist():
+        raise InputError(f"{path}: has no array {name!r}; see experiments.encode")
+    with archive.open(f"{name}.npy") as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+def inputs(source: Path, medium: str) -> list[tuple[str, Path]]:
+    """The files of INPUT by their names below it: itself, or those of a folder and its subfolders.
+
+    Raises:
+      InputError: there are none, or others.
+    """
+    if storage.kind_of(source) != stat.S_IFDIR:
+        return [(source.name, source)]
+    suffixes = SUFFIXES[medium]
+    kinds = f"a {' or '.join(suffixes)} file"
+    found = class_folders.listed(source, suffixes, f"{medium} files", kinds)
+    if not found.files:
+        raise InputError(f"{source}: holds no {medium} files ({', '.join(suffixes)})")
+    return [(str(file.relative_to(source)), file) for file in found.files]
+
+
+def encode(run: Restored, files: list[tuple[str, Path]], sha256: str) -> CodeFile:
+    """The codes of files, one after another: they may be of different lengths.
+
+    Raises:
+      InputError: one cannot be read, or is not of the codec's medium.
+    """
+    coder, made = codec.coder_of(run.state), run.algorithm
+    coded = jax.jit(made.encode)
+    codes, sides = [], []
+    for _, path in files:
+        signal = read_signal(path, run.metadata)
+        codes.append(np.asarray(coded(coder, floats(jnp.asarray(signal[None]))))[0])
+        sides.append(signal.shape[:-1])
+    shape = np.max([found.shape for found in codes], axis=0)
+    padded = np.full((len(codes), *shape), -1, np.int32)
+    for row, found in zip(padded, codes, strict=True):
+        row[tuple(slice(side) for side in found.shape)] = found
+    return CodeFile(padded, np.array(sides, np.int32), tuple(name for name, _ in files), sha256)
+
+
+def decode(run: Restored, found: CodeFile, stages: int | None = None) -> list[np.ndarray]:
+    """The signals of codes, integers `[*S, C]` each.
+
+    Args:
+      run: of the codec.
+      found: the codes.
+      stages: decode by the first of them alone; None: all.
+
+    Raises:
+      InputError: the codes are none of this codec's.
+    """
+    coder, made, medium = codec.coder_of(run.state), run.algorithm, run.metadata["medium"]
+    decoded = jax.jit(made.decode, static_argnums=2)
+    signals = []
+    for codes, sides in zip(found.codes, found.sides, strict=True):
+        grid = made.networks.grid(tuple(map(int, sides)))
+        own = codes[tuple(slice(side) for side in grid)][..., :stages]
+        if own.shape[:-1] != grid or own.min() < 0 or own.max() >= made.quantiser.codes:
+            raise InputError("the codes are not of this codec: of another grid, or out of range")
+        signal = decoded(coder, jnp.asarray(own[None]), tuple(map(int, sides)))
+        signals.append(integers(signal, medium)[0])
+    return signals
+
+
+def content(signal: np.ndarray, metadata: dict[str, Any]) -> bytes:
+    """A signal, integers `[*S, C]`, as the content of a file of its medium."""
+    medium, rate = metadata["medium"], metadata["rate"]
+    if medium == "audio":
+        return Sound(signal / np.float32(2**15), rate).encode()
+    unit = signal.astype(np.float32) / np.float32(255)
+    if medium == "video":
+        return pictures.video(unit, rate)
+    return pictures.image_grid(unit[None, None], scale=1, gap=0)

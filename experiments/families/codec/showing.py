@@ -1,0 +1,86 @@
+"""Signals as artefacts: grids of images, spectrograms with sounds, moving grids.
+
+Dimensions: N signals, S a signal's sides, C channels, T time.
+"""
+
+import numpy as np
+
+from aigc_jax.artefacts import Artefact, Picture, Sound, Video
+from experiments.data.images import grid
+from experiments.data.sounds import mel_images
+
+_COLUMNS = 10
+_PAUSE = 0.25  # s between sounds
+
+
+def _unit(signals: np.ndarray) -> np.ndarray:
+    return signals.astype(np.float32) / np.float32(255)
+
+
+def spectrograms(sounds: np.ndarray, rate: int) -> np.ndarray:
+    """Log-mels of sounds int16 `[N, T, 1]`, time to the right, low below: `[N, M, F, 1]` in [0, 1].
+
+    Each band is drawn twice as high as it is.
+    """
+    mels = _unit(mel_images(sounds[..., 0], rate))
+    return np.repeat(mels.transpose(0, 2, 1, 3)[:, ::-1], 2, axis=1)
+
+
+def joined(sounds: np.ndarray, rate: int) -> Sound:
+    """Sounds int16 `[N, T, 1]` one after another, with a pause between two."""
+    floats = sounds[..., 0].astype(np.float32) / np.float32(2**15)
+    pause = np.zeros((len(sounds), int(_PAUSE * rate)), np.float32)
+    both = np.concatenate([floats, pause], axis=1).ravel()
+    return Sound(both[: len(both) - pause.shape[1]], rate)
+
+
+def moving(videos: np.ndarray, rate: float, columns: int) -> Video:
+    """Videos uint8 `[N, T, H, W, C]` side by side, in rows of `columns`, grey lines between."""
+    framed = np.pad(_unit(videos), ((0, 0), (0, 0), (0, 1), (0, 1), (0, 0)), constant_values=0.5)
+    blanks = np.zeros((-len(framed) % columns, *framed.shape[1:]), np.float32)
+    framed = np.concatenate([framed, blanks])
+    n, times, height, width, channels = framed.shape
+    rows = framed.reshape(n // columns, columns, times, height, width, channels)
+    wall = rows.transpose(2, 0, 3, 1, 4, 5)
+    return Video(wall.reshape(times, -1, columns * width, channels), rate)
+
+
+def pairs(
+    real: np.ndarray, decoded: np.ndarray, medium: str, rate: float | None
+) -> dict[str, Artefact]:
+    """By name, signals beside what their codes decode to.
+
+    Args:
+      real, decoded: integers `[N, *S, C]`.
+      medium: of the signals.
+      rate: samples or frames per second.
+    """
+    both = np.stack([real, decoded], axis=1)
+    if medium == "image":
+        images = _unit(both.reshape(-1, *real.shape[1:]))
+        return {"reconstructions": grid(images, _COLUMNS)}
+    assert rate is not None
+    if medium == "video":
+        return {"reconstructions": moving(both.reshape(-1, *real.shape[1:]), rate, 8)}
+    drawn = np.stack([spectrograms(part, int(rate)) for part in (real, decoded)])
+    return {
+        "spectrograms": Picture(drawn),
+        "originals": joined(real, int(rate)),
+        "reconstructions": joined(decoded, int(rate)),
+    }
+
+
+def samples(found: np.ndarray, medium: str, rate: float | None) -> dict[str, Artefact]:
+    """By name, signals `[N, *S, C]` that a prior has made."""
+    if medium == "image":
+        return {"samples": grid(_unit(found), _COLUMNS)}
+    assert rate is not None
+    if medium == "video":
+        return {"samples": moving(found, rate, 4)}
+    columns = min(len(found), 8)
+    drawn = spectrograms(found, int(rate))
+    drawn = drawn[: len(drawn) // columns * columns]
+    return {
+        "spectrograms": Picture(drawn.reshape(-1, columns, *drawn.shape[1:])),
+        "samples": joined(found, int(rate)),
+    }

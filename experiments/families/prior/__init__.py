@@ -1,0 +1,1 @@
+"""Priors over the codes of codecs."""

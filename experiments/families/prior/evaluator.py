@@ -1,0 +1,256 @@
+"""Metrics and artefacts of a prior: codes of held-out signals, and signals from codes it writes.
+
+Dimensions: N signals, S a signal's sides, C channels, A attributes, G the grid's sides, n stages.
+"""
+
+from collections.abc import Callable
+from functools import cached_property, lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aigc_jax import codec
+from aigc_jax.algorithm import Key, State
+from aigc_jax.artefacts import Artefact
+from aigc_jax.codec import prior, prior_config
+from aigc_jax.metrics import ndb, scores
+from aigc_jax.metrics.neighbours import nearest
+from aigc_jax.metrics.video import squared_error, ssim, trivial_predictions
+from aigc_jax.parallel import example_keys
+from experiments.data.signals import Signals, floats, integers
+from experiments.families.codec import showing
+from experiments.families.codec.evaluator import AT_ONCE
+from experiments.families.codec.options import CodecOptions
+from experiments.families.prior.options import PriorOptions
+from experiments.fidelity.signals import Judges
+
+_ROWS = {"image": 250, "audio": 50, "video": 8}  # signals written at once
+_SHOWN = {"image": 100, "audio": 16, "video": 8}
+_PREDICTED = 64  # videos, whose continuations are compared with the truth
+_BINS = 50  # of NDB
+_SEARCHED = 60_000  # training signals among which a sample's nearest is sought
+
+
+@lru_cache(maxsize=8)
+def _writing(sample: Callable, decode: Callable, names: tuple, rows: int, sides: tuple) -> Callable:
+    """Codes written and decoded, compiled for `rows` signals, the same each time."""
+
+    def write(state, key, labels, prompt):
+        codes = sample(state, key, rows, labels=labels, prompt=prompt, **dict(names))
+        return decode(state.coder, codes, sides)
+
+    return jax.jit(write)
+
+
+def draw(
+    state: State,
+    key: Key,
+    num: int,
+    made: prior_config.Prior,
+    coding: codec.Codec,
+    medium: str,
+    sides: tuple[int, ...],
+    labels: np.ndarray | None = None,
+    prompt: np.ndarray | None = None,
+    **how: Any,
+) -> np.ndarray:
+    """`num` signals, integers `[num, *S, C]`.
+
+    Args:
+      state: of a trained prior.
+      key: signal i depends on it and on i alone.
+      num: how many.
+      made, coding: the prior, and the codec whose parameters are in its state.
+      medium, sides: of the signals.
+      labels: int `[num, A]`, −1 for unknown; None: all values of each attribute in turn.
+      prompt: codes `[num, P, …, n]` that the signals begin with; see `prior.sample`.
+      how: guidance, passes, temperature and sampling; see `prior.sample`.
+    """
+    sizes = made.of.conditions.sizes
+    if labels is None and sizes:
+        labels = in_turn(num, sizes)
+    if not sizes:
+        labels, how = None, {**how, "guidance": 1.0}
+    rows, found = _ROWS[medium], []
+    write = _writing(made.sample, coding.decode, tuple(sorted(how.items())), rows, sides)
+    for i in range(0, num, rows):
+        own = np.resize(np.arange(i, min(i + rows, num)), rows)
+        told = None if labels is None else labels[own]
+        begun = None if prompt is None else prompt[own]
+        signals = write(state, jax.random.fold_in(key, i), told, begun)
+        found.append(integers(signals, medium)[: num - i])
+    return np.concatenate(found)
+
+
+def in_turn(num: int, sizes: tuple[int, ...]) -> np.ndarray:
+    """All combinations of values, the first attribute the fastest: int32 `[num, A]`."""
+    index, columns = np.arange(num), []
+    for size in sizes:
+        columns.append(index % size)
+        index = index // size
+    return np.stack(columns, axis=1).astype(np.int32)
+
+
+class Evaluator:
+    """Metrics and artefacts of a prior.
+
+    Args:
+      options: of the run.
+      chosen: of the codec's run, with the data that the prior is trained on.
+      signals: those data.
+      made: the prior.
+      coding: the codec, whose parameters are in the prior's state.
+    """
+
+    def __init__(
+        self,
+        options: PriorOptions,
+        chosen: CodecOptions,
+        signals: Signals,
+        made: prior_config.Prior,
+        coding: codec.Codec,
+    ):
+        self._options, self._signals, self._made, self._coding = options, signals, made, coding
+        self._judges = Judges(chosen, signals)
+        self._key = jax.random.key(options.seed + 1)
+        self._encode = jax.jit(lambda coder, x: coding.encode(coder, floats(x)))
+        self._nll = jax.jit(lambda state, batch, keys: made.nll(state, batch, keys))
+        self._told = bool(made.of.conditions.sizes)
+
+    def metrics(self, state: State) -> dict[str, float]:
+        """What held-out codes cost, and how signals that the prior makes compare with real ones."""
+        found = self._likelihood(state)
+        if self._signals.medium == "video" and self._options.given:
+            found |= self._predictions(state)
+        if not self._judges.networks:
+            return found
+        asked = self._asked(self._judges.count)
+        said = self._judges.describe(self.draw(state, self._judges.count, asked))
+        found |= self._judges.distance(said)
+        if self._told:
+            found |= self._judges.accuracies(said, asked)
+        return found | self._scores(said)
+
+    def draw(
+        self, state: State, num: int, labels: np.ndarray | None, prompt: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Signals as integers `[num, *S, C]`, under the run's options."""
+        return draw(
+            state,
+            self._key,
+            num,
+            self._made,
+            self._coding,
+            self._signals.medium,
+            tuple(self._signals.heldout.shape[1:-1]),
+            labels,
+            prompt,
+            guidance=self._options.guidance,
+            passes=self._options.passes,
+            temperature=self._options.noise,
+        )
+
+    def final_metrics(self, state: State) -> dict[str, float]:
+        """How far samples are from the nearest training signals, which memorised ones are not."""
+        if self._signals.medium == "video":
+            return {}
+        num = min(self._judges.count, 1000)
+        return {"nearest_train_distance": self._nearest(self.draw(state, num, self._asked(num)))}
+
+    def baselines(self) -> dict[str, dict[str, float]]:
+        """The held-out signals in place of samples, and of videos what anybody can predict."""
+        found = {}
+        if self._judges.networks:
+            real, count = self._judges.real, self._judges.count
+            known = self._judges.expected_fcd(count) | self._scores(real)
+            if self._told:
+                labels = np.asarray(self._signals.heldout_labels)
+                known |= self._judges.accuracies(real, labels[:count])
+            known["nearest_train_distance"] = self._nearest(self._judges.heldout[:1000])
+            found["held-out signals"] = known
+        if self._signals.medium == "video" and self._options.given:
+            truth, given = self._judges.heldout[:_PREDICTED], self._options.given
+            rest = truth.shape[1] - given
+            mean = self._judges.heldout[_PREDICTED:].mean(axis=(0, 1)) / 255
+            for name, predicted in trivial_predictions(truth[:, :given], rest, mean).items():
+                found[name] = _errors(predicted, truth[:, given:])
+        return found
+
+    def artefacts(self, state: State) -> dict[str, Artefact]:
+        """Samples; of videos that are continued, with the truth beside them."""
+        medium, rate = self._signals.medium, self._signals.rate
+        shown = _SHOWN[medium]
+        found = showing.samples(self.draw(state, shown, None), medium, rate)
+        if medium == "video" and self._options.given:
+            truth = self._judges.heldout[:shown]
+            pairs = showing.pairs(truth, self._continued(state, truth), medium, rate)
+            found["predictions"] = pairs["reconstructions"]
+        return found
+
+    def _continued(self, state: State, truth: np.ndarray) -> np.ndarray:
+        """The first `given` frames coded, and what the prior has follow them."""
+        parts = [self._encode(state.coder, truth[i : i + 8]) for i in range(0, len(truth), 8)]
+        codes = np.concatenate([np.asarray(part) for part in parts])
+        leading = self._coding.networks.grid((self._options.given, *truth.shape[2:4]))[0]
+        return self.draw(state, len(truth), None, codes[:, :leading])
+
+    def _predictions(self, state: State) -> dict[str, float]:
+        truth, given = self._judges.heldout[:_PREDICTED], self._options.given
+        return _errors(self._continued(state, truth)[:, given:], truth[:, given:])
+
+    def _asked(self, num: int) -> np.ndarray | None:
+        """Labels as frequent as in the training set."""
+        if not self._told:
+            return None
+        labels = np.asarray(self._signals.train_labels)
+        return labels[np.random.default_rng(self._options.seed).integers(0, len(labels), num)]
+
+    def _likelihood(self, state: State) -> dict[str, float]:
+        signals, total, count, size = self._judges.heldout, 0.0, 0, 0
+        labels = self._signals.heldout_labels if self._told else None
+        rows = min(AT_ONCE[self._signals.medium], len(signals))
+        for i in range(0, len(signals) - rows + 1, rows):
+            codes = self._encode(state.coder, signals[i : i + rows])
+            told = None if labels is None else jnp.asarray(labels[i : i + rows])
+            keys = example_keys(jax.random.fold_in(self._key, i), rows)
+            nats = self._nll(state, prior.Codes(codes, told), keys)
+            total += float(np.asarray(nats, np.float64).sum())
+            count, size = count + rows, codes[0].size
+        return {"code_nll_nats": total / count / size, "signal_bits": total / count / np.log(2)}
+
+    def _scores(self, said: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+        """Of sounds, the scores of SC09, in the first attribute's classifier."""
+        if self._signals.medium != "audio" or not said:
+            return {}
+        features, log_p = next(iter(said.values()))
+        p = np.exp(log_p)
+        bins, frequencies = self._training
+        return {
+            "inception_score": scores.inception_score(p),
+            "modified_inception_score": scores.modified_inception_score(p),
+            "am_nats": scores.am_score(frequencies, p),
+            "ndb_share": ndb.different_bins(bins, features).share,
+        }
+
+    @cached_property
+    def _training(self) -> tuple[ndb.Bins, np.ndarray]:
+        """Clusters of training features, and p(y) of training signals as they were labelled."""
+        features = next(iter(self._judges.describe(self._signals.train).values()))[0]
+        counts = np.bincount(np.asarray(self._signals.train_labels)[:, 0])
+        return ndb.fit_bins(features, min(_BINS, len(features) // 10)), (counts / counts.sum())[
+            None
+        ]
+
+    def _nearest(self, signals: np.ndarray) -> float:
+        """Of pixels in [0, 1], or of sounds' log-mels over their range."""
+        train = self._judges.images(self._signals.train[:_SEARCHED])
+        return float(nearest(train, self._judges.images(signals)).distance.mean() / 255)
+
+
+def _errors(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    return {
+        "prediction_mse_summed": float(squared_error(predicted, truth).mean()),
+        "prediction_ssim": float(ssim(predicted, truth).mean()),
+    }

@@ -1,0 +1,184 @@
+"""The prior over a codec's codes, as an experiment."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aigc_jax import codec
+from aigc_jax.algorithm import State
+from aigc_jax.codec import prior, prior_config
+from aigc_jax.errors import InputError
+from aigc_jax.settings import to_json
+from experiments.data import signals as shared
+from experiments.data.signals import Signals
+from experiments.families.codec.experiment import EXPERIMENT as CODEC
+from experiments.families.codec.filing import coder_sha256
+from experiments.families.codec.options import CodecOptions
+from experiments.families.codec.options import to_config as codec_config
+from experiments.families.prior.descriptions import CAPTIONS, of_prior
+from experiments.families.prior.evaluator import Evaluator, draw
+from experiments.families.prior.options import PRESETS, PriorOptions, codec_of, to_config
+from experiments.runs.experiment import Experiment, Task
+from experiments.runs.restore import Restored, restore
+
+_DATA = (
+    "dataset",
+    "data_dir",
+    "images",
+    "sounds",
+    "videos",
+)  # options that the codec's run has too
+
+
+class Coded(NamedTuple):
+    """Signals, and the codec's run whose codes a prior learns."""
+
+    signals: Signals
+    run: Restored
+    chosen: CodecOptions  # of the run, with the data that the prior is trained on
+
+    @property
+    def name(self) -> str:
+        """Of the data set."""
+        return self.signals.name
+
+    @property
+    def unit(self) -> str:
+        """What it is counted in."""
+        return self.signals.unit
+
+    @property
+    def train(self) -> Any:
+        """What is trained on."""
+        return self.signals.train
+
+    @property
+    def heldout(self) -> np.ndarray:
+        """What is held out."""
+        return self.signals.heldout
+
+    def fingerprint(self) -> str:
+        """Of the signals; the codec's is `codec_sha256`."""
+        return self.signals.fingerprint()
+
+
+def load(options: PriorOptions) -> Coded:
+    """The codec's run, and its data or what the options name instead.
+
+    Raises:
+      InputError: there is no such run, or the data cannot be loaded.
+    """
+    if options.codec is None:
+        raise InputError(
+            "--codec is required: the folder of a run of experiments.codec; see --help"
+        )
+    run = restore(CODEC, options.codec)
+    changes = {name: getattr(options, name) for name in _DATA}
+    changes |= {"classifier": options.classifier, "workdir": options.workdir}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    chosen = dataclasses.replace(run.options, **changes)
+    return Coded(shared.load(chosen, chosen.medium), run, chosen)
+
+
+def metadata(options: PriorOptions, coded: Coded) -> dict[str, Any]:
+    """What is needed to write codes and to decode them, and which codec that is.
+
+    Raises:
+      InputError: the signals are not of the shape that the codec was trained on.
+    """
+    run, known = coded.run, shared.metadata(coded.signals)
+    if known["channels"] != run.metadata["channels"]:
+        raise InputError(
+            f"--codec={options.codec} is for {run.metadata['channels']} channels, and "
+            f"{coded.name} has {known['channels']}"
+        )
+    found = {
+        "codec_sha256": coder_sha256(codec.coder_of(run.state)),
+        "codec_config": to_json(codec_config(run.options, run.metadata)),
+        **known,
+    }
+    to_config(options, found)
+    return found
+
+
+def algorithm(options: PriorOptions, metadata: dict[str, Any]) -> prior_config.Prior:
+    """The prior that the options describe, with a place for the codec in its state."""
+    made = prior_config.make(to_config(options, metadata))
+    coding = codec_of(metadata)
+
+    def init(key: jax.Array) -> prior.State:
+        shapes = jax.eval_shape(lambda key: codec.coder_of(coding.init(key)), key)
+        blank = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+        return made.init(key, blank)
+
+    return made._replace(init=init)
+
+
+def task(
+    options: PriorOptions, coded: Coded, metadata: dict[str, Any], made: prior_config.Prior
+) -> Task:
+    """Trains on the codes of the signals; evaluates codes and signals."""
+    signals, coding = coded.signals, codec_of(metadata)
+    evaluator = Evaluator(options, coded.chosen, signals, made, coding)
+    labels = signals.train_labels if options.conditional else None
+    coder = codec.coder_of(coded.run.state)
+
+    def gather(data: Any, indices: jax.Array) -> prior.Codes:
+        train, labels, coder = data
+        found = coding.encode(coder, shared.floats(signals.gather(train, indices)))
+        return prior.Codes(found, None if labels is None else labels[indices])
+
+    return Task(
+        data=(signals.train, labels, coder),
+        gather=gather,
+        examples=signals.examples,
+        evaluate=evaluator.metrics,
+        baselines=evaluator.baselines,
+        artefacts=evaluator.artefacts,
+        final_metrics=evaluator.final_metrics,
+    )
+
+
+def begin(options: PriorOptions, state: State) -> State:
+    """The state with the codec of the run that --codec names."""
+    assert options.codec is not None
+    return state._replace(coder=codec.coder_of(restore(CODEC, options.codec).state))
+
+
+def sample(
+    options: PriorOptions,
+    metadata: dict[str, Any],
+    made: prior_config.Prior,
+    state: State,
+    num: int,
+    seed: int,
+    **how: Any,
+) -> np.ndarray:
+    """`num` signals, as integers `[num, *S, C]`; see `draw`."""
+    usual = {
+        "guidance": options.guidance,
+        "passes": options.passes,
+        "temperature": options.noise,
+    }
+    how = {**usual, **{name: value for name, value in how.items() if value is not None}}
+    shape = metadata["medium"], tuple(metadata["sides"])
+    return draw(state, jax.random.key(seed), num, made, codec_of(metadata), *shape, **how)
+
+
+EXPERIMENT = Experiment(
+    name="prior",
+    title="Prior over codes",
+    presets=PRESETS,
+    load=load,
+    metadata=metadata,
+    algorithm=algorithm,
+    task=task,
+    descriptions=of_prior,
+    captions=CAPTIONS,
+    sample=sample,
+    extendable=lambda options: options.config.network.schedule is None,
+    begin=begin,
+)

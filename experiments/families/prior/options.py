@@ -1,0 +1,104 @@
+"""The prior's options and presets: those of the package, and what an experiment adds."""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+from aigc_jax import codec
+from aigc_jax.codec import prior_config
+from aigc_jax.settings import from_json, setting
+from experiments.cli.options import Options, checked, presets_of
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class PriorOptions(Options):
+    """The options of every experiment, and the prior's own."""
+
+    config: prior_config.Config = prior_config.DEFAULT.config
+    codec: str | None = setting(
+        None,
+        "Folder of a run of experiments.codec, whose codes and data these are. Required.",
+        changeable=True,
+        path=True,
+    )
+    dataset: str | None = setting(  # type: ignore[assignment]
+        None, "Other data of the same shape. Default: the codec's."
+    )
+    images: str | None = setting(
+        None, "Images of your own, where they have moved.", changeable=True, path=True
+    )
+    sounds: str | None = setting(
+        None, "Sounds of your own, where they have moved.", changeable=True, path=True
+    )
+    videos: str | None = setting(
+        None, "Videos of your own, where they have moved.", changeable=True, path=True
+    )
+    conditional: bool = setting(True, "Tell the prior the labels, where the data have some.")
+    guidance: float = setting(
+        1.0,
+        "Weight of the labels in the samples of evaluations: 1 as learned, more for clearer ones.",
+        least=0,
+        changeable=True,
+    )
+    passes: int = setting(
+        12, "Passes in which a prior that writes in any order fills in all codes.", changeable=True
+    )
+    noise: float = setting(
+        4.5,
+        "How much chance there is in which codes such a prior decides first.",
+        least=0,
+        changeable=True,
+    )
+    given: int = setting(
+        0,
+        "Of videos and sounds: positions in time, such as frames, that evaluations give and that "
+        "are to be continued; 0: none.",
+        least=0,
+        changeable=True,
+    )
+    classifier: str | None = setting(
+        None,
+        "Of images: folder of a run of experiments.classifier, for the metrics; trained there "
+        "first if missing. Default: runs/classifier-DATASET-default.",
+        changeable=True,
+        path=True,
+    )
+
+    @property
+    def data_name(self) -> str:
+        """What the run's folder is named after: the codec's run."""
+        return Path(os.path.abspath(self.codec or "codec")).name.removeprefix("codec-")
+
+
+PRESETS = presets_of(PriorOptions, prior_config.PRESETS)
+
+
+def codec_of(metadata: dict[str, Any]) -> codec.Codec:
+    """The codec that a run's metadata describe."""
+    return codec.make(from_json(codec.Config, metadata["codec_config"]))
+
+
+def to_config(options: PriorOptions, metadata: dict[str, Any]) -> prior_config.Config:
+    """The config for codes with this `metadata`.
+
+    Raises:
+      InputError: options exclude each other, or do not fit the codes.
+    """
+
+    def build() -> prior_config.Config:
+        made = codec_of(metadata)
+        sizes = tuple(len(values) for _, values in metadata["attributes"])
+        network = dataclasses.replace(options.config.network, decay_steps=options.steps)
+        config = dataclasses.replace(
+            options.config,
+            grid=made.networks.grid(tuple(metadata["sides"])),
+            stages=made.quantiser.stages,
+            codes=made.quantiser.codes,
+            sizes=sizes if options.conditional else (),
+            network=network,
+        )
+        prior_config.make(config)  # which builds the networks, and nothing else
+        return config
+
+    return checked(build)

@@ -1,0 +1,144 @@
+"""Samples of a prior as the command line asks for them: by labels, after a prompt, into a file.
+
+Dimensions: N signals, S a signal's sides, C channels, A attributes, G the grid's sides, n stages.
+"""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aigc_jax.data.attributes import Attribute
+from aigc_jax.data.video import write_mp4
+from aigc_jax.errors import InputError
+from experiments.data.images import grid
+from experiments.data.signals import attributes_of, floats
+from experiments.families.codec import showing
+from experiments.families.codec.filing import read_signal
+from experiments.families.prior.options import codec_of
+from experiments.runs.restore import Restored
+
+SUFFIXES = {
+    "image": (".png", ".npz"),
+    "audio": (".wav", ".npz"),
+    "video": (".gif", ".mp4", ".npz"),
+}
+_ARRAYS = {"image": "images", "audio": "sounds", "video": "videos"}
+_MOST_COLUMNS = 8
+
+
+def labels_of(run: Restored, asked: Sequence[str] | None, num: int) -> np.ndarray | None:
+    """int32 `[num, A]`: what --labels names, repeated in turn; None without it.
+
+    A label is a value of each attribute, by name or number, such as `7` or `7:jackson`; `?` is any.
+
+    Raises:
+      InputError: the prior was not told labels, or a label is not of its data.
+    """
+    if asked is None:
+        return None
+    attributes = attributes_of(run.metadata)
+    if not run.options.conditional or not attributes:
+        raise InputError(
+            f"--labels is for priors that were told labels; not the run in {run.folder.path}"
+        )
+    rows = [_label(text, attributes) for text in asked or [""]]
+    return np.asarray(rows, np.int32)[np.arange(num) % len(rows)]
+
+
+def _label(text: str, attributes: tuple[Attribute, ...]) -> list[int]:
+    parts = text.split(":")
+    if len(parts) != len(attributes):
+        wanted = ":".join(a.name.upper() for a in attributes)
+        example = ":".join(a.values[0] for a in attributes)
+        raise InputError(f"--labels takes {wanted}, such as {example}; got {text!r}")
+    return [_value(part, of) for part, of in zip(parts, attributes, strict=True)]
+
+
+def _value(text: str, of: Attribute) -> int:
+    if text == "?":
+        return -1
+    if text in of.values:
+        return of.values.index(text)
+    if text.isdecimal() and len(text) < 10 and int(text) < len(of.values):
+        return int(text)
+    shown = ", ".join(of.values[:12]) + (", …" if len(of.values) > 12 else "")
+    raise InputError(f"--labels: {text!r} is no {of.name}; choose one of {shown}")
+
+
+def prompt_of(run: Restored, path: str, num: int) -> np.ndarray:
+    """Codes int32 `[num, P, …, n]` of what a file holds, to be continued.
+
+    Raises:
+      InputError: the prior makes images; or the file cannot be read, is of another size, or leaves
+        nothing to continue.
+    """
+    medium, (time, *frame) = run.metadata["medium"], run.metadata["sides"]
+    if medium == "image":
+        raise InputError("--prompt_file is for sounds and videos, and this run makes images")
+    signal = read_signal(Path(path), run.metadata)
+    if list(signal.shape[1:-1]) != frame:
+        shown, wanted = ("×".join(map(str, sides)) for sides in (signal.shape[1:-1], frame))
+        raise InputError(f"--prompt_file={path} has frames of {shown}, and the model of {wanted}")
+    if len(signal) >= time:
+        unit = "samples" if medium == "audio" else "frames"
+        raise InputError(
+            f"--prompt_file={path} has {len(signal)} {unit}, and the model writes {time} in all; "
+            "give it fewer to continue"
+        )
+    coding = codec_of(run.metadata)
+    positions = coding.networks.grid((time, *frame))[0]
+    per_position = -(-time // positions)
+    whole = len(signal) // per_position
+    if not whole:
+        raise InputError(f"--prompt_file={path} is shorter than a code, which is {per_position}")
+    begun = floats(jnp.asarray(signal[None, : whole * per_position]))
+    codes = np.asarray(jax.jit(coding.encode)(run.state.coder, begun))
+    return np.repeat(codes, num, axis=0)
+
+
+def encoded(
+    signals: np.ndarray, metadata: dict[str, Any], suffix: str, labels: np.ndarray | None = None
+) -> bytes:
+    """The contents of a file of signals, integers `[N, *S, C]`.
+
+    Raises:
+      InputError: signals of this medium are not written to such files.
+    """
+    medium, rate = metadata["medium"], metadata["rate"]
+    check_suffix(medium, suffix)
+    if suffix == ".npz":
+        arrays: dict[str, Any] = {
+            _ARRAYS[medium]: signals[..., 0] if medium == "audio" else signals
+        }
+        if rate is not None:
+            arrays["rate"] = rate
+        if labels is not None:
+            arrays["labels"] = labels
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)
+        return buffer.getvalue()
+    columns = min(int(np.ceil(np.sqrt(len(signals)))), _MOST_COLUMNS)
+    if medium == "image":
+        return grid(signals.astype(np.float32) / np.float32(255), columns).encode()
+    if medium == "audio":
+        return showing.joined(signals, rate).encode()
+    wall = showing.moving(signals, rate, columns)
+    return wall.encode() if suffix == ".gif" else write_mp4(wall.frames, rate)
+
+
+def check_suffix(medium: str, suffix: str) -> None:
+    """Refuses files that signals of a medium are not written to.
+
+    Raises:
+      InputError: names those that they are.
+    """
+    if suffix not in SUFFIXES[medium]:
+        kinds = " or ".join(SUFFIXES[medium])
+        raise InputError(
+            f"--out: {_ARRAYS[medium]} go to {kinds}, not {suffix or 'a file with no suffix'}"
+        )
