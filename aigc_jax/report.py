@@ -29,6 +29,7 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
 tr + tr td { border-top: 1px solid #eceef2 }
 .row { display: flex; flex-wrap: wrap; gap: 1.4rem }
 figure { margin: 0 }
+.row figure { max-width: 29rem }
 figure img { width: 100%; max-width: 29rem; image-rendering: pixelated }
 figure img[src^="data:image/gif"] { width: min(29rem, 90vw) }
 figcaption { color: #555e6e; font-size: .85rem }

@@ -1,7 +1,11 @@
-"""Trains an image classifier and reports its accuracy; its features evaluate generated images.
+"""Trains a classifier of images or of sounds, whose features evaluate generated ones.
 
     python -m experiments.classifier --dataset=fashion_mnist
     python -m experiments.classifier --images=FILE.npz    # with labels; or a folder of subfolders
+    python -m experiments.classifier --dataset=tones --attribute=timbre
+    python -m experiments.classifier --sounds=FOLDER      # of a subfolder for each class
+
+Sounds are classified by pictures of their log-mels.
 
 Run the same command again to continue a run that was stopped.
 """

@@ -50,6 +50,8 @@ def targets(folder: Path, files: Sequence[str], suffix: str) -> list[Path]:
         if not parts or PurePosixPath(name).is_absolute() or ".." in parts or "\0" in name:
             raise InputError(f"INPUT: the name {name!r} leads out of the folder")
         target = folder.joinpath(*parts).with_suffix(suffix)
+        if target in found:  # of a.png and a.jpg
+            target = target.with_name(parts[-1] + suffix)
         if target.exists() or target in found:
             raise InputError(f"OUTPUT: {target} is there already; name another folder")
         found.append(target)

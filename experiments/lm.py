@@ -4,6 +4,7 @@
     python -m experiments.lm --preset=textbook      # the blocks of the source article
     python -m experiments.lm --text=FILE --tokenizer=bpe --vocabulary=8000
     python -m experiments.lm --text=FILE --documents        # separated by blank lines
+    python -m experiments.lm --preset=masked --text=FILE    # masked diffusion: in any order
     python -m experiments.lm --preset=char --text=FILE      # larger: llama_small, gpt2
 
 Run the same command again to continue a run that was stopped.

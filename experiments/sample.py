@@ -54,8 +54,8 @@ def define_flags(values: flags.FlagValues) -> None:
         None,
         "File to write, replaced if it exists: .png (a grid of images), .wav (sounds one after "
         "another), .gif or .mp4 (a grid of videos), .npz (array `images`, float32 [num, H, W, C] "
-        "in [0, 1]; of a prior, integers `images`, `sounds` or `videos`) or .txt (texts, separated "
-        "by dashes). All but texts need one.",
+        "in [0, 1]; of a prior, integers `images`, `sounds` or `videos`, and `labels`) or .txt "
+        "(texts, separated by dashes). All but texts need one.",
         values,
     )
     flags.DEFINE_integer(
@@ -89,7 +89,7 @@ def define_flags(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_string("prompt", None, "For text: what it begins with.", flag_values=values)
     flags.DEFINE_integer("length", 500, "For text: tokens to write.", flag_values=values)
-    sampling_flags.define_flags(values, "For text: ")
+    sampling_flags.define_flags(values, "For text and priors: ")
 
 
 def encode(samples: np.ndarray | list[str], suffix: str) -> bytes:
@@ -208,10 +208,7 @@ def write_signals(run: Restored, arguments: launch.Arguments, out: Path | None) 
     signals.check_suffix(medium, out.suffix)
     num = arguments.num or len(arguments.labels or []) or (64 if medium == "image" else 4)
     labels = signals.labels_of(run, arguments.labels, num)
-    if arguments.guidance is not None and not 0 <= arguments.guidance < math.inf:
-        raise InputError(f"--guidance must be at least 0 and finite, got {arguments.guidance}")
-    if arguments.passes is not None and arguments.passes < 1:
-        raise InputError(f"--passes must be at least 1, got {arguments.passes}")
+    check_weights(run, arguments, labels is not None)
     path = arguments.prompt_file
     model = (run.options, run.metadata, run.algorithm, run.state)
     found = sampler(run)(
@@ -226,6 +223,26 @@ def write_signals(run: Restored, arguments: launch.Arguments, out: Path | None) 
     )
     write_out(out, signals.encoded(found, run.metadata, out.suffix, labels))
     return num
+
+
+def check_weights(run: Restored, arguments: launch.Arguments, told: bool) -> None:
+    """Refuses --guidance and --passes that cannot be used, or that a prior has no use for.
+
+    Raises:
+      InputError: says why.
+    """
+    guidance, passes, place = arguments.guidance, arguments.passes, run.folder.path
+    if guidance is not None and not 0 <= guidance < math.inf:
+        raise InputError(f"--guidance must be at least 0 and finite, got {guidance}")
+    if guidance not in (None, 1.0) and not told:
+        raise InputError(f"--guidance is for priors that were told labels; not the run in {place}")
+    if passes is not None and passes < 1:
+        raise InputError(f"--passes must be at least 1, got {passes}")
+    if passes is not None and run.options.config.order is None:
+        raise InputError(
+            f"--passes is for priors that write in any order; the run in {place} writes from the "
+            "left"
+        )
 
 
 def sample(arguments: launch.Arguments) -> None:

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aigc_jax import gan, transformer, vae
+from aigc_jax import codec, gan, transformer, vae
+from aigc_jax.codec.prior import Codes
 from aigc_jax.errors import InputError
 from aigc_jax.transformer.sampling import GREEDY
 
@@ -73,6 +74,27 @@ def test_a_language_model_learns_and_goes_on(example):
     prompt, known = jnp.array([3, 4]), {"networks": example["networks"], "sampling": GREEDY}
     written = transformer.sample(state, jax.random.key(1), 2, prompt, 12, **known)
     np.testing.assert_array_equal(written, [(3 + np.arange(12)) % 7] * 2)
+
+
+@pytest.mark.parametrize("example", ["codec_numpy"], indirect=True)
+def test_a_codec_and_its_prior_learn(example):
+    """Two images of 18 codes each: once one code tells them apart, the others cost nothing."""
+    state, infos = learn(example, IMAGES, 250)
+    assert infos[0].reconstruction > 0.2
+    assert infos[-1].reconstruction < 1e-3
+    coder = codec.coder_of(state)
+    batch = Codes(example["read"](coder, IMAGES))
+    made = example["prior"]
+    step, prior = jax.jit(made.step), made.init(jax.random.key(1))
+    for _ in range(100):
+        prior, info = step(prior, batch)
+    np.testing.assert_allclose(info.nll_nats, np.log(2) / 18, atol=2e-3)
+    codes = jax.jit(made.sample, static_argnums=2)(prior, jax.random.key(2), 16)
+    parts = {name: example[name] for name in ("networks", "quantiser")}
+    drawn = codec.decode(coder, codes, (6, 6), **parts)
+    distance = np.abs(drawn[:, None] - IMAGES[None, :2]).max((2, 3, 4))
+    assert (distance.min(1) < 0.1).all()
+    assert set(distance.argmin(1)) == {0, 1}
 
 
 @pytest.mark.parametrize("name", ["segments", "positions", "prefix", "source"])

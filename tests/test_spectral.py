@@ -424,3 +424,13 @@ def test_what_cannot_be_transformed_is_refused():
 def test_bands_beyond_what_the_rate_holds_are_refused(bands, low, high):
     with pytest.raises(InputError, match="mel bands"):
         spectral.mel_filters(RATE, 256, bands, low, high)
+
+
+def test_a_mel_image_is_grey_by_the_log_mels_of_16_ms():
+    x = np.concatenate([np.zeros((2, 300)), np.sin(np.arange(500))[None] * [[0.3], [20.0]]], 1)
+    seen = np.asarray(spectral.mel_image(jnp.asarray(x, jnp.float32), 6000))
+    logs = np.asarray(spectral.log_mel(jnp.asarray(x, jnp.float32), 6000, 192, 96, 40))
+    assert seen.shape == (2, 9, 40, 1)
+    np.testing.assert_allclose(seen[..., 0], np.clip((logs + 7) / 11, 0, 1), rtol=1e-6, atol=1e-7)
+    assert seen[:, 0].max() == 0  # silence
+    assert 0 < seen[0, 5].max() < seen[1, 5].max() == 1  # clipped

@@ -15,7 +15,7 @@ from aigc_jax.codec.coding import decode, encode
 from aigc_jax.codec.model import Critics, Info, Networks, Perception, State
 from aigc_jax.codec.networks import critics as critic_networks
 from aigc_jax.codec.networks import image, sound, video
-from aigc_jax.codec.perception import of_classifier, of_mels
+from aigc_jax.codec.perception import of_classifier, of_sounds
 from aigc_jax.codec.residual import ResidualQuantiser, residual_quantiser
 from aigc_jax.codec.step import Weights, init, step
 from aigc_jax.gan.losses import HINGE, OBJECTIVES, Objective
@@ -135,8 +135,9 @@ class Config(Settings):
     )
     critic_rate: float = setting(3e-4, "Step size of the critics' optimiser.")
     decay_steps: int | None = None
+    # Short, as the codebook follows the newest encoder and not the averaged one.
     ema_decay: float = setting(
-        0.999,
+        0.99,
         "Decay per step of the averaged parameters, for evaluation; 0: none.",
         least=0,
         below=1,
@@ -170,7 +171,7 @@ class Codec(NamedTuple):
 
 
 _RUN = Run(
-    steps=4000,
+    steps=3000,
     batch_size=64,
     eval_every=1000,
     checkpoint_every=1000,
@@ -181,7 +182,7 @@ _RUN = Run(
 
 IMAGE = Preset(
     "image",
-    "512 codes for squares of 4 × 4 pixels, in a classifier's features and by critics.",
+    "512 codes for squares of 4 × 4 pixels, compared in a classifier's features too.",
     Config(),
     _RUN,
     command="python -m experiments.codec --medium=image",
@@ -206,8 +207,9 @@ AUDIO = Preset(
         adversarial_weight=0.3,
         matching_weight=0.3,
         adversary_from=500,
+        commitment=0.02,
     ),
-    _RUN,
+    replace(_RUN, batch_size=16),
     command="python -m experiments.codec --medium=audio",
     time="not measured",
     reaches="not measured",
@@ -245,8 +247,8 @@ def networks_of(config: Config) -> Networks:
 
 
 def critics_of(config: Config) -> Critics | None:
-    """The critics that a config describes."""
-    if config.critics is None:
+    """The critics that a config describes; None too where their judgement weighs nothing."""
+    if config.critics is None or not (config.adversarial_weight or config.matching_weight):
         return None
     of = {} if isinstance(config.critics, OfSounds) else {"channels": config.channels}
     return config.critics(**of)
@@ -265,7 +267,7 @@ def perception_of(config: Config) -> Perception | None:
     """In what signals are compared, by a config."""
     if config.medium == "audio":
         assert config.rate is not None
-        return of_mels(config.rate)
+        return of_sounds(config.rate)
     frozen = perceiving(config)
     return None if frozen is None else of_classifier(classifier.networks_of(frozen))
 

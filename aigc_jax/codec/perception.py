@@ -33,7 +33,7 @@ def of_classifier(networks: classifier.Networks) -> Perception:
     return Perception(networks.init, distance)
 
 
-def of_mels(rate: int) -> Perception:
+def of_sounds(rate: int) -> Perception:
     """Distances of sounds `[B, T, 1]` in log-mels of several windows; see `mel_distance`.
 
     Sums of magnitudes below 0.01 count as silence: about 60 dB below full scale, where recordings

@@ -1,14 +1,14 @@
-"""The prior over codes: a Transformer that writes them, from the left or in any order.
+"""The prior over codes: a Transformer that learns them, from the left or in any order.
 
 The codec is frozen in the prior's state, so that a prior's samples never depend on a codec that has
-trained on, and a run of it holds all that generates.
+trained on, and a run of it holds all that generates. How codes are drawn from it is in
+`codec.writing`.
 
 Dimensions: B rows, A places of conditions, L of codes, T = A + L, R sequences side by side, G the
 grid's sides, N stages.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,27 +17,15 @@ import optax
 
 from aigc_jax import optim, parallel, transformer
 from aigc_jax.algorithm import Key, Params
-from aigc_jax.codec.conditions import (
-    Conditions,
-    by_place,
-    check_guidance,
-    drop,
-    guided,
-    unconditional,
-    within,
-)
+from aigc_jax.codec.conditions import Conditions, by_place, drop
 from aigc_jax.codec.layouts import Layout
 from aigc_jax.codec.model import Coder
 from aigc_jax.errors import InputError
 from aigc_jax.labels import check_choices
 from aigc_jax.transformer import Networks, Objective
-from aigc_jax.transformer.generation import generate
 from aigc_jax.transformer.masked import masked_step, nelbo
-from aigc_jax.transformer.masking import MaskedBatch, Schedule, bidirectional
+from aigc_jax.transformer.masking import MaskedBatch, Schedule
 from aigc_jax.transformer.model import PLAIN
-from aigc_jax.transformer.sampling import ANCESTRAL, Sampling
-from aigc_jax.transformer.unmasking import guided as guided_prediction
-from aigc_jax.transformer.unmasking import unmask
 
 _LABELS = 2**32 - 2  # no example's number, and not that of `masked_step`
 
@@ -264,155 +252,3 @@ def nll(
     ahead = _next(of, read)
     losses = transformer.token_losses(params, ahead, networks=networks)
     return jnp.sum((ahead.weights * losses.nll).reshape(rows, -1), axis=-1)
-
-
-def sample(
-    state: State,
-    key: Key,
-    n: int,
-    *,
-    networks: Networks,
-    of: Sequences,
-    labels: Any = None,
-    prompt: jax.Array | None = None,
-    guidance: float = 1.0,
-    sampling: Sampling = ANCESTRAL,
-    in_order: bool = True,
-    passes: int = 12,
-    temperature: float = 4.5,
-    rows_at_once: int | None = None,
-) -> jax.Array:
-    """n grids of codes, int32 `[n, *G, N]`.
-
-    Args:
-      state: of a trained prior; its averaged parameters are used.
-      key: row i depends on it and on i alone.
-      n: how many.
-      networks, of: see `step`.
-      labels: int `[n, A]`, the value of each attribute, −1 for unknown; None for all unknown.
-      prompt: int `[n, P, …, N]`: the codes of the first P positions of the grid's first axis, such
-        as the first frames of a video; they are kept as they are.
-      guidance: w, see `conditions.guided`.
-      sampling: how a token is chosen.
-      in_order: whether the prior writes from the left; else it fills in codes by `unmask`.
-      passes, temperature: of `unmask`.
-      rows_at_once: how many examples are written before the next begin; None: all.
-
-    Raises:
-      InputError: labels, prompt or guidance do not fit the prior.
-    """
-    check_guidance(guidance, of.conditions.sizes)
-    told = of.conditions.tokens(labels, n)
-    tokens, given = _begun(of, told, prompt)
-    write = _from_the_left if in_order else _by_passes(passes, temperature)
-    keys = parallel.example_keys(key, n * of.layout.sequences)
-
-    def rows(parts):
-        tokens, keys = parts
-        return write(state.eval_params, networks, of, tokens, given, keys, guidance, sampling)
-
-    sequences = of.layout.sequences
-    tokens, keys = tokens.reshape(n, sequences, -1), keys.reshape(n, sequences)
-    if rows_at_once is None or rows_at_once >= n:
-        written = rows((tokens, keys))
-    else:
-        groups = -(-n // rows_at_once)
-        # The last group is filled up with examples that are not asked for.
-        own = jnp.arange(groups * rows_at_once).reshape(groups, rows_at_once) % n
-        written = jax.lax.map(rows, (tokens[own], keys[own]))
-        written = written.reshape(-1, *tokens.shape[1:])[:n]
-    return of.layout.codes_of(written[..., of.conditions.places :])
-
-
-def _begun(of: Sequences, told: jax.Array, prompt: Any) -> tuple[jax.Array, int]:
-    """Rows `[n R, T]` with conditions and prompt in place; how many codes of a row are given."""
-    n, layout = len(told), of.layout
-    shape = n, *layout.shape
-    codes, given = jnp.zeros(shape, jnp.int32), 0
-    if prompt is not None:
-        leading = jnp.shape(prompt)[1] if jnp.ndim(prompt) > 1 else 0
-        if not 0 < leading < shape[1] or jnp.shape(prompt) != (n, leading, *shape[2:]):
-            wanted = ", ".join(["P", *map(str, shape[2:])])
-            raise InputError(
-                f"a prompt must be codes of shape [{n}, {wanted}], P from 1 to {shape[1] - 1}, got "
-                f"{jnp.shape(prompt)}"
-            )
-        prompt = check_choices("a prompt's codes", prompt, layout.codes)
-        codes = codes.at[:, :leading].set(jnp.asarray(prompt, jnp.int32))
-        given = layout.prefix(leading)
-    return tokens_of(of, codes, told), given
-
-
-def _bounds(of: Sequences, tokens: jax.Array, given: int) -> tuple[jax.Array, jax.Array]:
-    """For each place of rows `[B, R, T]`, the least token and how many there are: `[B R, T]` both.
-
-    A stage of the delay pattern has its first `given` codes later by its number.
-    """
-    layout, places = of.layout, of.conditions.places
-    shape = tokens.shape
-    first = jnp.broadcast_to(
-        jnp.asarray(layout.first, jnp.int32)[None], (*shape[:2], layout.length)
-    )
-    choices = jnp.broadcast_to(jnp.asarray(layout.choices, jnp.int32)[None], first.shape)
-    begins = jnp.argmax(jnp.asarray(layout.choices) > 1, axis=1)[None, :, None]
-    known = jnp.arange(layout.length)[None, None] < begins + given
-    first = jnp.where(known, tokens[..., places:], first)
-    choices = jnp.where(known, 1, choices)
-    first = jnp.concatenate([tokens[..., :places], first], axis=-1)
-    choices = jnp.pad(choices, ((0, 0), (0, 0), (places, 0)), constant_values=1)
-    return first.reshape(-1, of.length), choices.reshape(-1, of.length)
-
-
-def _from_the_left(
-    params: Params,
-    networks: Networks,
-    of: Sequences,
-    tokens: jax.Array,
-    given: int,
-    keys: jax.Array,
-    guidance: float,
-    sampling: Sampling,
-) -> jax.Array:
-    """Rows `[B, R, T]` written one token after another."""
-    flat, keys = tokens.reshape(-1, of.length), keys.reshape(-1)
-    extend = guided(transformer.extender(params, networks), of.conditions, guidance)
-    extend = within(extend, *_bounds(of, tokens, given))
-    cache = networks.start(params, len(flat) * (1 if guidance == 1 else 2), of.length)
-    before = of.conditions.places + given
-    prompts, lengths = flat[:, :before], jnp.full(len(flat), before)
-    rows, _ = generate(extend, cache, prompts, lengths, of.length, keys, sampling=sampling)
-    return rows.reshape(tokens.shape)
-
-
-def _by_passes(passes: int, temperature: float) -> Callable[..., jax.Array]:
-    """Rows written in K passes, each of the tokens that the model is most confident of."""
-
-    def write(params, networks, of, tokens, given, keys, guidance, sampling):
-        flat, keys = tokens.reshape(-1, of.length), keys.reshape(-1)
-        first, choices = _bounds(of, tokens, given)
-        ids = jnp.arange(of.layout.vocabulary_size)[None, None]
-        allowed = (ids >= first[..., None]) & (ids < (first + choices)[..., None])
-
-        def predict(tokens):
-            states = networks.hidden(params, bidirectional(tokens), None)
-            return networks.logits(params, states)[..., : of.layout.vocabulary_size]
-
-        def untold(tokens):
-            positions = jnp.broadcast_to(jnp.arange(of.length)[None], tokens.shape)
-            return predict(unconditional(of.conditions, tokens, positions))
-
-        logits = guided_prediction(predict, untold, guidance)
-        written = unmask(
-            lambda tokens: jnp.where(allowed, logits(tokens), -jnp.inf),
-            flat,
-            choices > 1,
-            keys,
-            passes,
-            mask_id=of.mask_id,
-            choices=of.layout.vocabulary_size,
-            sampling=sampling,
-            temperature=temperature,
-        )
-        return written.reshape(tokens.shape)
-
-    return write

@@ -10,7 +10,7 @@ import optax
 
 from aigc_jax import transformer
 from aigc_jax.algorithm import Key
-from aigc_jax.codec import prior
+from aigc_jax.codec import prior, writing
 from aigc_jax.codec.layouts import LAYOUTS, Layout, raster
 from aigc_jax.codec.model import Coder
 from aigc_jax.codec.networks.streams import streams
@@ -61,7 +61,8 @@ class Prior(NamedTuple):
     Attributes:
       init: `(key, coder=None) -> state`; the coder is what its codes are decoded by.
       step: `(state, codes, axis_name=None) -> (state, info)`; see `prior.Codes`.
-      sample: `(state, key, n, labels=, prompt=, guidance=, …) -> codes [n, *G, N]`.
+      sample: `(state, key, n, labels=, prompt=, guidance=, …) -> codes [n, *G, N]`; see
+        `writing.sample`.
       nll: `(state, codes, keys) -> [B]` nats, or of a masked prior a bound.
       of: how codes become tokens.
     """
@@ -152,8 +153,8 @@ def make(
 
     Example:
       >>> import jax, jax.numpy as jnp
-      >>> from aigc_jax.codec import prior_config as prior
-      >>> made = prior.make(prior.Config(grid=(2, 2), codes=8, sizes=(10,)))
+      >>> from aigc_jax.codec import prior, prior_config
+      >>> made = prior_config.make(prior_config.Config(grid=(2, 2), codes=8, sizes=(10,)))
       >>> state = made.init(jax.random.key(0))
       >>> batch = prior.Codes(jnp.zeros((4, 2, 2, 1), int), jnp.zeros((4, 1), int))
       >>> state, info = jax.jit(made.step)(state, batch)
@@ -186,7 +187,7 @@ def make(
             microbatches=network.microbatches,
             ema_decay=network.ema_decay,
         ),
-        sample=partial(prior.sample, **parts, in_order=config.order is None),
+        sample=partial(writing.sample, **parts, schedule=config.order),
         nll=partial(prior.nll, **parts, schedule=config.order),
         of=of,
     )

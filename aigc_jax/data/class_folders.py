@@ -72,6 +72,15 @@ def listed(folder: Path, suffixes: Collection[str], things: str, kinds: str) -> 
     )
 
 
+def subfolders(folder: Path) -> tuple[str, ...]:
+    """The names of a folder's subfolders, which are its classes.
+
+    Raises:
+      InputError: it cannot be read.
+    """
+    return tuple(entry.name for entry in entries(folder) if _is_folder(entry))
+
+
 def entries(folder: Path) -> list[Path]:
     """What is in a folder and was put there by somebody, in the order of the names.
 

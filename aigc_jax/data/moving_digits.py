@@ -66,6 +66,7 @@ def moving_digits(
     `dataloader_moving_mnist.py`. Random numbers are JAX's, and trajectories are in float32.
     """
     _check(digits, frames, count, size)
+    digits = jnp.asarray(digits)
     return jax.vmap(partial(_one, digits=digits, frames=frames, count=count, size=size))(keys)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from aigc_jax import storage
+from aigc_jax.data import class_folders
 from aigc_jax.data.images import Images
 from aigc_jax.data.whole_image import whole_image
 from aigc_jax.errors import InputError
@@ -21,24 +22,9 @@ FEWEST = 20  # images, so that two are held out
 MOST_BYTES = 2**35  # of pixels, as all are kept in memory
 HIGHEST_LABEL = 2**16 - 1
 
-_SUFFIXES = (".png", ".jpg", ".jpeg")
+SUFFIXES = (".png", ".jpg", ".jpeg")
 # The modes in which Pillow opens them, each with the one to convert to.
 _CONVERTED = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGB": "RGB", "RGBA": "RGB"}
-# What systems and programs leave in folders, besides what begins with a dot.
-_LEFT_BEHIND = {
-    "__macosx",
-    "thumbs.db",
-    "ehthumbs.db",
-    "ehthumbs_vista.db",
-    "desktop.ini",
-    "icon\r",
-    "@eadir",
-    "#recycle",
-    "$recycle.bin",
-    "picasa.ini",
-    "system volume information",
-    "lost+found",
-}
 
 
 def load_own_images(path: str) -> Images:
@@ -104,9 +90,9 @@ def class_names(path: str) -> tuple[str, ...] | None:
     Raises:
       InputError: the folder cannot be read.
     """
-    if not _is_folder(Path(path)):
+    if storage.kind_of(Path(path)) != stat.S_IFDIR:
         return None
-    return tuple(entry.name for entry in _entries(Path(path)) if _is_folder(entry)) or None
+    return class_folders.subfolders(Path(path)) or None
 
 
 def _check_count(place: Path, images: int, fewest: int) -> None:
@@ -180,39 +166,8 @@ def _member(archive: zipfile.ZipFile, file: Path, name: str) -> np.ndarray:
 
 
 def _from_folder(folder: Path, fewest: int) -> tuple[np.ndarray, np.ndarray | None]:
-    entries = _entries(folder)
-    classes = [entry for entry in entries if _is_folder(entry)]
-    if classes and len(classes) < len(entries):
-        file = next(entry for entry in entries if entry not in classes)
-        mixture = f"a file ({file.name}) beside a subfolder ({classes[0].name})"
-        raise InputError(f"{folder}: has {mixture}; put all images into subfolders, or none")
-    files, labels = [], []
-    for label, place in enumerate(classes or [folder]):
-        inside = _entries(place)
-        if not inside:
-            raise InputError(f"{place}: holds no images")
-        files += inside
-        labels += [label] * len(inside)
-    for file in files:
-        if file.suffix.lower() not in _SUFFIXES or storage.kind_of(file) != stat.S_IFREG:
-            raise InputError(f"{file}: neither a PNG nor a JPEG file; move it elsewhere")
-    return _decoded(folder, files, fewest), np.array(labels, np.int32) if classes else None
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        entries = [entry for entry in folder.iterdir() if not _is_left_behind(entry.name)]
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be read ({_reason(error)})") from error
-    return sorted(entries, key=lambda entry: entry.name)
-
-
-def _is_folder(path: Path) -> bool:
-    return storage.kind_of(path) == stat.S_IFDIR
-
-
-def _is_left_behind(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _LEFT_BEHIND
+    found = class_folders.listed(folder, SUFFIXES, "images", "a PNG or JPEG file")
+    return _decoded(folder, found.files, fewest), found.labels
 
 
 def _decoded(folder: Path, files: list[Path], fewest: int) -> np.ndarray:

@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from aigc_jax import storage
+from aigc_jax.data import class_folders
 from aigc_jax.data.attributes import Attribute
 from aigc_jax.data.own_images import (
     FEWEST,
     HIGHEST_LABEL,
-    _entries,
-    _is_folder,
     _kind,
     _member,
     _reason,
@@ -38,7 +37,7 @@ _NEAR = 0.05  # by how much rates may differ that count as one
 _Labels = tuple[np.ndarray | None, tuple[Attribute, ...]]  # int32 [M, A], and what they mean
 
 
-def load_own_videos(path: str, frames: int | None = None) -> VideoClips:
+def load_own_videos(path: str, frames: int | None = None, most: int | None = None) -> VideoClips:
     """Loads the videos of an .npz file or of a folder, and splits them 90 / 10.
 
     The split is that of `own_images`: by a permutation that depends on M alone, whose last ⌊M / 10⌋
@@ -53,6 +52,7 @@ def load_own_videos(path: str, frames: int | None = None) -> VideoClips:
         order of their names. Where they are in subfolders, each is a class: 0, 1, … in the order of
         their names. Names that begin with a dot, and what systems leave behind, are skipped.
       frames: T, to which all clips are cut at their end; None: the length of the shortest.
+      most: where that is longer, T; None: no bound.
 
     Returns:
       uint8 `[M, T, H, W, C]` in two parts, C = 1 where no pixel of any has a colour; labels,
@@ -63,14 +63,15 @@ def load_own_videos(path: str, frames: int | None = None) -> VideoClips:
     """
     if not path:
         raise InputError("--videos is empty; name an .npz file or a folder of videos")
-    if frames is not None and frames < SHORTEST:
-        raise InputError(f"videos need at least {SHORTEST} frames; {frames} were asked for")
+    for asked in (frames, most):
+        if asked is not None and asked < SHORTEST:
+            raise InputError(f"videos need at least {SHORTEST} frames; {asked} were asked for")
     kind = storage.kind_of(Path(path))
     if kind not in (stat.S_IFDIR, stat.S_IFREG):
         raise InputError(f"{path}: no such file or folder")
     read = _from_folder if kind == stat.S_IFDIR else _from_npz
     try:
-        videos, rate, (labels, attributes) = read(Path(path), frames)
+        videos, rate, (labels, attributes) = read(Path(path), frames, most)
         order = np.random.default_rng(len(videos)).permutation(len(videos))
         train, heldout = np.split(order, [-(len(videos) // 10)])
         parts = videos[train], videos[heldout]
@@ -98,7 +99,9 @@ def _check_length(place: Path, length: int, frames: int | None) -> None:
         raise InputError(f"{place}: has {length} frames; at least {frames or SHORTEST} are needed")
 
 
-def _from_npz(file: Path, frames: int | None) -> tuple[np.ndarray, float, _Labels]:
+def _from_npz(
+    file: Path, frames: int | None, most: int | None
+) -> tuple[np.ndarray, float, _Labels]:
     try:
         with zipfile.ZipFile(file) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
@@ -128,7 +131,7 @@ def _from_npz(file: Path, frames: int | None) -> tuple[np.ndarray, float, _Label
         raise InputError(f"{file}: 'videos' has no pixels: it is {_kind(found['videos'])}")
     rate = _rate(file, found["rate"]) if "rate" in found else RATE
     labels = _labels(file, found["labels"], len(videos)) if "labels" in found else (None, ())
-    return videos[:, :frames], rate, labels
+    return videos[:, : frames or most], rate, labels
 
 
 def _rate(file: Path, rate: np.ndarray) -> float:
@@ -152,40 +155,23 @@ def _labels(file: Path, labels: np.ndarray, count: int) -> _Labels:
     return labels.astype(np.int32), attributes
 
 
-def _from_folder(folder: Path, frames: int | None) -> tuple[np.ndarray, float, _Labels]:
-    entries = _entries(folder)
-    classes = [entry for entry in entries if _is_folder(entry)]
-    if classes and len(classes) < len(entries):
-        file = next(entry for entry in entries if entry not in classes)
-        mixture = f"a file ({file.name}) beside a subfolder ({classes[0].name})"
-        raise InputError(f"{folder}: has {mixture}; put all videos into subfolders, or none")
-    files, labels = [], []
-    for label, place in enumerate(classes or [folder]):
-        inside = _entries(place)
-        if not inside:
-            raise InputError(f"{place}: holds no videos")
-        files += inside
-        labels += [label] * len(inside)
-    for file in files:
-        if file.suffix.lower() not in SUFFIXES or storage.kind_of(file) != stat.S_IFREG:
-            raise InputError(f"{file}: not a {_listed(SUFFIXES)} file; move it elsewhere")
+def _from_folder(
+    folder: Path, frames: int | None, most: int | None
+) -> tuple[np.ndarray, float, _Labels]:
+    kinds = f"a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file"
+    files, labels, classes = class_folders.listed(folder, SUFFIXES, "videos", kinds)
     _check_count(folder, len(files))
-    found = _measured(files, frames)
+    found = _measured(files, frames, most)
     _check_bytes(folder, len(files) * found.frames * found.height * found.width)
     videos = _decoded(folder, files, found)
-    if not classes:
+    if labels is None:
         return videos, found.rate, (None, ())
-    attribute = Attribute("class", tuple(entry.name for entry in classes))
-    return videos, found.rate, (np.array(labels, np.int32)[:, None], (attribute,))
+    return videos, found.rate, (labels[:, None], (Attribute("class", classes),))
 
 
-def _listed(suffixes: tuple[str, ...]) -> str:
-    return ", ".join(suffixes[:-1]) + " or " + suffixes[-1]
-
-
-def _measured(files: list[Path], frames: int | None) -> Measured:
-    """What all clips have in common, before any is kept: `frames` is the length to cut to."""
-    first = measure_video(files[0], frames)
+def _measured(files: list[Path], frames: int | None, most: int | None) -> Measured:
+    """What all clips have in common, before any is kept."""
+    first = measure_video(files[0], frames or most)
     shortest = first.frames
     for file in files:
         found = measure_video(file, shortest) if file != files[0] else first

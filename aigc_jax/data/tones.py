@@ -30,6 +30,16 @@ def key_name(key: int) -> str:
     return f"{_NAMES[key % 12]}{key // 12 - 1}"
 
 
+def key_of(name: str) -> int | None:
+    """The inverse of `key_name`; None for what is no key's name."""
+    return next((key for key in range(128) if key_name(key) == name), None)
+
+
+def frequency_of(key: int) -> float:
+    """440 · 2^((k − 69) / 12) Hz, of key k in equal temperament."""
+    return 440.0 * 2.0 ** ((key - 69) / 12)
+
+
 PITCHES = tuple(key_name(key) for key in range(LOWEST_KEY, LOWEST_KEY + 24))
 
 

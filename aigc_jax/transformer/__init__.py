@@ -7,32 +7,12 @@ from aigc_jax.transformer.architecture import (
     Architecture,
     Positions,
 )
-from aigc_jax.transformer.config import (
-    CHAR,
-    DATES,
-    DEFAULT,
-    GPT2,
-    LLAMA_SMALL,
-    NANO,
-    PRESETS,
-    TEXTBOOK,
-    TINY_MT,
-    TRANSLATORS,
-    Config,
-    Translator,
-    char,
-    gpt2,
-    llama_small,
-    make,
-    nano,
-    optimizer,
-    textbook,
-    tiny_mt,
-)
+from aigc_jax.transformer.bound import Bound, heldout_nelbo
+from aigc_jax.transformer.config import Config, Translator, make, optimizer
 from aigc_jax.transformer.evaluate import documents_nll, heldout_nll, mean_nll
 from aigc_jax.transformer.losses import Losses, in_chunks, next_token_nll, regularised_nll
 from aigc_jax.transformer.masked import masked_step, nelbo
-from aigc_jax.transformer.masking import MaskedBatch, diffusion, maskgit
+from aigc_jax.transformer.masking import MaskedBatch, all_maskable, diffusion, maskgit
 from aigc_jax.transformer.model import (
     Batch,
     Cache,
@@ -48,6 +28,25 @@ from aigc_jax.transformer.model import (
 from aigc_jax.transformer.networks import networks_of, sinusoidal_positions
 from aigc_jax.transformer.optimisers import adamw, block_matrices, muon, projections
 from aigc_jax.transformer.plain import plain_networks
+from aigc_jax.transformer.presets import (
+    CHAR,
+    DATES,
+    DEFAULT,
+    GPT2,
+    LLAMA_SMALL,
+    MASKED,
+    NANO,
+    PRESETS,
+    TEXTBOOK,
+    TINY_MT,
+    TRANSLATORS,
+    char,
+    gpt2,
+    llama_small,
+    nano,
+    textbook,
+    tiny_mt,
+)
 from aigc_jax.transformer.step import init, step, token_losses
 from aigc_jax.transformer.stream import complete, sample, stream, translate
 from aigc_jax.transformer.unmasking import predictor, unmask, unmask_at_random
@@ -59,6 +58,7 @@ __all__ = [
     "GPT2",
     "LLAMA_BLOCKS",
     "LLAMA_SMALL",
+    "MASKED",
     "NANO",
     "PRESETS",
     "TEXTBOOK",
@@ -67,6 +67,7 @@ __all__ = [
     "TRANSLATORS",
     "Architecture",
     "Batch",
+    "Bound",
     "Cache",
     "Config",
     "Info",
@@ -79,6 +80,7 @@ __all__ = [
     "State",
     "Translator",
     "adamw",
+    "all_maskable",
     "block_matrices",
     "char",
     "complete",
@@ -86,6 +88,7 @@ __all__ = [
     "documents_nll",
     "extender",
     "gpt2",
+    "heldout_nelbo",
     "heldout_nll",
     "in_chunks",
     "init",

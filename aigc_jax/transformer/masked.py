@@ -105,6 +105,7 @@ def nelbo(
     mask_id: int,
     choices: int,
     samples: int = 16,
+    positions: int | None = None,
 ) -> jax.Array:
     """An upper bound on −log p(x) of each row, given what may not be masked.
 
@@ -123,6 +124,7 @@ def nelbo(
       networks, mask_id, choices: see `masked_step`.
       samples: S, passes over the batch. The estimate is unbiased for every S, and n is stratified
         over them: with S a multiple of N each n is drawn equally often.
+      positions: how many have their logits in memory at once, see `losses.in_chunks`; None: all.
 
     Returns:
       float32 `[B]`, nats per row; 0 where nothing may be masked.
@@ -141,12 +143,12 @@ def nelbo(
     check_masked(batch, networks.vocabulary_size, choices)
     own = jax.vmap(jax.random.split)(keys)
     u = jax.vmap(_uniform)(own[:, 0])
-    reading = restricted(networks, choices)
+    reading, objective = restricted(networks, choices), Objective(chunk=positions)
 
     def add(total: jax.Array, s: jax.Array) -> tuple[jax.Array, None]:
         folded = jax.vmap(jax.random.fold_in, (0, None))(own[:, 1], s)
         read = masked(batch, strata(u, s, samples), folded, mask_id=mask_id, schedule=diffusion)
-        nll = token_losses(params, read, networks=reading).nll
+        nll = token_losses(params, read, networks=reading, objective=objective).nll
         return total + jnp.sum(read.weights * nll, axis=1), None
 
     total, _ = jax.lax.scan(add, jnp.zeros(len(keys), jnp.float32), jnp.arange(samples))

@@ -26,6 +26,11 @@ class MaskedBatch(NamedTuple):
     maskable: jax.Array  # bool [B, T]: which may be masked; the others are always seen
 
 
+def all_maskable(tokens: jax.Array) -> MaskedBatch:
+    """The batch of texts `[B, T]` any token of which may be masked."""
+    return MaskedBatch(tokens, jnp.ones(jnp.shape(tokens), bool))
+
+
 Schedule = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 """`(r float32 [B], N int32 [B]) -> (n int32 [B], w float32 [B])`: how many tokens of each row are
 masked, r being uniform on [0, 1); and what the loss of each of them weighs."""
@@ -155,6 +160,11 @@ def restricted(networks: Networks, choices: int) -> Networks:
         return networks.logits(params, states)[..., :choices]
 
     return networks._replace(logits=logits)
+
+
+def mask_of(networks: Networks) -> int:
+    """The id of a masked token in a model of text: the last one; those before it are choices."""
+    return networks.vocabulary_size - 1
 
 
 def check_ids(vocabulary_size: int | None, mask_id: int, choices: int) -> None:

@@ -75,6 +75,12 @@ class Signals(NamedTuple):
         """What it is counted in."""
         return self.source.unit
 
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """What the values of its only attribute are called, if not by their number."""
+        values = self.attributes[0].values if len(self.attributes) == 1 else ()
+        return None if values == tuple(map(str, range(len(values)))) else values
+
     def fingerprint(self) -> str:
         """Equal where training sees the same data."""
         return self.source.fingerprint()
@@ -116,12 +122,12 @@ class SignalOptions(Options):
     videos: str | None = setting(
         None,
         "Videos of your own to code instead: a folder of GIF or MP4 files of one frame size, in a "
-        "subfolder for each class.",
+        "subfolder for each class, or an .npz file with an array `videos`.",
         changeable=True,
         path=True,
     )
     digits: int = setting(2, "Digits in a video of moving_mnist.")
-    frames: int = setting(20, "Frames of a video of moving_mnist; of your own, at most.", least=2)
+    frames: int = setting(20, "Frames of a video; of your own, as many as all have.", least=2)
 
     @property
     def data_name(self) -> str:
@@ -137,21 +143,26 @@ def load(options: SignalOptions, medium: str) -> Signals:
       InputError: they are not of the medium, or cannot be loaded.
     """
     own = {name: getattr(options, name) for name in _OWN.values()}
-    for name, value in own.items():
-        if value is not None and name != _OWN[medium]:
-            raise InputError(f"--{name} does not go with a codec of --medium={medium}")
+    for of, name in _OWN.items():
+        if own[name] is not None and of != medium:
+            raise InputError(f"--{name} is for --medium={of}, and this codec's is {medium}")
     if own[_OWN[medium]] is None and options.dataset not in DATASETS[medium]:
         raise InputError(
             f"--dataset={options.dataset} is not for --medium={medium}; choose one of "
-            f"{', '.join(DATASETS[medium])}, or --{_OWN[medium]}"
+            f"{', '.join(DATASETS[medium])}, or --{_OWN[medium]}; or another --medium"
         )
+    for name in ("digits", "frames"):
+        value = getattr(options, name)
+        used = medium == "video" and (name == "frames" or not options.videos)
+        if value != getattr(SignalOptions, name) and not used:
+            raise InputError(f"--{name}={value} has no effect on these {_OWN[medium]}")
     if medium == "image":
         images = load_own_images(options.images) if options.images else None
         return _of_images(images or load_images(options.dataset, options.data_dir))
     if medium == "audio":
         return _of_sounds(sound_data.load(options.dataset, options.data_dir, options.sounds))
     if options.videos:
-        return _of_clips(load_own_videos(options.videos, options.frames))
+        return _of_clips(load_own_videos(options.videos, most=options.frames))
     name = options.dataset.removeprefix("moving_")
     return _of_moving(
         load_moving_digits(name, options.data_dir, options.frames, options.digits), options.seed

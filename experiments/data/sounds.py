@@ -1,5 +1,7 @@
 """Sounds by flag, and as the log-mel images in which they are classified."""
 
+from functools import partial
+
 import jax
 import numpy as np
 
@@ -14,8 +16,6 @@ from aigc_jax.errors import InputError
 
 DATASETS = ("tones", "fsdd", "notes")
 
-WINDOW, HOP, BANDS = 256, 128, 40  # at 8 kHz; at other rates as long in seconds
-QUIETEST, LOUDEST = -7.0, 4.0  # log-mels that are black and white, in nats
 _AT_ONCE = 500
 
 
@@ -42,18 +42,14 @@ def load(dataset: str, data_dir: str | None, sounds: str | None) -> Sounds:
 
 
 def mel_images(clips: np.ndarray, rate: int) -> np.ndarray:
-    """Log-mels as grey images, what is quiet black: int16 `[N, T]` → uint8 `[N, F, M, 1]`.
+    """`spectral.mel_image` of sounds as bytes: int16 `[N, T]` → uint8 `[N, F, M, 1]`.
 
-    F frames of 16 ms and M = 40 bands. From bytes, so that a classifier cannot tell sounds by what
-    16 bits would round away.
+    From 16 bits, so that a classifier cannot tell sounds by what those would round away.
     """
-    scale = max(rate // 8000, 1)
-    describe = jax.jit(lambda x: spectral.log_mel(x, rate, WINDOW * scale, HOP * scale, BANDS))
-    parts = []
+    describe, parts = jax.jit(partial(spectral.mel_image, rate=rate)), []
     for i in range(0, len(clips), _AT_ONCE):
-        logs = np.asarray(describe(audio.as_floats(clips[i : i + _AT_ONCE])))
-        grey = (logs - QUIETEST) / (LOUDEST - QUIETEST)
-        parts.append(np.rint(255 * grey.clip(0, 1)).astype(np.uint8)[..., None])
+        grey = np.asarray(describe(audio.as_floats(clips[i : i + _AT_ONCE])))
+        parts.append(np.rint(255 * grey).astype(np.uint8))
     return np.concatenate(parts)
 
 

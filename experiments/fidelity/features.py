@@ -113,9 +113,9 @@ def perception(options: Any, images: Images | None = None) -> Params:
     It is not that of the evaluation: another seed, another architecture.
 
     Args:
-      options: an experiment's `dataset`, `data_dir`, `images` and `workdir`, and `perception`, the
-        folder of the classifier's run; None: the default of experiments.classifier.
-      images: the data that these name, to train it first if it has not been; None: it has been.
+      options: a codec's `dataset`, `data_dir`, `images` and `workdir`, and `perception`,
+        the folder of the classifier's run; None: the default of experiments.classifier.
+      images: what these name, to train it first if it has not been; None: it has been.
 
     Raises:
       InputError, Diverged, Interrupted: see `feature_network`.
@@ -220,4 +220,14 @@ def by_channel(network: FeatureNetwork) -> FeatureNetwork:
         features, (a, b, c) = zip(*parts, strict=True)
         return np.concatenate(features, axis=-1), 100 * a + 10 * b + c
 
-    return network._replace(classes=1000, describe=describe, classify=None)
+    def classify(images: np.ndarray) -> classifier.Description:
+        assert network.classify is not None
+        parts = [network.classify(images[..., c : c + 1]) for c in range(3)]
+        features, (a, b, c) = zip(*parts, strict=True)
+        logits = a[:, :, None, None] + b[:, None, :, None] + c[:, None, None]  # of log p(a, b, c)
+        return classifier.Description(
+            np.concatenate(features, axis=-1), logits.reshape(len(images), -1)
+        )
+
+    of = None if network.classify is None else classify
+    return network._replace(classes=1000, describe=describe, classify=of)

@@ -19,7 +19,7 @@ from experiments.runs.config import read_config
 
 # What a result does not depend on: where files are, and how often something is shown or saved. Runs
 # that differ in any other option, even one that is not known here, are different experiments.
-_PLACES = {"workdir", "data_dir", "text", "images"}
+_PLACES = {"workdir", "data_dir", "text", "images", "sounds", "videos"}
 _LOOKS = {"log_every", "eval_every", "checkpoint_every", "steps_per_dispatch"}
 INDIFFERENT = {"preset", "dataset", "seed", "profile", "tensorboard"} | _PLACES | _LOOKS
 

@@ -101,7 +101,7 @@ def describe_data(data: Any) -> dict[str, Any]:
     described = {
         "name": data.name,
         "unit": data.unit,
-        "train": len(data.train),
+        "train": getattr(data, "examples", len(data.train)),  # more than is stored, if generated
         "heldout": len(data.heldout),
         "sha256": data.fingerprint(),
     }
@@ -176,6 +176,7 @@ def describe(
         "parameters": {
             k.removeprefix("params").lstrip("_") or "model": sum(x.size for x in jax.tree.leaves(v))
             for k, v in networks.items()
+            if jax.tree.leaves(v)
         },
         "data": described,
         "metrics": experiment.descriptions(options, metadata),

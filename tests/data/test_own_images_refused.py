@@ -298,10 +298,10 @@ def test_sizes_that_differ(tmp_path, other):
 FOLDERS = {
     "empty": ([], "", "holds no images"),
     "hidden files alone": ([".a.png"], "", "holds no images"),
-    "nested": (["a/b/0.png"], "a/b", "neither a PNG nor a JPEG file"),
+    "nested": (["a/b/0.png"], "a/b", "not a PNG or JPEG file"),
     "mixed": (["00.png", "a/00.png"], "", "has a file (00.png) beside a subfolder (a)"),
-    "stray file": (["00.png", "notes.txt"], "notes.txt", "neither a PNG nor a JPEG file"),
-    "stray file in a class": (["a/0.png", "a/b.gif"], "a/b.gif", "neither a PNG nor a JPEG file"),
+    "stray file": (["00.png", "notes.txt"], "notes.txt", "not a PNG or JPEG file"),
+    "stray file in a class": (["a/0.png", "a/b.gif"], "a/b.gif", "not a PNG or JPEG file"),
     "empty class": (["a/00.png", "b/.hidden"], "b", "holds no images"),
     "19": ([f"{i}.png" for i in range(19)], "", "holds 19 images; at least 20 are needed"),
     "19 in all": ([f"{'ab'[i % 2]}/{i}.png" for i in range(19)], "", "holds 19 images"),
@@ -322,7 +322,7 @@ def test_folders(tmp_path, mistake):
 def test_a_link_to_nowhere(tmp_path):
     folder(tmp_path)
     (tmp_path / "30.png").symlink_to("nowhere")
-    assert message_of(tmp_path).startswith(f"{tmp_path / '30.png'}: neither")
+    assert message_of(tmp_path).startswith(f"{tmp_path / '30.png'}: not a PNG or JPEG file")
 
 
 def test_what_does_not_fit_into_the_memory(tmp_path, monkeypatch):

@@ -194,6 +194,8 @@ def family_of(architecture: Architecture) -> Family:
     Raises:
       InputError: none has it; the message names the option.
     """
+    if getattr(architecture, "order", None) is not None:
+        raise InputError("it fills in masked tokens, and the formats are of models of the next one")
     family = LLAMA if architecture.gated else GPT2
     family.settings(architecture)
     return family

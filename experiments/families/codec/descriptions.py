@@ -4,17 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 CAPTIONS = {
-    "reconstructions": "Held-out signals that were coded and decoded; of images and videos, to the "
-    "right of each original",
+    "reconstructions": "Held-out signals and, to the right of each, what its codes decode to",
     "originals": "Held-out sounds, one after another",
-    "spectrograms": "Log-mels: above the originals, below what their codes decode to",
+    "decoded": "What their codes decode to, in the same order",
+    "spectrograms": "Log-mels, time to the right: above, of the held-out sounds; below, of what "
+    "their codes decode to",
     "codebook": "How often each code is used",
 }
-_PERCEPTUAL = {
-    "image": "squared distance of the unit features of a frozen classifier, summed over its layers",
-    "audio": "mean absolute difference of log-mels of six windows, in nats",
-    "video": "not used",
-}
+_SEEN = "squared distance of the unit features of a frozen classifier, summed over its layers"
+_HEARD = "mean absolute difference of log-mels of six windows, in nats"
 _LOSSES = {
     "reconstruction": "the distance of what was decoded from what was coded, before its weight: "
     "mean absolute or squared difference of samples",
@@ -52,8 +50,17 @@ def of_codec(options: Any, metadata: Mapping[str, Any]) -> dict[str, str]:
     medium = metadata["medium"]
     of = {"image": _OF_IMAGES, "audio": _OF_SOUNDS, "video": _OF_VIDEOS}[medium]
     what = "reconstructions of held-out signals"
-    found = {**_LOSSES, "perceptual": _PERCEPTUAL[medium], **of, **_CODES}
+    found = {**_LOSSES, "perceptual": _perceptual(options, metadata), **of, **_CODES}
     return {**found, **judged(metadata, what, "beside it: the held-out signals themselves")}
+
+
+def _perceptual(options: Any, metadata: Mapping[str, Any]) -> str:
+    medium, seen = metadata["medium"], metadata["perceived_classes"]
+    if not options.config.perceptual_weight or (medium != "audio" and not seen):
+        return "not used"
+    if medium == "audio":
+        return f"{_HEARD}, plus the {_SEEN}" if seen else _HEARD
+    return _SEEN
 
 
 def judged(metadata: Mapping[str, Any], what: str, beside: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from aigc_jax import codec
 from aigc_jax.artefacts import Artefact, Text
-from aigc_jax.codec.perception import of_mels
+from aigc_jax.codec.perception import of_sounds
 from aigc_jax.metrics.sound import si_sdr
 from aigc_jax.metrics.video import psnr, squared_error, ssim
 from aigc_jax.vq import code_perplexity, code_usage
@@ -39,7 +39,7 @@ class Evaluator:
         self._judges = Judges(options, signals)
         self._encode = jax.jit(lambda coder, x: made.encode(coder, floats(x)))
         self._decode = jax.jit(made.decode, static_argnums=2)
-        self._mels = jax.jit(partial(of_mels(signals.rate or 1).distance, ()))
+        self._mels = jax.jit(partial(of_sounds(signals.rate or 1).distance, ()))
 
     def coded(self, coder: codec.Coder, signals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Codes int32 `[N, *G, n]`, and what they decode to, as integers `[N, *S, C]`."""

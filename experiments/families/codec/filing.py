@@ -19,14 +19,13 @@ import numpy as np
 from aigc_jax import codec, pictures, storage
 from aigc_jax.artefacts import Sound
 from aigc_jax.checkpoint import digest
-from aigc_jax.data import audio, class_folders, sound_files, video
-from aigc_jax.data.own_images import read_image
+from aigc_jax.data import audio, class_folders, own_images, sound_files, video
 from aigc_jax.errors import InputError
 from experiments.data.signals import floats, integers
 from experiments.runs.restore import Restored
 
 SUFFIXES = {
-    "image": (".png", ".jpg", ".jpeg"),
+    "image": own_images.SUFFIXES,
     "audio": sound_files.SUFFIXES,
     "video": video.SUFFIXES,
 }
@@ -46,7 +45,7 @@ def read_signal(path: Path, metadata: dict[str, Any]) -> np.ndarray:
         samples, rate = sound_files.read_sound(path)
         mono = audio.resampled(samples.mean(axis=1, dtype=np.float64), rate, metadata["rate"])
         return audio.quantised(mono)[:, None]
-    signal = read_image(path) if medium == "image" else video.read_video(path)[0]
+    signal = own_images.read_image(path) if medium == "image" else video.read_video(path)[0]
     if signal.shape[-1] == 1 and channels == 3:
         signal = np.repeat(signal, 3, axis=-1)
     if signal.shape[-1] != channels:
@@ -80,18 +79,22 @@ def read_codes(path: Path) -> CodeFile:
     Raises:
       InputError: it is none, or is damaged.
     """
+    if storage.kind_of(path) != stat.S_IFREG:
+        raise InputError(f"{path}: no such file")
     try:
-        with zipfile.ZipFile(path) as archive, storage.told(path):
+        with zipfile.ZipFile(path) as archive:
             found = {name: _member(archive, name, path) for name in CodeFile._fields}
     except InputError:
         raise
-    except (OSError, zipfile.BadZipFile, ValueError) as error:
-        raise InputError(f"{path}: not a file of codes, or damaged ({error})") from error
+    except Exception as error:  # zip, its compressors and NumPy's header raise many types
+        said = (str(error) or type(error).__name__).splitlines()[0][:200]
+        raise InputError(f"{path}: not a file of codes, or damaged ({said})") from error
     codes, sides, files = found["codes"], found["sides"], found["files"]
-    if codes.dtype.kind not in "iu" or sides.dtype.kind not in "iu" or sides.ndim != 2:
+    integers_only = codes.dtype.kind in "iu" and sides.dtype.kind in "iu"
+    if not integers_only or sides.ndim != 2 or codes.ndim != sides.shape[1] + 2 or files.ndim != 1:
         raise InputError(f"{path}: not a file of codes; see experiments.encode")
-    if not len(codes) == len(sides) == files.size or not len(codes):
-        raise InputError(f"{path}: {len(codes)} codes, {len(sides)} sides, {files.size} names")
+    if not len(codes) == len(sides) == len(files) or not codes.size or sides.min() < 1:
+        raise InputError(f"{path}: {len(codes)} codes, {len(sides)} sides, {len(files)} names")
     return CodeFile(codes, sides, tuple(map(str, files)), str(found["codec_sha256"]))
 
 
@@ -150,13 +153,17 @@ def decode(run: Restored, found: CodeFile, stages: int | None = None) -> list[np
       InputError: the codes are none of this codec's.
     """
     coder, made, medium = codec.coder_of(run.state), run.algorithm, run.metadata["medium"]
+    if found.sides.shape[1] != len(run.metadata["sides"]):
+        raise InputError(f"the codes are not of this codec: they are not of {medium} files")
     decoded = jax.jit(made.decode, static_argnums=2)
     signals = []
     for codes, sides in zip(found.codes, found.sides, strict=True):
         grid = made.networks.grid(tuple(map(int, sides)))
         own = codes[tuple(slice(side) for side in grid)][..., :stages]
-        if own.shape[:-1] != grid or own.min() < 0 or own.max() >= made.quantiser.codes:
-            raise InputError("the codes are not of this codec: of another grid, or out of range")
+        if own.shape[:-1] != grid or codes.shape[-1] != made.quantiser.stages:
+            raise InputError("the codes are not of this codec: they are of another grid")
+        if own.min() < 0 or own.max() >= made.quantiser.codes:
+            raise InputError("the codes are not of this codec: some are out of range")
         signal = decoded(coder, jnp.asarray(own[None]), tuple(map(int, sides)))
         signals.append(integers(signal, medium)[0])
     return signals
@@ -166,8 +173,8 @@ def content(signal: np.ndarray, metadata: dict[str, Any]) -> bytes:
     """A signal, integers `[*S, C]`, as the content of a file of its medium."""
     medium, rate = metadata["medium"], metadata["rate"]
     if medium == "audio":
-        return Sound(signal / np.float32(2**15), rate).encode()
+        return Sound(signal / np.float32(2**15 - 1), rate).encode()  # the same 16 bits
     unit = signal.astype(np.float32) / np.float32(255)
     if medium == "video":
-        return pictures.video(unit, rate)
+        return pictures.video(unit, min(rate, pictures.MOST_PER_SECOND))
     return pictures.image_grid(unit[None, None], scale=1, gap=0)

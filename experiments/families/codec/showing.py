@@ -6,6 +6,7 @@ Dimensions: N signals, S a signal's sides, C channels, T time.
 import numpy as np
 
 from aigc_jax.artefacts import Artefact, Picture, Sound, Video
+from aigc_jax.pictures import MOST_PER_SECOND
 from experiments.data.images import grid
 from experiments.data.sounds import mel_images
 
@@ -28,21 +29,24 @@ def spectrograms(sounds: np.ndarray, rate: int) -> np.ndarray:
 
 def joined(sounds: np.ndarray, rate: int) -> Sound:
     """Sounds int16 `[N, T, 1]` one after another, with a pause between two."""
-    floats = sounds[..., 0].astype(np.float32) / np.float32(2**15)
+    floats = sounds[..., 0].astype(np.float32) / np.float32(2**15 - 1)  # as `Sound` counts
     pause = np.zeros((len(sounds), int(_PAUSE * rate)), np.float32)
     both = np.concatenate([floats, pause], axis=1).ravel()
     return Sound(both[: len(both) - pause.shape[1]], rate)
 
 
 def moving(videos: np.ndarray, rate: float, columns: int) -> Video:
-    """Videos uint8 `[N, T, H, W, C]` side by side, in rows of `columns`, grey lines between."""
+    """Videos uint8 `[N, T, H, W, C]` side by side, in rows of `columns`, grey lines between.
+
+    Those of more frames a second than a GIF can have are shown slower.
+    """
     framed = np.pad(_unit(videos), ((0, 0), (0, 0), (0, 1), (0, 1), (0, 0)), constant_values=0.5)
     blanks = np.zeros((-len(framed) % columns, *framed.shape[1:]), np.float32)
     framed = np.concatenate([framed, blanks])
     n, times, height, width, channels = framed.shape
     rows = framed.reshape(n // columns, columns, times, height, width, channels)
     wall = rows.transpose(2, 0, 3, 1, 4, 5)
-    return Video(wall.reshape(times, -1, columns * width, channels), rate)
+    return Video(wall.reshape(times, -1, columns * width, channels), min(rate, MOST_PER_SECOND))
 
 
 def pairs(
@@ -58,15 +62,16 @@ def pairs(
     both = np.stack([real, decoded], axis=1)
     if medium == "image":
         images = _unit(both.reshape(-1, *real.shape[1:]))
-        return {"reconstructions": grid(images, _COLUMNS)}
+        return {"reconstructions": grid(images, min(_COLUMNS, len(images)))}
     assert rate is not None
     if medium == "video":
-        return {"reconstructions": moving(both.reshape(-1, *real.shape[1:]), rate, 8)}
+        videos = both.reshape(-1, *real.shape[1:])
+        return {"reconstructions": moving(videos, rate, min(8, len(videos)))}
     drawn = np.stack([spectrograms(part, int(rate)) for part in (real, decoded)])
     return {
         "spectrograms": Picture(drawn),
         "originals": joined(real, int(rate)),
-        "reconstructions": joined(decoded, int(rate)),
+        "decoded": joined(decoded, int(rate)),
     }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from aigc_jax.data.documents import cut
 from aigc_jax.data.packing import pack_documents
-from aigc_jax.transformer import Batch, next_tokens, packed_documents
+from aigc_jax.transformer import Batch, MaskedBatch, all_maskable, next_tokens, packed_documents
 
 
 class Batching(NamedTuple):
@@ -17,24 +17,32 @@ class Batching(NamedTuple):
 
     data: Any
     examples: int
-    gather: Callable[[Any, Any], Batch]  # (data, indices [B] or fetched) -> batch
+    gather: Callable[[Any, Any], Batch | MaskedBatch]  # (data, indices [B] or fetched) -> batch
     fetch: Callable[[np.ndarray], np.ndarray] = lambda indices: indices
 
 
-def windows_of(tokens: np.ndarray, context: int) -> Batching:
+def windows_of(tokens: np.ndarray, context: int, masked: bool = False) -> Batching:
     """Windows of a text by where they begin: cut on the device, or on the host if the text is on
     disk.
+
+    Args:
+      tokens: of the text, `[M]`.
+      context: T.
+      masked: whether T tokens are to be filled in; else each of T is predicted from those before
+        it, the first of T + 1 being given.
     """
-    length, examples = context + 1, len(tokens) - context
+    batch_of: Callable[[Any], Batch | MaskedBatch] = all_maskable if masked else next_tokens
+    length = context if masked else context + 1
+    examples = len(tokens) - length + 1
     if not isinstance(tokens, np.memmap):
         return Batching(
-            tokens, examples, lambda data, starts: next_tokens(windows_at(data, starts, length))
+            tokens, examples, lambda data, starts: batch_of(windows_at(data, starts, length))
         )
 
     def fetch(starts: np.ndarray) -> np.ndarray:
         return np.asarray(tokens[starts[..., None] + np.arange(length)], np.int32)
 
-    return Batching((), examples, lambda _, rows: next_tokens(rows), fetch)
+    return Batching((), examples, lambda _, rows: batch_of(rows), fetch)
 
 
 def windows_at(tokens: jax.Array, starts: jax.Array, length: int) -> jax.Array:

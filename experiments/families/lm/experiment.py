@@ -1,15 +1,21 @@
 """The language model, as an experiment."""
 
+import math
+from collections.abc import Callable
 from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
 
 from aigc_jax import transformer
-from aigc_jax.algorithm import Algorithm
+from aigc_jax.algorithm import Algorithm, State
 from aigc_jax.artefacts import Text as TextArtefact
 from aigc_jax.data.documents import END, cut
-from aigc_jax.data.text import Text
+from aigc_jax.data.text import Text, count_bytes
 from experiments.data import texts
 from experiments.families.lm.batching import rows_of, windows_of
-from experiments.families.lm.descriptions import of_lm
+from experiments.families.lm.descriptions import DRAWS, of_lm
 from experiments.families.lm.options import PRESETS, LmOptions, to_config
 from experiments.families.lm.writing import write
 from experiments.families.transformer.options import extendable, thrift
@@ -27,27 +33,15 @@ def algorithm(options: LmOptions, metadata: dict) -> Algorithm:
 
 def task(options: LmOptions, text: Text, metadata: dict, algorithm: Algorithm) -> Task:
     """Trains on random windows, or on rows of documents; evaluates the loss of every held-out token
-    but the first, of whole documents where there are some.
+    but the first, of whole documents where there are some, or a bound on that of every token.
     """
-    coder, networks = (
-        texts.tokenizer(metadata),
-        transformer.networks_of(to_config(options, metadata)),
-    )
+    coder = texts.tokenizer(metadata)
     train, heldout = texts.tokens(options, metadata, text)
-    metrics = texts.metrics_of(heldout, text.heldout)
+    evaluate, metrics = evaluation(options, text, metadata, heldout)
     if options.documents:
-        end = int(coder.encode(END)[0])
-        batching = rows_of(train, end, options.context)
-        nll = partial(transformer.documents_nll, documents=cut(heldout, end))
+        batching = rows_of(train, int(coder.encode(END)[0]), options.context)
     else:
-        batching = windows_of(train, options.context)
-        nll = partial(transformer.heldout_nll, tokens=heldout)
-
-    rows, positions = thrift(options)
-
-    def evaluate(state):
-        measured = nll(state.eval_params, networks=networks, chunk=rows, positions=positions)
-        return metrics(measured)
+        batching = windows_of(train, options.context, options.masked)
 
     def baselines():
         counting = texts.counting_nlls(train, heldout, coder.vocabulary_size)
@@ -59,6 +53,34 @@ def task(options: LmOptions, text: Text, metadata: dict, algorithm: Algorithm) -
 
     data, examples, gather, fetch = batching
     return Task(data, gather, examples, evaluate, baselines, artefacts, fetch=fetch)
+
+
+def evaluation(
+    options: LmOptions, text: Text, metadata: dict, heldout: np.ndarray
+) -> tuple[Callable[[State], dict[str, float]], Callable[[float], dict[str, float]]]:
+    """The held-out metrics of a state, and those of a loss in nats per token."""
+    networks = transformer.networks_of(to_config(options, metadata))
+    rows, positions = thrift(options)
+    how: dict[str, Any] = {"networks": networks, "chunk": rows, "positions": positions}
+    if options.masked:
+        bits = len(heldout) / count_bytes(text.heldout) / math.log(2)
+        key = jax.random.key(options.seed + 1)
+
+        def bounds(nats: float) -> dict[str, float]:
+            return {"nll_bound_nats": nats, "bits_per_byte_bound": nats * bits}
+
+        def bounded(state: State) -> dict[str, float]:
+            found = transformer.heldout_nelbo(state.eval_params, heldout, key, samples=DRAWS, **how)
+            return {**bounds(found.nats), "nll_bound_error_nats": found.error}
+
+        return bounded, bounds
+    metrics = texts.metrics_of(heldout, text.heldout)
+    if options.documents:
+        end = int(texts.tokenizer(metadata).encode(END)[0])
+        nll = partial(transformer.documents_nll, documents=cut(heldout, end))
+    else:
+        nll = partial(transformer.heldout_nll, tokens=heldout)
+    return lambda state: metrics(nll(state.eval_params, **how)), metrics
 
 
 def sample(options: LmOptions, metadata: dict, algorithm: Algorithm, state, num: int, seed: int):

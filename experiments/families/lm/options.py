@@ -6,6 +6,7 @@ from typing import Any
 
 from aigc_jax import transformer
 from aigc_jax.data.text import DATASETS
+from aigc_jax.errors import InputError
 from aigc_jax.settings import setting
 from experiments.cli.options import presets_of
 from experiments.data import texts
@@ -29,10 +30,28 @@ class LmOptions(TransformerOptions):
         "The text is many documents separated by blank lines, each trained and evaluated on alone.",
     )
 
+    def __post_init__(self):
+        """Refuses options that exclude each other.
+
+        Raises:
+          InputError: says which.
+        """
+        super().__post_init__()
+        if self.documents and self.masked:
+            raise InputError(
+                f"--documents is for models that write from the left, not for "
+                f"--preset={self.preset}"
+            )
+
     @property
     def data_name(self) -> str:
         """What the run's folder is named after: the text's own name."""
         return Path(self.text).stem if self.text else self.dataset
+
+    @property
+    def masked(self) -> bool:
+        """Whether the model fills in masked tokens, and does not write from the left."""
+        return self.config.order is not None
 
 
 _OF_BYTE_PAIRS = {"tokenizer": "bpe"}
@@ -47,4 +66,6 @@ def to_config(options: LmOptions, metadata: dict[str, Any]) -> transformer.Confi
     Raises:
       InputError: options do not fit each other.
     """
-    return configured(options, vocabulary_size=texts.tokenizer(metadata).vocabulary_size)
+    size = texts.tokenizer(metadata).vocabulary_size
+    # The last id of a model that fills in tokens is the mask's.
+    return configured(options, vocabulary_size=size + 1 if options.masked else size)

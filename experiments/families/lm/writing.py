@@ -14,6 +14,7 @@ from aigc_jax.data.documents import END, until_end
 from aigc_jax.data.text import check_prompt
 from aigc_jax.data.tokenizers import StreamDecoder
 from aigc_jax.errors import InputError
+from aigc_jax.transformer import filling
 from aigc_jax.transformer.sampling import ANCESTRAL, Sampling
 from experiments.data import texts
 from experiments.families.lm.options import LmOptions, to_config
@@ -53,7 +54,9 @@ def stop_of(options: LmOptions, metadata: dict[str, Any]) -> tuple[int, ...]:
 def _drawing(sample: Callable, sampling: Sampling, stop: tuple[int, ...]) -> Callable:
     """`sample` compiled, the same one each time, so that evaluations in training compile once."""
     at_once = ROWS_AT_ONCE if jax.default_backend() == "cpu" else None
-    how = partial(sample, sampling=sampling, stop=stop, rows_at_once=at_once)
+    how = partial(sample, sampling=sampling, rows_at_once=at_once)
+    if stop:  # which a model that fills in tokens does not take
+        how = partial(how, stop=stop)
     return jax.jit(how, static_argnums=(2, 4))
 
 
@@ -93,6 +96,8 @@ def stream(
 ) -> Iterator[str]:
     """A continuation of a prompt, in pieces as they come; joined, they begin with the prompt.
 
+    A model that fills in tokens has written a whole window before the first of them is shown.
+
     Args:
       run: of a language model.
       prompt, length, seed, sampling: see `write`.
@@ -101,14 +106,14 @@ def stream(
       InputError: see `begun`.
     """
     tokens = begun(run.options, run.metadata, prompt)
-    pieces = transformer.stream(
+    write = partial(transformer.stream, stop=stop_of(run.options, run.metadata))
+    pieces = (filling.stream if run.options.masked else write)(
         run.state.eval_params,
         tokens,
         len(tokens) + length,
         jax.random.key(seed),
         networks=transformer.networks_of(to_config(run.options, run.metadata)),
         sampling=sampling,
-        stop=stop_of(run.options, run.metadata),
     )
     decoder = StreamDecoder(texts.tokenizer(run.metadata))
 

@@ -6,8 +6,9 @@ from typing import Any
 from experiments.families.codec.descriptions import judged
 
 CAPTIONS = {
-    "samples": "Samples",
-    "spectrograms": "Log-mels of the samples",
+    "samples": "Samples, of all labels in turn where the prior is told some; sounds come one after "
+    "another",
+    "spectrograms": "Log-mels of the samples, time to the right, row by row in their order",
     "predictions": "Held-out videos and, to the right of each, its first frames as they are coded "
     "and what the prior has follow them",
 }
@@ -21,20 +22,38 @@ _OF_PRIORS = {
     "writes in any order an upper bound of it",
     "signal_bits": "the same in bits for all codes of a signal: what an ideal coder would take. It "
     "says nothing of what the codes leave out, so it is no likelihood of the signal",
+}
+_NEAREST = {
     "nearest_train_distance": "mean distance of samples to the nearest training signal: memorised "
     "ones would be at 0; pixels, or log-mels over their range, in [0, 1]",
+}
+_OF_SOUNDS = {
     "inception_score": "exp(mutual information of sound and class), in a classifier's eyes",
     "modified_inception_score": "exp(E KL) between the class distributions of two sounds: how sure "
     "the classifier is, and how different sounds are; compare with the real ones only",
     "am_nats": "KL(classes in training ‖ classes of samples) + mean entropy, nats; lower is better",
-    "ndb_share": "share of 50 clusters of training features whose frequency differs at 5 %",
+    "ndb_share": "share of at most 50 clusters of training features whose frequency differs at 5 %",
+}
+_OF_PITCHES = {
+    "pitch_within_50_cents": "share of samples whose pitch is at most 50 cents from the key that "
+    "was asked, by YIN; a sound without a pitch is a miss",
+}
+_OF_PREDICTIONS = {
     "prediction_mse_summed": "squared error of the frames after those given, summed over a frame; "
-    "mean over frames and 64 held-out videos, one sample each",
+    "mean over frames and at most 64 held-out videos, one sample each",
     "prediction_ssim": "structural similarity of the same frames",
 }
 
 
 def of_prior(options: Any, metadata: Mapping[str, Any]) -> dict[str, str]:
     """Of a prior."""
-    beside = "beside it: held-out signals by their own labels"
-    return {**_OF_PRIORS, **judged(metadata, "samples", beside)}
+    medium, attributes = metadata["medium"], [name for name, _ in metadata["attributes"]]
+    found = {**_OF_PRIORS, **({} if medium == "video" else _NEAREST)}
+    if medium == "audio" and attributes:
+        found |= _OF_SOUNDS
+        if options.conditional and "pitch" in attributes:
+            found |= _OF_PITCHES
+    if medium == "video" and options.given:
+        found |= _OF_PREDICTIONS
+    told = judged(metadata, "samples", "beside it: held-out signals by their own labels")
+    return found | {k: v for k, v in told.items() if options.conditional or k == "fcd"}

@@ -15,13 +15,15 @@ from aigc_jax import codec
 from aigc_jax.algorithm import Key, State
 from aigc_jax.artefacts import Artefact
 from aigc_jax.codec import prior, prior_config
+from aigc_jax.data.tones import frequency_of, key_of
 from aigc_jax.metrics import ndb, scores
 from aigc_jax.metrics.neighbours import nearest
+from aigc_jax.metrics.pitch import cents, pitch_of
 from aigc_jax.metrics.video import squared_error, ssim, trivial_predictions
 from aigc_jax.parallel import example_keys
 from experiments.data.signals import Signals, floats, integers
 from experiments.families.codec import showing
-from experiments.families.codec.evaluator import AT_ONCE
+from experiments.families.codec.evaluator import AT_ONCE, SSIM_WINDOW
 from experiments.families.codec.options import CodecOptions
 from experiments.families.prior.options import PriorOptions
 from experiments.fidelity.signals import Judges
@@ -127,10 +129,12 @@ class Evaluator:
         if not self._judges.networks:
             return found
         asked = self._asked(self._judges.count)
-        said = self._judges.describe(self.draw(state, self._judges.count, asked))
+        made = self.draw(state, self._judges.count, asked)
+        said = self._judges.describe(made)
         found |= self._judges.distance(said)
         if self._told:
             found |= self._judges.accuracies(said, asked)
+            found |= self._pitches(made, asked)
         return found | self._scores(said)
 
     def draw(
@@ -161,22 +165,31 @@ class Evaluator:
 
     def baselines(self) -> dict[str, dict[str, float]]:
         """The held-out signals in place of samples, and of videos what anybody can predict."""
-        found = {}
+        known, found = {}, {}
         if self._judges.networks:
             real, count = self._judges.real, self._judges.count
             known = self._judges.expected_fcd(count) | self._scores(real)
             if self._told:
-                labels = np.asarray(self._signals.heldout_labels)
-                known |= self._judges.accuracies(real, labels[:count])
+                labels = np.asarray(self._signals.heldout_labels)[:count]
+                known |= self._judges.accuracies(real, labels)
+                known |= self._pitches(self._judges.heldout, labels)
+        if self._signals.medium != "video":
             known["nearest_train_distance"] = self._nearest(self._judges.heldout[:1000])
+        if known:
             found["held-out signals"] = known
         if self._signals.medium == "video" and self._options.given:
             truth, given = self._judges.heldout[:_PREDICTED], self._options.given
             rest = truth.shape[1] - given
-            mean = self._judges.heldout[_PREDICTED:].mean(axis=(0, 1)) / 255
+            mean = self._mean_image()
             for name, predicted in trivial_predictions(truth[:, :given], rest, mean).items():
                 found[name] = _errors(predicted, truth[:, given:])
         return found
+
+    def _mean_image(self) -> np.ndarray:
+        """Of training videos, or of held-out ones that are not predicted: `[H, W, C]` in [0, 1]."""
+        train, heldout = self._signals.train, self._signals.heldout
+        videos = train if train.ndim == heldout.ndim else heldout[_PREDICTED:]
+        return videos.mean(axis=(0, 1)) / 255
 
     def artefacts(self, state: State) -> dict[str, Artefact]:
         """Samples; of videos that are continued, with the truth beside them."""
@@ -210,15 +223,28 @@ class Evaluator:
     def _likelihood(self, state: State) -> dict[str, float]:
         signals, total, count, size = self._judges.heldout, 0.0, 0, 0
         labels = self._signals.heldout_labels if self._told else None
-        rows = min(AT_ONCE[self._signals.medium], len(signals))
-        for i in range(0, len(signals) - rows + 1, rows):
+        rows = AT_ONCE[self._signals.medium]
+        for i in range(0, len(signals), rows):
             codes = self._encode(state.coder, signals[i : i + rows])
             told = None if labels is None else jnp.asarray(labels[i : i + rows])
-            keys = example_keys(jax.random.fold_in(self._key, i), rows)
+            keys = example_keys(jax.random.fold_in(self._key, i), len(codes))
             nats = self._nll(state, prior.Codes(codes, told), keys)
             total += float(np.asarray(nats, np.float64).sum())
-            count, size = count + rows, codes[0].size
+            count, size = count + len(codes), codes[0].size
         return {"code_nll_nats": total / count / size, "signal_bits": total / count / np.log(2)}
+
+    def _pitches(self, sounds: np.ndarray, asked: np.ndarray | None) -> dict[str, float]:
+        """The share of sounds within 50 cents of the key that was asked, where one was."""
+        names = [attribute.name for attribute in self._signals.attributes]
+        if asked is None or self._signals.medium != "audio" or "pitch" not in names:
+            return {}
+        column = names.index("pitch")
+        keys = [key_of(value) for value in self._signals.attributes[column].values]
+        if any(key is None for key in keys):
+            return {}
+        wanted = np.array([frequency_of(key or 0) for key in keys])[asked[:, column]]
+        found = pitch_of(sounds[..., 0], self._signals.rate or 1)
+        return {"pitch_within_50_cents": float(np.mean(np.abs(cents(found, wanted)) <= 50))}
 
     def _scores(self, said: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
         """Of sounds, the scores of SC09, in the first attribute's classifier."""
@@ -231,17 +257,21 @@ class Evaluator:
             "inception_score": scores.inception_score(p),
             "modified_inception_score": scores.modified_inception_score(p),
             "am_nats": scores.am_score(frequencies, p),
-            "ndb_share": ndb.different_bins(bins, features).share,
+            **({"ndb_share": ndb.different_bins(bins, features).share} if bins else {}),
         }
 
     @cached_property
-    def _training(self) -> tuple[ndb.Bins, np.ndarray]:
-        """Clusters of training features, and p(y) of training signals as they were labelled."""
+    def _training(self) -> tuple[ndb.Bins | None, np.ndarray]:
+        """Clusters of training features, and p(y) of training signals as they were labelled.
+
+        There are no clusters of too few signals, or of too few that differ.
+        """
         features = next(iter(self._judges.describe(self._signals.train).values()))[0]
-        counts = np.bincount(np.asarray(self._signals.train_labels)[:, 0])
-        return ndb.fit_bins(features, min(_BINS, len(features) // 10)), (counts / counts.sum())[
-            None
-        ]
+        values = len(self._signals.attributes[0].values)
+        counts = np.bincount(np.asarray(self._signals.train_labels)[:, 0], minlength=values)
+        bins = min(_BINS, len(features) // 10, len(np.unique(features, axis=0)))
+        clusters = ndb.fit_bins(features, bins) if bins > 1 else None
+        return clusters, (counts / counts.sum())[None]
 
     def _nearest(self, signals: np.ndarray) -> float:
         """Of pixels in [0, 1], or of sounds' log-mels over their range."""
@@ -250,7 +280,7 @@ class Evaluator:
 
 
 def _errors(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    return {
-        "prediction_mse_summed": float(squared_error(predicted, truth).mean()),
-        "prediction_ssim": float(ssim(predicted, truth).mean()),
-    }
+    found = {"prediction_mse_summed": float(squared_error(predicted, truth).mean())}
+    if min(truth.shape[2:4]) >= SSIM_WINDOW:
+        found["prediction_ssim"] = float(ssim(predicted, truth).mean())
+    return found

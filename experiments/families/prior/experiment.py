@@ -51,6 +51,16 @@ class Coded(NamedTuple):
         return self.signals.unit
 
     @property
+    def classes(self) -> tuple[str, ...] | None:
+        """See `Signals`."""
+        return self.signals.classes
+
+    @property
+    def examples(self) -> int:
+        """How many there are to train on."""
+        return self.signals.examples
+
+    @property
     def train(self) -> Any:
         """What is trained on."""
         return self.signals.train
@@ -79,6 +89,8 @@ def load(options: PriorOptions) -> Coded:
     changes = {name: getattr(options, name) for name in _DATA}
     changes |= {"classifier": options.classifier, "workdir": options.workdir}
     changes = {name: value for name, value in changes.items() if value is not None}
+    if options.dataset is not None:  # in place of the codec's, even of its user's own
+        changes = {"images": None, "sounds": None, "videos": None, **changes}
     chosen = dataclasses.replace(run.options, **changes)
     return Coded(shared.load(chosen, chosen.medium), run, chosen)
 

@@ -1,13 +1,16 @@
 """The prior's options and presets: those of the package, and what an experiment adds."""
 
 import dataclasses
+import itertools
 import os
 from pathlib import Path
 from typing import Any
 
 from aigc_jax import codec
 from aigc_jax.codec import prior_config
-from aigc_jax.settings import from_json, setting
+from aigc_jax.codec.prior_config import ORDERS
+from aigc_jax.errors import InputError
+from aigc_jax.settings import from_json, name_of, setting
 from experiments.cli.options import Options, checked, presets_of
 
 
@@ -36,13 +39,16 @@ class PriorOptions(Options):
     )
     conditional: bool = setting(True, "Tell the prior the labels, where the data have some.")
     guidance: float = setting(
-        1.0,
+        1.5,
         "Weight of the labels in the samples of evaluations: 1 as learned, more for clearer ones.",
         least=0,
         changeable=True,
     )
-    passes: int = setting(
-        12, "Passes in which a prior that writes in any order fills in all codes.", changeable=True
+    passes: int | None = setting(
+        None,
+        "Passes in which a prior that writes in any order fills in all codes. Default: 12 for "
+        "maskgit; for diffusion one for each code, which is exact.",
+        changeable=True,
     )
     noise: float = setting(
         4.5,
@@ -52,8 +58,7 @@ class PriorOptions(Options):
     )
     given: int = setting(
         0,
-        "Of videos and sounds: positions in time, such as frames, that evaluations give and that "
-        "are to be continued; 0: none.",
+        "Of videos: frames that evaluations give and that are to be continued; 0: none.",
         least=0,
         changeable=True,
     )
@@ -79,6 +84,43 @@ def codec_of(metadata: dict[str, Any]) -> codec.Codec:
     return codec.make(from_json(codec.Config, metadata["codec_config"]))
 
 
+def span(networks: codec.Networks, frame: tuple[int, ...]) -> int:
+    """How many samples or frames, of the sides `frame`, one position of the grid is for."""
+    return next(n for n in itertools.count(1) if networks.grid((n + 1, *frame))[0] > 1)
+
+
+def check_use(options: PriorOptions, metadata: dict[str, Any]) -> None:
+    """Refuses options that have no effect, or that ask for what the data do not have.
+
+    Raises:
+      InputError: says why.
+    """
+    order = name_of(options.config.order, ORDERS)
+    unused = {"left": ("noise", "passes"), "diffusion": ("noise",)}.get(str(order), ())
+    for name in unused:
+        value = getattr(options, name)
+        if value != getattr(PriorOptions, name):
+            raise InputError(f"--{name}={value} has no effect with --order={order}")
+    context = options.config.network.context
+    if context != prior_config.Config().network.context:
+        raise InputError(f"--context={context} has no effect: codes and labels decide it")
+    told = options.conditional and metadata["attributes"]
+    if not told and options.guidance not in (1, PriorOptions.guidance):
+        raise InputError(f"--guidance={options.guidance} has no effect: the prior knows no labels")
+    if not options.given:
+        return
+    if metadata["medium"] != "video":
+        raise InputError(f"--given={options.given} is for videos, and these are not")
+    time, *frame = metadata["sides"]
+    if options.given >= time:
+        raise InputError(f"--given={options.given} leaves nothing of {time} frames to predict")
+    each = span(codec_of(metadata).networks, tuple(frame))
+    if options.given % each:
+        raise InputError(
+            f"--given={options.given}: a code is for {each} frames; give a multiple of that"
+        )
+
+
 def to_config(options: PriorOptions, metadata: dict[str, Any]) -> prior_config.Config:
     """The config for codes with this `metadata`.
 
@@ -87,6 +129,7 @@ def to_config(options: PriorOptions, metadata: dict[str, Any]) -> prior_config.C
     """
 
     def build() -> prior_config.Config:
+        check_use(options, metadata)
         made = codec_of(metadata)
         sizes = tuple(len(values) for _, values in metadata["attributes"])
         network = dataclasses.replace(options.config.network, decay_steps=options.steps)

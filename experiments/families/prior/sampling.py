@@ -14,12 +14,14 @@ import numpy as np
 
 from aigc_jax.data.attributes import Attribute
 from aigc_jax.data.video import write_mp4
+from aigc_jax.data.video_decoders import package
 from aigc_jax.errors import InputError
 from experiments.data.images import grid
 from experiments.data.signals import attributes_of, floats
 from experiments.families.codec import showing
 from experiments.families.codec.filing import read_signal
-from experiments.families.prior.options import codec_of
+from experiments.families.prior.evaluator import in_turn
+from experiments.families.prior.options import codec_of, span
 from experiments.runs.restore import Restored
 
 SUFFIXES = {
@@ -32,17 +34,17 @@ _MOST_COLUMNS = 8
 
 
 def labels_of(run: Restored, asked: Sequence[str] | None, num: int) -> np.ndarray | None:
-    """int32 `[num, A]`: what --labels names, repeated in turn; None without it.
+    """int32 `[num, A]`: what --labels names, or all values, in turn; None of a prior without any.
 
     A label is a value of each attribute, by name or number, such as `7` or `7:jackson`; `?` is any.
 
     Raises:
       InputError: the prior was not told labels, or a label is not of its data.
     """
+    attributes = attributes_of(run.metadata) if run.options.conditional else ()
     if asked is None:
-        return None
-    attributes = attributes_of(run.metadata)
-    if not run.options.conditional or not attributes:
+        return in_turn(num, tuple(len(a.values) for a in attributes)) if attributes else None
+    if not attributes:
         raise InputError(
             f"--labels is for priors that were told labels; not the run in {run.folder.path}"
         )
@@ -84,18 +86,19 @@ def prompt_of(run: Restored, path: str, num: int) -> np.ndarray:
     if list(signal.shape[1:-1]) != frame:
         shown, wanted = ("×".join(map(str, sides)) for sides in (signal.shape[1:-1], frame))
         raise InputError(f"--prompt_file={path} has frames of {shown}, and the model of {wanted}")
+    unit = "samples" if medium == "audio" else "frames"
     if len(signal) >= time:
-        unit = "samples" if medium == "audio" else "frames"
         raise InputError(
             f"--prompt_file={path} has {len(signal)} {unit}, and the model writes {time} in all; "
             "give it fewer to continue"
         )
     coding = codec_of(run.metadata)
-    positions = coding.networks.grid((time, *frame))[0]
-    per_position = -(-time // positions)
+    per_position = span(coding.networks, tuple(frame))
     whole = len(signal) // per_position
     if not whole:
-        raise InputError(f"--prompt_file={path} is shorter than a code, which is {per_position}")
+        raise InputError(
+            f"--prompt_file={path} is shorter than a code, which is {per_position} {unit}"
+        )
     begun = floats(jnp.asarray(signal[None, : whole * per_position]))
     codes = np.asarray(jax.jit(coding.encode)(run.state.coder, begun))
     return np.repeat(codes, num, axis=0)
@@ -132,13 +135,15 @@ def encoded(
 
 
 def check_suffix(medium: str, suffix: str) -> None:
-    """Refuses files that signals of a medium are not written to.
+    """Refuses files that signals of a medium are not written to, or not on this machine.
 
     Raises:
-      InputError: names those that they are.
+      InputError: names those that they are, or the package that is missing.
     """
     if suffix not in SUFFIXES[medium]:
         kinds = " or ".join(SUFFIXES[medium])
         raise InputError(
             f"--out: {_ARRAYS[medium]} go to {kinds}, not {suffix or 'a file with no suffix'}"
         )
+    if suffix == ".mp4":
+        package()  # or all would be drawn in vain

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aigc_jax import classifier, gan, optim, transformer, vae, vq
+from aigc_jax import classifier, codec, gan, optim, transformer, vae, vq
 from aigc_jax.data.images import Images
 from aigc_jax.likelihoods import LIKELIHOODS
 from aigc_jax.report import write_page
@@ -101,12 +101,32 @@ def gan_metrics(network):
     return {**evaluator.metrics(IMAGES.heldout), **final}
 
 
+OF_CODES = ["code_usage", "code_perplexity"]
+OF_CODECS = {
+    "image": ["mse", "mse_over_variance"],
+    "audio": ["mel_distance", "si_sdr_db"],
+    "video": ["mse_summed", "psnr_db", "ssim"],
+}
+
+
+def known(name, options):
+    """What a run of such options knows about its data."""
+    if name not in ("codec", "prior"):
+        return METADATA
+    attributes = [["class", ["a", "b", "c"]]]
+    medium = options.medium if name == "codec" else "image"
+    return {"medium": medium, "attributes": attributes, "perceived_classes": 3}
+
+
 def metrics(name, options):
     """Those of training, and those of held-out data."""
     if name == "gan":
         return gan.Info._fields, gan_metrics(STUB if options.images is None else fidelity.PIXELS)
     if name == "classifier":
         return classifier.Info._fields, ["accuracy", "label_nll_nats"]
+    if name == "lm" and options.masked:
+        bound = "nll_bound_nats", "nll_bound_error_nats", "bits_per_byte_bound"
+        return transformer.Info._fields, bound
     if name == "lm":
         return transformer.Info._fields, metrics_of(np.arange(4), "abcd")(1.0)
     if name == "translate":
@@ -114,6 +134,12 @@ def metrics(name, options):
         return transformer.Info._fields, ["nll_nats", "perplexity", *told]
     if name == "vq":
         return vq.Info._fields, ["mse", "mse_over_variance", "code_usage", "code_perplexity"]
+    if name == "codec":
+        judged = [] if options.medium == "video" else ["fcd", "class_accuracy"]
+        return codec.Info._fields, [*OF_CODECS[options.medium], *OF_CODES, *judged]
+    if name == "prior":
+        found = ["code_nll_nats", "signal_bits", "fcd", "class_accuracy", "nearest_train_distance"]
+        return ["nll_nats", "tokens", "gradient_norm"], found
     names = ("likelihood", "binarisation", "prior")
     values = {name: stored_options(options)[name] for name in names}
     return vae.Info._fields, vae_metrics(options.preset == "ladder", **values)
@@ -124,7 +150,8 @@ def metrics(name, options):
 )
 def test_a_presets_page_has_a_text_for_each_metric_and_no_other(name, preset, tmp_path):
     options = EXPERIMENTS[name].presets[preset]
-    texts, foreign = page(name, options, METADATA, *metrics(name, options), tmp_path / "run")
+    metadata, names = known(name, options), metrics(name, options)
+    texts, foreign = page(name, options, metadata, *names, tmp_path / "run")
     assert all(texts.values()), texts
     assert not foreign
 
@@ -231,7 +258,8 @@ def test_config_json_and_the_page_say_what_the_preset_is(name, preset, tmp_path)
     task = SimpleNamespace(score=None, goal=None)
     state = optim.State(jnp.int32(0), jax.random.key(0), {"w": jnp.zeros((2, 3))}, (), None)
     data = {"name": "noise", "sha256": "00"}
-    described = describe(EXPERIMENTS[name], options, "command", data, METADATA, state, task)
+    metadata = known(name, options)
+    described = describe(EXPERIMENTS[name], options, "command", data, metadata, state, task)
     folder = RunFolder(tmp_path / "run")
     folder.create()
     folder.write_config(described)

@@ -38,7 +38,7 @@ def shapes(monkeypatch):
     return found
 
 
-@pytest.mark.parametrize("kind", ["text", "documents", "translate"])
+@pytest.mark.parametrize("kind", ["text", "documents", "masked", "translate"])
 def test_evaluations_have_training_s_rows_and_chunk(kind, shapes, tmp_path):
     lines = [f"{i * 7919 % 1000} and {i}" for i in range(400)]
     if kind == "translate":
@@ -50,6 +50,7 @@ def test_evaluations_have_training_s_rows_and_chunk(kind, shapes, tmp_path):
         experiment = lm.EXPERIMENT
         (tmp_path / "text.txt").write_text("\n\n".join(lines))
         own = {"text": str(tmp_path / "text.txt"), "documents": kind == "documents"}
+        own |= {"preset": "masked"} if kind == "masked" else {}
     options = from_flags(experiment.presets, {**TINY, **own})
     data = experiment.load(options)
     metadata = experiment.metadata(options, data)
