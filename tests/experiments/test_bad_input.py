@@ -123,8 +123,29 @@ OPTIONS += [
     ("gan", ["--profile=perhaps"], ["--profile=perhaps"]),
     ("gan", ["--steps"], ["steps"]),
     ("gan", ["steps=3"], ["'steps=3'"]),
+    ("codec", ["--medium=text"], ["--medium=text", "image|audio|video"]),
+    ("codec", ["--medium=audio"], ["--dataset=mnist", "--medium=audio", "tones, fsdd, notes"]),
+    ("codec", ["--medium=video", "--preset=audio"], ["--preset=audio", "not of video"]),
+    ("codec", ["--dataset=tones"], ["--dataset=tones", "--medium=image"]),
+    ("codec", ["--sounds=thesis"], ["--sounds", "--medium=audio"]),
+    ("codec", ["--frames=5"], ["--frames=5", "no effect"]),
+    ("codec", ["--hop=64"], ["--hop=64", "--preset=audio"]),
+    ("codec", ["--batch_size=33"], ["batch_size 33", "32 examples"]),
+    ("codec", ["--images=missing"], ["missing", "no such file or folder"]),
+    ("codec", ["--stages=0"], ["stages must be at least 1"]),
+    ("codec", ["--ema_decay=1.0"], ["--ema_decay must be below 1"]),
+    ("prior", [], ["--codec is required", "experiments.codec"]),
+    ("prior", ["--codec=missing"], ["missing", "no run"]),
+    ("prior", ["--codec=gan-run"], ["gan-run", "experiments.gan"]),
+    ("prior", ["--label_dropout=1.0"], ["--label_dropout must be below 1"]),
+    ("prior", ["--order=right"], ["'right'", "left, maskgit, diffusion"]),
+    ("classifier", ["--sounds=missing"], ["missing: no such folder"]),
+    ("classifier", ["--attribute=speaker"], ["--attribute=speaker is for sounds"]),
+    ("classifier", ["--dataset=tones", "--attribute=speaker"], ["'speaker'", "pitch, timbre"]),
 ]
-DEFAULTS = {"gan": GAN, "vae": VAE, "lm": LM, "translate": []}
+CODEC = [*VAE, "--classifier=judge", "--perceptual_weight=0"]
+DEFAULTS = {"gan": GAN, "vae": VAE, "lm": LM, "translate": [], "codec": CODEC, "prior": []}
+DEFAULTS["classifier"] = VAE
 
 
 def described(case):
@@ -254,6 +275,19 @@ FINISHED = [
     ("translate", ["--workdir=lm-run", "--input=story.txt"], ["lm-run", "experiments.lm"]),
     ("sample", ["--workdir=gan-run", "--out=nowhere/a.png"], ["nowhere"]),
     ("sample", ["--workdir=gan-run", "--out=/proc/a.png"], ["/proc/a.png"]),
+    (
+        "sample",
+        ["--workdir=gan-run", "--out=a.png", "--guidance=2"],
+        ["--guidance", "of experiment"],
+    ),
+    ("sample", ["--workdir=lm-run", "--passes=2"], ["--passes", "experiments.prior"]),
+    ("sample", ["--workdir=gan-run", "--out=a.png", "--prompt_file=story.txt"], ["--prompt_file"]),
+    ("encode", ["--workdir=gan-run", "digits"], ["OUTPUT is missing"]),
+    ("encode", ["--workdir=gan-run", "digits", "a.npz"], ["gan-run", "experiments.gan"]),
+    ("encode", ["--workdir=gan-run", "digits", "a.png"], ["OUTPUT", ".npz", "a.png"]),
+    ("encode", ["--workdir=empty", "digits", "a.npz"], ["empty", "no run"]),
+    ("decode", ["--workdir=gan-run", "story.txt", "out"], ["story.txt: not a file of codes"]),
+    ("decode", ["--workdir=gan-run", "empty", "out"], ["empty: no such file"]),
     ("evaluate", [], ["--workdir"]),
     ("evaluate", ["--workdir=empty"], ["empty", "no run"]),
     ("evaluate", ["--workdir=gan-run", "--out=nowhere/a.json"], ["nowhere"]),
@@ -317,7 +351,7 @@ def test_few_held_out_images_are_enough_where_no_neighbours_are_counted(command,
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", ["gan", "vae", "lm"])
+@pytest.mark.parametrize("name", ["gan", "vae", "lm", pytest.param("codec", marks=pytest.mark.all)])
 def test_divergence_names_its_step(command, place, tmp_path, name):
     options = ["--learning_rate=1e30", "--checkpoint_every=100", f"--workdir={tmp_path / 'run'}"]
     with nothing_changes(place):

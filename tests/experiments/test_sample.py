@@ -1,4 +1,4 @@
-"""Which classes `experiments.sample --labels` draws."""
+"""Which classes `experiments.sample --labels` draws, and what it asks of a prior."""
 
 from types import SimpleNamespace
 
@@ -37,3 +37,40 @@ def test_what_is_no_class_of_the_run_is_refused(asked, labels):
 def test_a_model_that_knows_no_classes_is_not_asked_for_one(asked):
     with pytest.raises(InputError, match="not the run in runs/mine"):
         asked(["3"], conditional=False)
+
+
+@pytest.fixture
+def weights():
+    """`weights(told, order, guidance=…, passes=…)`: as flags give them, of a prior's run."""
+
+    def check(told=True, order=None, guidance=None, passes=None):
+        options = SimpleNamespace(config=SimpleNamespace(order=order))
+        run = SimpleNamespace(options=options, folder=SimpleNamespace(path="runs/mine"))
+        sample.check_weights(run, SimpleNamespace(guidance=guidance, passes=passes), told)
+
+    return check
+
+
+def test_what_a_prior_can_use_is_not_refused(weights):
+    weights()
+    weights(guidance=0.0)
+    weights(guidance=7.5)
+    weights(told=False, guidance=1.0)  # as it is without
+    weights(order="maskgit", passes=1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"guidance": -0.1}, "--guidance must be at least 0 and finite, got -0.1"),
+        ({"guidance": float("inf")}, "--guidance must be at least 0 and finite, got inf"),
+        ({"guidance": float("nan")}, "--guidance must be at least 0 and finite, got nan"),
+        ({"told": False, "guidance": 2.0}, "were told labels; not the run in runs/mine"),
+        ({"told": False, "guidance": 0.0}, "were told labels; not the run in runs/mine"),
+        ({"order": "maskgit", "passes": 0}, "--passes must be at least 1, got 0"),
+        ({"passes": 4}, "the run in runs/mine writes from the left"),
+    ],
+)
+def test_what_a_prior_has_no_use_for_is_refused(weights, asked, message):
+    with pytest.raises(InputError, match=message):
+        weights(**asked)

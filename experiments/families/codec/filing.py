@@ -7,8 +7,10 @@ Dimensions: M files, S a signal's sides, G the grid's sides, n stages.
 """
 
 import io
+import itertools
 import stat
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,6 +123,22 @@ def inputs(source: Path, medium: str) -> list[tuple[str, Path]]:
     return [(str(file.relative_to(source)), file) for file in found.files]
 
 
+def span(networks: codec.Networks, frame: tuple[int, ...]) -> int:
+    """How many samples or frames, of the sides `frame`, one position of the grid is for."""
+    return next(n for n in itertools.count(1) if networks.grid((n + 1, *frame))[0] > 1)
+
+
+def _compiled(run: Restored, sides: Sequence[int]) -> tuple[int, ...]:
+    """The sides for which a program is compiled: of a sound those of whole codes.
+
+    Its codes are those of the sound with zeros up to there, and there are many fewer such lengths.
+    """
+    if run.metadata["medium"] != "audio":
+        return tuple(map(int, sides))
+    each = span(run.algorithm.networks, ())
+    return (-(-int(sides[0]) // each) * each,)
+
+
 def encode(run: Restored, files: list[tuple[str, Path]], sha256: str) -> CodeFile:
     """The codes of files, one after another: they may be of different lengths.
 
@@ -132,8 +150,10 @@ def encode(run: Restored, files: list[tuple[str, Path]], sha256: str) -> CodeFil
     codes, sides = [], []
     for _, path in files:
         signal = read_signal(path, run.metadata)
-        codes.append(np.asarray(coded(coder, floats(jnp.asarray(signal[None]))))[0])
         sides.append(signal.shape[:-1])
+        beyond = [(0, n - len(signal)) for n in _compiled(run, sides[-1])[:1]]
+        whole = np.pad(signal, beyond + [(0, 0)] * (signal.ndim - 1))
+        codes.append(np.asarray(coded(coder, floats(jnp.asarray(whole[None]))))[0])
     shape = np.max([found.shape for found in codes], axis=0)
     padded = np.full((len(codes), *shape), -1, np.int32)
     for row, found in zip(padded, codes, strict=True):
@@ -164,8 +184,8 @@ def decode(run: Restored, found: CodeFile, stages: int | None = None) -> list[np
             raise InputError("the codes are not of this codec: they are of another grid")
         if own.min() < 0 or own.max() >= made.quantiser.codes:
             raise InputError("the codes are not of this codec: some are out of range")
-        signal = decoded(coder, jnp.asarray(own[None]), tuple(map(int, sides)))
-        signals.append(integers(signal, medium)[0])
+        signal = decoded(coder, jnp.asarray(own[None]), _compiled(run, sides))
+        signals.append(integers(signal, medium)[0][: sides[0]])
     return signals
 
 

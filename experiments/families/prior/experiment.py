@@ -19,7 +19,8 @@ from experiments.families.codec.filing import coder_sha256
 from experiments.families.codec.options import CodecOptions
 from experiments.families.codec.options import to_config as codec_config
 from experiments.families.prior.descriptions import CAPTIONS, of_prior
-from experiments.families.prior.evaluator import Evaluator, draw
+from experiments.families.prior.drawing import draw
+from experiments.families.prior.evaluator import Evaluator
 from experiments.families.prior.options import PRESETS, PriorOptions, codec_of, to_config
 from experiments.runs.experiment import Experiment, Task
 from experiments.runs.restore import Restored, restore

@@ -1,7 +1,6 @@
 """The prior's options and presets: those of the package, and what an experiment adds."""
 
 import dataclasses
-import itertools
 import os
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from aigc_jax.codec.prior_config import ORDERS
 from aigc_jax.errors import InputError
 from aigc_jax.settings import from_json, name_of, setting
 from experiments.cli.options import Options, checked, presets_of
+from experiments.families.codec.filing import span
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
@@ -82,11 +82,6 @@ PRESETS = presets_of(PriorOptions, prior_config.PRESETS)
 def codec_of(metadata: dict[str, Any]) -> codec.Codec:
     """The codec that a run's metadata describe."""
     return codec.make(from_json(codec.Config, metadata["codec_config"]))
-
-
-def span(networks: codec.Networks, frame: tuple[int, ...]) -> int:
-    """How many samples or frames, of the sides `frame`, one position of the grid is for."""
-    return next(n for n in itertools.count(1) if networks.grid((n + 1, *frame))[0] > 1)
 
 
 def check_use(options: PriorOptions, metadata: dict[str, Any]) -> None:

@@ -19,9 +19,9 @@ from aigc_jax.errors import InputError
 from experiments.data.images import grid
 from experiments.data.signals import attributes_of, floats
 from experiments.families.codec import showing
-from experiments.families.codec.filing import read_signal
-from experiments.families.prior.evaluator import in_turn
-from experiments.families.prior.options import codec_of, span
+from experiments.families.codec.filing import read_signal, span
+from experiments.families.prior.drawing import in_turn
+from experiments.families.prior.options import codec_of
 from experiments.runs.restore import Restored
 
 SUFFIXES = {

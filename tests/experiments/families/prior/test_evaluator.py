@@ -1,0 +1,222 @@
+"""What a prior is evaluated by, with a codec and a prior that need no training."""
+
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny_codecs
+
+from aigc_jax.classifier import Description
+from aigc_jax.codec import Coder, coder_of
+from aigc_jax.data.attributes import Attribute
+from aigc_jax.parallel import example_keys
+from experiments.data.signals import Signals, integers
+from experiments.families.prior import drawing, evaluator
+from experiments.fidelity import signals as fidelity
+from experiments.fidelity.features import FeatureNetwork, by_channel
+
+
+def prior_of(medium, sizes=()):
+    """A prior whose codes are drawn evenly, but the first, which is the label."""
+    shape = *tiny_codecs.GRIDS[medium], tiny_codecs.STAGES[medium]
+
+    def sample(state, key, n, *, labels, prompt, guidance, passes=12, temperature=4.5):
+        keys = example_keys(key, n)
+        codes = jax.vmap(lambda k: jax.random.randint(k, shape, 0, tiny_codecs.CODES))(keys)
+        if labels is not None:
+            codes = codes.at[(slice(None), *[0] * len(shape))].set(labels[:, 0])
+            codes = codes.at[(slice(None), *[-1] * len(shape))].set(int(guidance))
+        else:
+            assert guidance == 1
+        return codes if prompt is None else codes.at[:, : prompt.shape[1]].set(prompt)
+
+    def nll(state, batch, keys):
+        nats = jnp.sum(batch.codes, axis=tuple(range(1, batch.codes.ndim)))
+        return 0.5 * nats + (0 if batch.labels is None else 1000 * batch.labels[:, 0])
+
+    conditions = SimpleNamespace(sizes=sizes)
+    return SimpleNamespace(sample=sample, nll=nll, of=SimpleNamespace(conditions=conditions))
+
+
+class State(NamedTuple):
+    coder: Coder
+
+
+def state_of(medium):
+    return State(coder_of(tiny_codecs.run_of(medium).state))
+
+
+def signals_of(medium, heldout=9, train=40, labels=None, attributes=()):
+    rng = np.random.default_rng(1)
+    shape = *tiny_codecs.SIDES[medium], 3 if medium == "image" else 1
+    if medium == "audio":
+        parts = [rng.integers(-30000, 30000, (n, *shape), np.int16) for n in (train, heldout)]
+    else:
+        parts = [rng.integers(256, size=(n, *shape), dtype=np.uint8) for n in (train, heldout)]
+    return Signals(
+        source=None,
+        medium=medium,
+        train=parts[0],
+        gather=lambda data, indices: data[indices],
+        examples=train,
+        heldout=parts[1],
+        train_labels=labels and np.resize(labels, (train, 1)),
+        heldout_labels=labels and np.resize(labels, (heldout, 1)),
+        attributes=attributes,
+        rate=tiny_codecs.run_of(medium).metadata["rate"],
+    )
+
+
+@pytest.fixture
+def evaluating(monkeypatch):
+    """`evaluating(signals, sizes, judge, **options)`: of a tiny prior, and its state."""
+
+    def make(signals, sizes=(), judge=None, **options):
+        networks = {signals.attributes[0].name: judge} if judge else {}
+        monkeypatch.setattr(fidelity, "networks_of", lambda *_: networks)
+        usual = {"given": 0, "guidance": 3.0, "passes": 12, "noise": 4.5, "seed": 0}
+        made = prior_of(signals.medium, sizes)
+        coding = tiny_codecs.codec_of(signals.medium)
+        asked = SimpleNamespace(**usual | options)
+        return evaluator.Evaluator(asked, None, signals, made, coding), state_of(signals.medium)
+
+    return make
+
+
+def drawn(num, sizes=(), medium="image", **how):
+    parts = prior_of(medium, sizes), tiny_codecs.codec_of(medium), medium
+    how = {"guidance": 1.0, **how}
+    sides = tiny_codecs.SIDES[medium]
+    return drawing.draw(state_of(medium), jax.random.key(0), num, *parts, sides, **how)
+
+
+def level(codes):
+    return np.rint(255 * np.asarray(codes) / tiny_codecs.CODES)
+
+
+def test_a_sample_depends_on_its_own_index_alone(monkeypatch):
+    monkeypatch.setitem(drawing.ROWS, "image", 4)
+    found = drawn(9)
+    assert found.shape == (9, 6, 5, 3)
+    assert len(np.unique(found, axis=0)) == 9
+    np.testing.assert_array_equal(drawn(3), found[:3])
+    np.testing.assert_array_equal(drawn(5), found[:5])
+
+
+def test_labels_come_in_turn_or_as_they_are_asked(monkeypatch):
+    monkeypatch.setitem(drawing.ROWS, "image", 4)
+    first = drawn(7, sizes=(3,), guidance=5.0)[:, 0, 0, 0]
+    np.testing.assert_array_equal(first, level([0, 1, 2, 0, 1, 2, 0]))
+    labels = np.array([[2], [2], [0], [1], [1], [2]])
+    found = drawn(6, sizes=(3,), guidance=5.0, labels=labels)
+    np.testing.assert_array_equal(found[:, 0, 0, 0], level(labels[:, 0]))
+    np.testing.assert_array_equal(found[:, -1, -1, 0], level([5] * 6))  # the weight that it has
+    drawn(2, guidance=5.0)  # which a prior that knows no labels is not told
+
+
+def test_each_row_continues_its_own_prompt(monkeypatch):
+    monkeypatch.setitem(drawing.ROWS, "audio", 2)
+    prompt = np.random.default_rng(0).integers(11, size=(5, 3, 2))
+    found = drawn(5, medium="audio", prompt=prompt)
+    begun = tiny_codecs.codec_of("audio").decode(state_of("audio").coder, prompt, (3 * 64,))
+    np.testing.assert_array_equal(found[:, : 3 * 64], integers(begun, "audio"))
+
+
+def test_all_combinations_the_first_attribute_the_fastest():
+    found = drawing.in_turn(7, (2, 3))
+    expected = [[0, 0], [1, 0], [0, 1], [1, 1], [0, 2], [1, 2], [0, 0]]
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_the_codes_of_every_held_out_signal_count(evaluating, monkeypatch, told):
+    monkeypatch.setitem(evaluator.AT_ONCE, "audio", 4)  # of nine: the last is alone
+    labels = [0, 1] if told else None
+    signals = signals_of("audio", labels=labels)
+    made, state = evaluating(signals, sizes=(2,) if told else ())
+    codec = tiny_codecs.codec_of("audio")
+    codes = np.asarray(codec.encode(state.coder, signals.heldout / np.float32(2**15)))
+    nats = 0.5 * codes.sum() + (1000 * 4 if told else 0)  # four of the labels are 1
+    found = made.metrics(state)
+    assert found["code_nll_nats"] == pytest.approx(nats / codes.size, rel=1e-6)
+    assert found["signal_bits"] == pytest.approx(nats / 9 / np.log(2), rel=1e-6)
+
+
+def test_few_small_videos_are_predicted_beside_what_anybody_can_predict(evaluating):
+    signals = signals_of("video", heldout=3)
+    made, state = evaluating(signals, given=2)
+    baselines = made.baselines()
+    assert set(baselines) == {"blank", "last frame", "mean image"}
+    truth = signals.heldout[:, 2:].astype(float) / 255
+    mean = signals.train.mean((0, 1)) / 255
+    expected = {"blank": 0, "mean image": mean, "last frame": signals.heldout[:, 1:2] / 255}
+    for name, predicted in expected.items():
+        error = np.square(truth - predicted).sum((2, 3, 4)).mean()
+        assert baselines[name] == {"prediction_mse_summed": pytest.approx(error, rel=1e-6)}
+    found = made.metrics(state)
+    assert np.isfinite(found["prediction_mse_summed"])
+    assert "prediction_ssim" not in found  # whose window does not fit
+    shown = made.artefacts(state)
+    assert set(shown) == {"samples", "predictions"}
+
+
+def test_unlabelled_images_have_the_distance_of_real_ones_beside_that_of_samples(evaluating):
+    signals = signals_of("image")
+    signals.heldout[3] = signals.train[7]
+    made, state = evaluating(signals)
+    (real,) = made.baselines().values()
+    pixels = signals.train.reshape(40, -1) / 255
+    rest = [np.linalg.norm(pixels - x.ravel() / 255, axis=1).min() for x in signals.heldout]
+    assert rest[3] == 0
+    assert real == {"nearest_train_distance": pytest.approx(np.mean(rest), rel=1e-5)}
+    assert made.final_metrics(state).keys() == real.keys()
+
+
+def judge(classes, spread=True):
+    """A classifier that takes a signal for the class of its mean."""
+
+    def classify(images):
+        means = images.reshape(len(images), -1).mean(1)
+        logits = np.eye(classes, dtype=np.float32)[means.astype(int) % classes] * 9
+        features = np.stack([means, means**2], axis=1) if spread else np.zeros((len(images), 2))
+        return Description(features.astype(np.float32), logits)
+
+    return FeatureNetwork("judge", classes, "", 1.0, None, classify)
+
+
+@pytest.mark.parametrize(("train", "spread", "bins"), [(40, True, True), (19, True, False)])
+def test_few_sounds_of_which_a_class_is_not_in_training(evaluating, train, spread, bins):
+    pitches = Attribute("pitch", ("C4", "D4", "E4"))
+    signals = signals_of("audio", train=train, labels=[0, 1], attributes=(pitches,))
+    made, state = evaluating(signals, sizes=(3,), judge=judge(3, spread))
+    found = made.metrics(state)
+    scores = {"inception_score", "modified_inception_score", "am_nats"}
+    assert scores <= found.keys()
+    assert ("ndb_share" in found) == bins
+    assert {"pitch_accuracy", "pitch_within_50_cents"} <= found.keys()
+    assert found.keys() - {"code_nll_nats", "signal_bits"} <= made.baselines()[
+        "held-out signals"
+    ].keys() | {"fcd"}
+
+
+def test_features_that_are_all_alike_have_no_clusters(evaluating):
+    classes = Attribute("class", ("a", "b"))
+    signals = signals_of("audio", labels=[0, 1], attributes=(classes,))
+    made, state = evaluating(signals, sizes=(2,), judge=judge(2, spread=False))
+    assert "ndb_share" not in made.metrics(state)
+
+
+def test_triples_of_digits_are_classified_by_channel():
+    images = np.random.default_rng(0).integers(256, size=(4, 3, 3, 3), dtype=np.uint8)
+    network = judge(10)
+    parts = [network.classify(images[..., c : c + 1]) for c in range(3)]
+    found = by_channel(network).classify(images)
+    a, b, c = (part.labels for part in parts)
+    np.testing.assert_array_equal(found.labels, 100 * a + 10 * b + c)
+    assert found.features.shape == (4, 6)
+    logs = [part.logits - np.log(np.exp(part.logits).sum(1, keepdims=True)) for part in parts]
+    joint = found.logits - np.log(np.exp(np.float64(found.logits)).sum(1, keepdims=True))
+    np.testing.assert_allclose(joint[:, 472], logs[0][:, 4] + logs[1][:, 7] + logs[2][:, 2], 1e-5)
