@@ -208,7 +208,7 @@ def write_signals(run: Restored, arguments: launch.Arguments, out: Path | None) 
     signals.check_suffix(medium, out.suffix)
     num = arguments.num or len(arguments.labels or []) or (64 if medium == "image" else 4)
     labels = signals.labels_of(run, arguments.labels, num)
-    check_weights(run, arguments, labels is not None)
+    signals.check_weights(run, arguments.guidance, arguments.passes, labels is not None)
     path = arguments.prompt_file
     model = (run.options, run.metadata, run.algorithm, run.state)
     found = sampler(run)(
@@ -223,26 +223,6 @@ def write_signals(run: Restored, arguments: launch.Arguments, out: Path | None) 
     )
     write_out(out, signals.encoded(found, run.metadata, out.suffix, labels))
     return num
-
-
-def check_weights(run: Restored, arguments: launch.Arguments, told: bool) -> None:
-    """Refuses --guidance and --passes that cannot be used, or that a prior has no use for.
-
-    Raises:
-      InputError: says why.
-    """
-    guidance, passes, place = arguments.guidance, arguments.passes, run.folder.path
-    if guidance is not None and not 0 <= guidance < math.inf:
-        raise InputError(f"--guidance must be at least 0 and finite, got {guidance}")
-    if guidance not in (None, 1.0) and not told:
-        raise InputError(f"--guidance is for priors that were told labels; not the run in {place}")
-    if passes is not None and passes < 1:
-        raise InputError(f"--passes must be at least 1, got {passes}")
-    if passes is not None and run.options.config.order is None:
-        raise InputError(
-            f"--passes is for priors that write in any order; the run in {place} writes from the "
-            "left"
-        )
 
 
 def sample(arguments: launch.Arguments) -> None:

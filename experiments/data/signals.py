@@ -244,6 +244,19 @@ def _of_moving(moving: MovingDigits, seed: int) -> Signals:
     )
 
 
+def check_batch(options: Options, signals: Signals) -> None:
+    """Refuses a batch that is larger than the data set, before a classifier of it is trained.
+
+    Raises:
+      InputError: says how many there are.
+    """
+    if options.batch_size > signals.examples:
+        raise InputError(
+            f"--batch_size={options.batch_size}: {signals.name} has {signals.examples} "
+            f"{signals.unit} to train on"
+        )
+
+
 def metadata(signals: Signals) -> dict[str, Any]:
     """What networks on signals need to know, and what samples are shown with."""
     *sides, channels = signals.heldout.shape[1:]

@@ -3,11 +3,13 @@
 Dimensions: N signals, S a signal's sides, C channels, A attributes.
 """
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from aigc_jax.errors import InputError
 from aigc_jax.metrics.frechet import enough, expected_distance, frechet_distance, moments
 from experiments.data.signals import Signals
 from experiments.data.sounds import mel_images
@@ -24,6 +26,11 @@ def networks_of(options: Any, signals: Signals) -> dict[str, FeatureNetwork]:
     return {}
 
 
+def sha256_of(networks: Mapping[str, FeatureNetwork]) -> dict[str, str]:
+    """By attribute, the hash of a classifier: metrics under two are not comparable."""
+    return {name: network.sha256 for name, network in networks.items()}
+
+
 class Judges:
     """The classifiers of a data set, and what they say of its held-out signals.
 
@@ -32,11 +39,22 @@ class Judges:
     Args:
       options: see `feature_network` and `sound_networks`.
       signals: the data set.
+      sha256: of the classifiers by which a run was evaluated before; None: of any.
+
+    Raises:
+      InputError: they are others now.
     """
 
-    def __init__(self, options: Any, signals: Signals):
+    def __init__(self, options: Any, signals: Signals, sha256: Mapping[str, str] | None = None):
         self._signals = signals
         self.networks = networks_of(options, signals)
+        for name, found in sha256_of(self.networks).items():
+            if sha256 is not None and sha256.get(name) != found:
+                raise InputError(
+                    f"the classifier of the {name} is not the one that this run was evaluated with "
+                    "(its weights' SHA-256 differs)"
+                    + ("; name that one with --classifier" if signals.medium == "image" else "")
+                )
         self.count = min(EVALUATED, len(signals.heldout))
         self.heldout = signals.heldout[: self.count]
 

@@ -130,7 +130,7 @@ OPTIONS += [
     ("codec", ["--sounds=thesis"], ["--sounds", "--medium=audio"]),
     ("codec", ["--frames=5"], ["--frames=5", "no effect"]),
     ("codec", ["--hop=64"], ["--hop=64", "--preset=audio"]),
-    ("codec", ["--batch_size=33"], ["batch_size 33", "32 examples"]),
+    ("codec", ["--batch_size=33"], ["--batch_size=33: mnist has 32 images to train on"]),
     ("codec", ["--images=missing"], ["missing", "no such file or folder"]),
     ("codec", ["--stages=0"], ["stages must be at least 1"]),
     ("codec", ["--ema_decay=1.0"], ["--ema_decay must be below 1"]),

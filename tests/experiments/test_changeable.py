@@ -12,7 +12,10 @@ OWN = {
     "gan": {"images", "classifier", "stop_at_fcd"},
     "vae": {"images", "k"},
     "vq": {"images"},
-    "classifier": {"images"},
+    "classifier": {"images", "sounds"},
+    "codec": {"images", "sounds", "videos", "classifier", "perception"},
+    "prior": {"images", "sounds", "videos", "classifier", "codec"}
+    | {"given", "guidance", "noise", "passes"},  # of evaluations alone
     "lm": {"text"},
     "translate": {
         "pairs",

@@ -6,6 +6,7 @@ import pytest
 
 from aigc_jax.errors import InputError
 from experiments import sample
+from experiments.families.prior import sampling
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def weights():
     def check(told=True, order=None, guidance=None, passes=None):
         options = SimpleNamespace(config=SimpleNamespace(order=order))
         run = SimpleNamespace(options=options, folder=SimpleNamespace(path="runs/mine"))
-        sample.check_weights(run, SimpleNamespace(guidance=guidance, passes=passes), told)
+        sampling.check_weights(run, guidance, passes, told)
 
     return check
 

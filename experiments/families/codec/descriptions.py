@@ -58,9 +58,7 @@ def _perceptual(options: Any, metadata: Mapping[str, Any]) -> str:
     medium, seen = metadata["medium"], metadata["perceived_classes"]
     if not options.config.perceptual_weight or (medium != "audio" and not seen):
         return "not used"
-    if medium == "audio":
-        return f"{_HEARD}, plus the {_SEEN}" if seen else _HEARD
-    return _SEEN
+    return _HEARD if medium == "audio" else _SEEN
 
 
 def judged(metadata: Mapping[str, Any], what: str, beside: str) -> dict[str, str]:

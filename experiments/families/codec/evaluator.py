@@ -3,6 +3,7 @@
 Dimensions: N signals, S a signal's sides, C channels, G the grid's sides, n stages.
 """
 
+from collections.abc import Mapping
 from functools import partial
 
 import jax
@@ -32,11 +33,18 @@ class Evaluator:
       options: of the run.
       signals: its data.
       made: the codec.
+      sha256: of the classifiers; see `Judges`.
     """
 
-    def __init__(self, options: CodecOptions, signals: Signals, made: codec.Codec):
+    def __init__(
+        self,
+        options: CodecOptions,
+        signals: Signals,
+        made: codec.Codec,
+        sha256: Mapping[str, str] | None = None,
+    ):
         self._signals, self._made = signals, made
-        self._judges = Judges(options, signals)
+        self._judges = Judges(options, signals, sha256)
         self._encode = jax.jit(lambda coder, x: made.encode(coder, floats(x)))
         self._decode = jax.jit(made.decode, static_argnums=2)
         self._mels = jax.jit(partial(of_sounds(signals.rate or 1).distance, ()))

@@ -12,6 +12,7 @@ from experiments.families.codec.descriptions import CAPTIONS, of_codec
 from experiments.families.codec.evaluator import Evaluator
 from experiments.families.codec.options import PRESETS, CodecOptions, to_config
 from experiments.fidelity.features import perception, weights_sha256
+from experiments.fidelity.signals import networks_of, sha256_of
 from experiments.runs.experiment import Experiment, Task
 
 
@@ -21,14 +22,16 @@ def load(options: CodecOptions) -> Signals:
 
 
 def metadata(options: CodecOptions, signals: Signals) -> dict[str, Any]:
-    """What the networks need to know about the signals, and the hash of the frozen classifier."""
+    """What the networks need to know about the signals, and the hashes of the classifiers."""
     known = {
         **shared.metadata(signals),
         "perceived_classes": perceived_classes(options, signals),
     }
+    shared.check_batch(options, signals)
     to_config(options, known)  # unusable options are found before a classifier is trained
     if known["perceived_classes"]:
         known["perception_sha256"] = weights_sha256(perception(options, signals.source))
+    known["classifier_sha256"] = sha256_of(networks_of(options, signals))
     return known
 
 
@@ -48,7 +51,7 @@ def task(
     options: CodecOptions, signals: Signals, metadata: dict[str, Any], made: codec.Codec
 ) -> Task:
     """Trains on the signals; evaluates how well held-out ones are reconstructed."""
-    evaluator = Evaluator(options, signals, made)
+    evaluator = Evaluator(options, signals, made, metadata.get("classifier_sha256"))
 
     def gather(data: Any, indices: Any) -> Any:
         return shared.floats(signals.gather(data, indices))

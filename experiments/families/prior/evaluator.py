@@ -3,6 +3,7 @@
 Dimensions: N signals, S a signal's sides, C channels, A attributes, G the grid's sides, n stages.
 """
 
+from collections.abc import Mapping
 from functools import cached_property
 
 import jax
@@ -42,6 +43,10 @@ class Evaluator:
       signals: those data.
       made: the prior.
       coding: the codec, whose parameters are in the prior's state.
+      sha256: of the classifiers; see `Judges`.
+
+    Raises:
+      InputError: see `Judges`.
     """
 
     def __init__(
@@ -51,9 +56,10 @@ class Evaluator:
         signals: Signals,
         made: prior_config.Prior,
         coding: codec.Codec,
+        sha256: Mapping[str, str] | None = None,
     ):
         self._options, self._signals, self._made, self._coding = options, signals, made, coding
-        self._judges = Judges(chosen, signals)
+        self._judges = Judges(chosen, signals, sha256)
         self._key = jax.random.key(options.seed + 1)
         self._encode = jax.jit(lambda coder, x: coding.encode(coder, floats(x)))
         self._nll = jax.jit(lambda state, batch, keys: made.nll(state, batch, keys))

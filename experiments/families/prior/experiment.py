@@ -22,6 +22,7 @@ from experiments.families.prior.descriptions import CAPTIONS, of_prior
 from experiments.families.prior.drawing import draw
 from experiments.families.prior.evaluator import Evaluator
 from experiments.families.prior.options import PRESETS, PriorOptions, codec_of, to_config
+from experiments.fidelity.signals import networks_of, sha256_of
 from experiments.runs.experiment import Experiment, Task
 from experiments.runs.restore import Restored, restore
 
@@ -97,7 +98,7 @@ def load(options: PriorOptions) -> Coded:
 
 
 def metadata(options: PriorOptions, coded: Coded) -> dict[str, Any]:
-    """What is needed to write codes and to decode them, and which codec that is.
+    """What is needed to write codes and to decode them, which codec that is, and who judges.
 
     Raises:
       InputError: the signals are not of the shape that the codec was trained on.
@@ -113,8 +114,10 @@ def metadata(options: PriorOptions, coded: Coded) -> dict[str, Any]:
         "codec_config": to_json(codec_config(run.options, run.metadata)),
         **known,
     }
+    shared.check_batch(options, coded.signals)
     to_config(options, found)
-    return found
+    judges = networks_of(coded.chosen, coded.signals)
+    return {**found, "classifier_sha256": sha256_of(judges)}
 
 
 def algorithm(options: PriorOptions, metadata: dict[str, Any]) -> prior_config.Prior:
@@ -135,7 +138,8 @@ def task(
 ) -> Task:
     """Trains on the codes of the signals; evaluates codes and signals."""
     signals, coding = coded.signals, codec_of(metadata)
-    evaluator = Evaluator(options, coded.chosen, signals, made, coding)
+    judged = metadata.get("classifier_sha256")
+    evaluator = Evaluator(options, coded.chosen, signals, made, coding, judged)
     labels = signals.train_labels if options.conditional else None
     coder = codec.coder_of(coded.run.state)
 

@@ -4,6 +4,7 @@ Dimensions: N signals, S a signal's sides, C channels, A attributes, G the grid'
 """
 
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,31 @@ def _value(text: str, of: Attribute) -> int:
         return int(text)
     shown = ", ".join(of.values[:12]) + (", …" if len(of.values) > 12 else "")
     raise InputError(f"--labels: {text!r} is no {of.name}; choose one of {shown}")
+
+
+def check_weights(run: Restored, guidance: float | None, passes: int | None, told: bool) -> None:
+    """Refuses --guidance and --passes that cannot be used, or that a prior has no use for.
+
+    Args:
+      run: of the prior.
+      guidance, passes: as they are asked for; None: the run's own.
+      told: whether the prior is told labels.
+
+    Raises:
+      InputError: says why.
+    """
+    place = run.folder.path
+    if guidance is not None and not 0 <= guidance < math.inf:
+        raise InputError(f"--guidance must be at least 0 and finite, got {guidance}")
+    if guidance not in (None, 1.0) and not told:
+        raise InputError(f"--guidance is for priors that were told labels; not the run in {place}")
+    if passes is not None and passes < 1:
+        raise InputError(f"--passes must be at least 1, got {passes}")
+    if passes is not None and run.options.config.order is None:
+        raise InputError(
+            f"--passes is for priors that write in any order; the run in {place} writes from the "
+            "left"
+        )
 
 
 def prompt_of(run: Restored, path: str, num: int) -> np.ndarray:

@@ -12,6 +12,7 @@ import tiny_codecs
 from aigc_jax.classifier import Description
 from aigc_jax.codec import Coder, coder_of
 from aigc_jax.data.attributes import Attribute
+from aigc_jax.errors import InputError
 from aigc_jax.parallel import example_keys
 from experiments.data.signals import Signals, integers
 from experiments.families.prior import drawing, evaluator
@@ -207,6 +208,20 @@ def test_features_that_are_all_alike_have_no_clusters(evaluating):
     signals = signals_of("audio", labels=[0, 1], attributes=(classes,))
     made, state = evaluating(signals, sizes=(2,), judge=judge(2, spread=False))
     assert "ndb_share" not in made.metrics(state)
+
+
+def test_a_run_is_evaluated_by_the_same_classifier_each_time(monkeypatch):
+    signals = signals_of("image", labels=[0, 1], attributes=(Attribute("class", ("a", "b")),))
+    monkeypatch.setattr(fidelity, "networks_of", lambda *_: {"class": judge(2)})
+    now = fidelity.sha256_of(fidelity.Judges(None, signals).networks)
+    assert now == {"class": judge(2).sha256}
+    fidelity.Judges(None, signals, now)
+    for before in ({"class": "another"}, {}):
+        with pytest.raises(InputError, match=r"the classifier of the class is not the one .* --cl"):
+            fidelity.Judges(None, signals, before)
+    told = {"class": "another"}
+    with pytest.raises(InputError, match=r"\(its weights' SHA-256 differs\)$"):
+        fidelity.Judges(None, signals._replace(medium="audio"), told)
 
 
 def test_triples_of_digits_are_classified_by_channel():

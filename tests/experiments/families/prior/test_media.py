@@ -115,6 +115,15 @@ def test_a_codec_is_shown_and_evaluated_again(medium, shown, place, launch, toy)
     again(folder, launch)
 
 
+def test_another_classifier_than_the_runs_own_is_refused(place, prior, launch):
+    launch("experiments.classifier", "--steps=2", "--seed=1", "--workdir=other", cwd=place)
+    for folder in (place / "codec image", prior("image")):
+        given = [f"--workdir={folder.name}", "--classifier=other"]
+        done = launch("experiments.evaluate", *given, cwd=place, check=False)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "the classifier of the class is not the one that this run was eval" in done.stderr
+
+
 def again(folder, launch):
     """experiments.evaluate finds the metrics that the run has."""
     out = folder.parent / "again.json"

@@ -7,6 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aigc_jax.codec import coder_of
+from experiments.catalogue import open_any
+from experiments.families.codec.filing import coder_sha256
+
 SMALL = ["--batch_size=8", "--steps_per_dispatch=2", "--eval_every=2", "--checkpoint_every=2"]
 SMALL += ["--steps=4", "--log_every=2"]
 CODEC = [*SMALL, "--images=images.npz", "--width=2", "--halvings=1", "--codes=16"]
@@ -91,6 +95,13 @@ def test_metrics_are_found_again_where_codec_and_data_have_moved(copy, evaluated
     (copy / "moved").rename(copy / RUNS["codec"])
     again = evaluated("codec", copy, "--images=pictures.npz")
     assert again["heldout"] == pytest.approx(stored["codec"]["heldout"], rel=1e-6)
+
+
+def test_the_codec_is_in_the_priors_state(place):
+    runs = {name: open_any(str(place / folder)) for name, folder in RUNS.items()}
+    sha256 = coder_sha256(coder_of(runs["codec"].state))
+    assert coder_sha256(runs["prior"].state.coder) == sha256
+    assert runs["prior"].metadata["codec_sha256"] == sha256
 
 
 def test_samples_need_nothing_but_the_priors_folder(copy, launch):
