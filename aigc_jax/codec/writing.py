@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from aigc_jax import parallel, transformer
 from aigc_jax.algorithm import Key, Params
+from aigc_jax.blockwise import in_blocks
 from aigc_jax.codec.conditions import check_guidance, guided, unconditional, within
 from aigc_jax.codec.prior import Sequences, State, tokens_of
 from aigc_jax.errors import InputError
@@ -76,20 +77,12 @@ def sample(
     write = _from_the_left if schedule is None else _by_passes(schedule, passes, temperature)
     keys = parallel.example_keys(key, n * of.layout.sequences)
 
-    def rows(parts):
-        tokens, keys = parts
+    def rows(tokens, keys):
         return write(state.eval_params, networks, of, tokens, given, keys, guidance, sampling)
 
     sequences = of.layout.sequences
     tokens, keys = tokens.reshape(n, sequences, -1), keys.reshape(n, sequences)
-    if rows_at_once is None or rows_at_once >= n:
-        written = rows((tokens, keys))
-    else:
-        groups = -(-n // rows_at_once)
-        # The last group is filled up with examples that are not asked for.
-        own = jnp.arange(groups * rows_at_once).reshape(groups, rows_at_once) % n
-        written = jax.lax.map(rows, (tokens[own], keys[own]))
-        written = written.reshape(-1, *tokens.shape[1:])[:n]
+    written = in_blocks(rows, tokens, keys, block=rows_at_once or n)
     return of.layout.codes_of(written[..., of.conditions.places :])
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from aigc_jax import parallel
 from aigc_jax.algorithm import Key, Keys, Params
+from aigc_jax.blockwise import in_blocks
 from aigc_jax.errors import InputError
 from aigc_jax.labels import check_choices
 from aigc_jax.optim import State
@@ -88,11 +89,7 @@ def sample(
         more = more.swapaxes(0, 1).reshape(len(keys), -1)
         return jnp.concatenate([first, more], axis=1)[:, :length]
 
-    if rows_at_once is None or rows_at_once >= n:
-        return rows(parallel.example_keys(key, n))
-    groups = -(-n // rows_at_once)
-    keys = parallel.example_keys(key, groups * rows_at_once).reshape(groups, rows_at_once)
-    return jax.lax.map(rows, keys).reshape(-1, length)[:n]
+    return in_blocks(rows, parallel.example_keys(key, n), block=rows_at_once or n)
 
 
 def stream(

@@ -23,6 +23,7 @@ import numpy as np
 
 from aigc_jax import parallel
 from aigc_jax.algorithm import Key, Keys, Params
+from aigc_jax.blockwise import in_blocks
 from aigc_jax.errors import InputError
 from aigc_jax.labels import check_choices
 from aigc_jax.optim import State
@@ -91,11 +92,7 @@ def sample(
         first = write(jnp.broadcast_to(prompt, (len(keys), given)), min(length, context), keys)
         return first if length <= context else _in_windows(write, first, length, keys)
 
-    if rows_at_once is None or rows_at_once >= n:
-        return rows(parallel.example_keys(key, n))
-    groups = -(-n // rows_at_once)
-    keys = parallel.example_keys(key, groups * rows_at_once).reshape(groups, rows_at_once)
-    return jax.lax.map(rows, keys).reshape(-1, length)[:n]
+    return in_blocks(rows, parallel.example_keys(key, n), block=rows_at_once or n)
 
 
 def complete(

@@ -8,26 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from aigc_jax.codec.model import Networks
-from aigc_jax.convolution import conv
-from aigc_jax.layers import Convolution
 from aigc_jax.nn.functions import pure_functions
-from aigc_jax.nn.trunk import Down, Up
-
-
-class Encoder(nn.Module):
-    """x → grid → D features of each position."""
-
-    features: int
-    width: int
-    halvings: int
-    blocks: int
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        grid = Down(self.width, self.halvings, self.blocks)(2.0 * x - 1.0)
-        # Small at first, so that a bounded feature, as FSQ's are, does not start saturated.
-        small = nn.initializers.variance_scaling(0.1, "fan_in", "truncated_normal")
-        return Convolution(conv, self.features, 1, kernel_init=small)(grid)
+from aigc_jax.nn.trunk import Up
+from aigc_jax.vq.networks import Encoder
 
 
 class Decoder(nn.Module):
