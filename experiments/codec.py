@@ -15,8 +15,9 @@ from typing import Any, NoReturn
 from absl import flags
 
 from aigc_jax.errors import InputError
+from experiments.data.signals import MEDIA
 from experiments.families.codec.experiment import EXPERIMENT
-from experiments.families.codec.options import DEFAULTS, PRESETS
+from experiments.families.codec.options import PRESETS
 from experiments.runs import launcher
 
 
@@ -25,7 +26,7 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_enum(
         "medium",
         None,
-        list(DEFAULTS),
+        MEDIA,
         "What is coded; chooses the preset where --preset does not. Default: image.",
         flag_values=values,
     )
@@ -41,7 +42,7 @@ def chosen(given: Mapping[str, Any]) -> Mapping[str, Any]:
     if medium is None:
         return given
     if preset is None:
-        return {**given, "preset": DEFAULTS[medium]}
+        return {**given, "preset": medium}
     if preset in PRESETS and PRESETS[preset].medium != medium:
         raise InputError(
             f"--preset={preset} is of --medium={PRESETS[preset].medium}, not of {medium}"

@@ -21,7 +21,6 @@ from aigc_jax.codec.step import Weights, init, step
 from aigc_jax.gan.losses import HINGE, OBJECTIVES, Objective
 from aigc_jax.settings import Partial, Preset, Run, Settings, configuration, constant, setting
 
-MEDIA = ("image", "audio", "video")
 RECONSTRUCTIONS = {"absolute": losses.absolute, "squared": losses.squared}
 
 
@@ -100,7 +99,7 @@ class Config(Settings):
       architecture: encoder and decoder.
       quantiser: of one stage.
       stages: N.
-      critics: what judges the decoder; None for nothing.
+      critics: what judges the decoder, where their weights are above 0; None for nothing.
       classes: of the frozen classifier whose features are compared; 0 for none. Sounds are
         compared in log-mels instead.
       reconstruction: the distance of a signal from its decoding.
@@ -145,7 +144,7 @@ class Config(Settings):
 
     @property
     def medium(self) -> str:
-        """One of `MEDIA`."""
+        """image, audio or video."""
         kinds = {Images: "image", Sounds: "audio", Videos: "video"}
         return kinds[type(self.architecture)]
 
@@ -183,7 +182,7 @@ _RUN = Run(
 IMAGE = Preset(
     "image",
     "512 codes for squares of 4 × 4 pixels, compared in a classifier's features too.",
-    Config(),
+    Config(critics=OfImages()),
     _RUN,
     command="python -m experiments.codec --medium=image",
     time="not measured",
@@ -222,7 +221,7 @@ VIDEO = Preset(
         sides=(20, 64, 64),
         rate=10,
         architecture=Videos(),
-        quantiser=vq.Codebook(codes=512, features=16),
+        critics=OfVideos(),
         perceptual_weight=0.0,
     ),
     _RUN,

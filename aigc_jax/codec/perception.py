@@ -36,8 +36,8 @@ def of_classifier(networks: classifier.Networks) -> Perception:
 def of_sounds(rate: int) -> Perception:
     """Distances of sounds `[B, T, 1]` in log-mels of several windows; see `mel_distance`.
 
-    Sums of magnitudes below 0.01 count as silence: about 60 dB below full scale, where recordings
-    have their noise.
+    Sums of magnitudes below 0.01 count as silence, where recordings have their noise: 58 dB below
+    a sine of full scale in the shortest window, 88 dB in the longest.
 
     Args:
       rate: samples per second.

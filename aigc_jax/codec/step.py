@@ -96,7 +96,8 @@ def step(
       objective: of critics and decoder; its functions are elementwise.
       adversary_from: the step from which the critics act on the decoder.
       commitment: β.
-      stage_dropout: see `residual.stages_used`; 0 uses all stages.
+      stage_dropout: see `residual.stages_used`; 0 uses all stages. It is of the decoder: the
+        codebooks of all stages learn from all examples.
       balance_decay: of the running norms, per step.
       ema_decay: of the averaged parameters, per step; 0 keeps none.
       axis_name: the mapped axis that splits the batch, if any.

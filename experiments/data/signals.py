@@ -115,7 +115,8 @@ class SignalOptions(Options):
     )
     sounds: str | None = setting(
         None,
-        "Sounds of your own to code instead: a folder of WAV files, in a subfolder for each class.",
+        "Sounds of your own to code instead: a folder of WAV files, with the extra "
+        "`audio` of FLAC, Ogg and MP3 files too, in a subfolder for each class.",
         changeable=True,
         path=True,
     )

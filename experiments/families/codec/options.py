@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from aigc_jax import codec
+from aigc_jax.errors import InputError
 from aigc_jax.settings import setting
 from experiments.cli.options import checked, presets_of
 from experiments.data.signals import SignalOptions
@@ -42,8 +43,7 @@ PRESETS = presets_of(
     audio={"dataset": "tones"},
     video={"dataset": "moving_mnist5k"},
 )
-DEFAULTS = {"image": "image", "audio": "audio", "video": "video"}
-"""By medium, the preset that --medium stands for."""
+"""By name; the first of a medium, which is named after it, is what --medium stands for."""
 
 
 def to_config(options: CodecOptions, metadata: dict[str, Any]) -> codec.Config:
@@ -52,6 +52,11 @@ def to_config(options: CodecOptions, metadata: dict[str, Any]) -> codec.Config:
     Raises:
       InputError: options exclude each other, or do not fit the data.
     """
+
+    if options.medium == "video" and options.config.perceptual_weight:
+        raise InputError(
+            f"--perceptual_weight={options.config.perceptual_weight} has no effect on videos"
+        )
 
     def build() -> codec.Config:
         config = dataclasses.replace(

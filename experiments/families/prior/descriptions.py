@@ -24,8 +24,8 @@ _OF_PRIORS = {
     "says nothing of what the codes leave out, so it is no likelihood of the signal",
 }
 _NEAREST = {
-    "nearest_train_distance": "mean distance of samples to the nearest training signal: memorised "
-    "ones would be at 0; pixels, or log-mels over their range, in [0, 1]",
+    "nearest_train_distance": "mean Euclidean distance of samples to the nearest training signal: "
+    "memorised ones would be at 0; of pixels, or of sounds' log-mels over their range, in [0, 1]",
 }
 _OF_SOUNDS = {
     "inception_score": "exp(mutual information of sound and class), in a classifier's eyes",

@@ -26,13 +26,7 @@ from experiments.fidelity.signals import networks_of, sha256_of
 from experiments.runs.experiment import Experiment, Task
 from experiments.runs.restore import Restored, restore
 
-_DATA = (
-    "dataset",
-    "data_dir",
-    "images",
-    "sounds",
-    "videos",
-)  # options that the codec's run has too
+_DATA = ("dataset", "data_dir", "images", "sounds", "videos")  # options of the codec's run, too
 
 
 class Coded(NamedTuple):
@@ -101,7 +95,7 @@ def metadata(options: PriorOptions, coded: Coded) -> dict[str, Any]:
     """What is needed to write codes and to decode them, which codec that is, and who judges.
 
     Raises:
-      InputError: the signals are not of the shape that the codec was trained on.
+      InputError: the signals have another number of channels than the codec, or see `to_config`.
     """
     run, known = coded.run, shared.metadata(coded.signals)
     if known["channels"] != run.metadata["channels"]:

@@ -26,7 +26,7 @@ class PriorOptions(Options):
         path=True,
     )
     dataset: str | None = setting(  # type: ignore[assignment]
-        None, "Other data of the same shape. Default: the codec's."
+        None, "Other data of the codec's medium and channels. Default: the codec's."
     )
     images: str | None = setting(
         None, "Images of your own, where they have moved.", changeable=True, path=True

@@ -6,7 +6,8 @@ from aigc_jax import codec
 from aigc_jax.errors import InputError
 from experiments import codec as program
 from experiments.cli.options import from_flags
-from experiments.families.codec.options import DEFAULTS, PRESETS, to_config
+from experiments.data.signals import MEDIA
+from experiments.families.codec.options import PRESETS, to_config
 
 METADATA = {
     "image": {"sides": [28, 28], "channels": 1, "rate": None, "perceived_classes": 10},
@@ -29,7 +30,7 @@ def test_a_presets_command_trains_the_packages_configuration(preset):
     assert {k: getattr(options, k) for k in vars(preset.run)} == vars(preset.run)
 
 
-@pytest.mark.parametrize("medium", DEFAULTS)
+@pytest.mark.parametrize("medium", MEDIA)
 def test_a_medium_stands_for_its_preset_and_data(medium):
     given = program.chosen({"medium": medium, "preset": None})
     assert from_flags(PRESETS, given).medium == medium
@@ -73,3 +74,19 @@ def test_a_run_is_named_after_its_data():
     assert from_flags(PRESETS, {"preset": "video"}).data_name == "moving_mnist5k"
     assert from_flags(PRESETS, {"images": "a b/cats.npz"}).data_name == "cats"
     assert from_flags(PRESETS, {"preset": "audio", "sounds": "pets/"}).data_name == "pets"
+
+
+def test_a_perceptual_weight_of_videos_would_have_no_effect():
+    options = from_flags(PRESETS, {"preset": "video", "perceptual_weight": 0.5})
+    with pytest.raises(InputError, match=r"--perceptual_weight=0\.5 has no effect on videos"):
+        to_config(options, METADATA["video"])
+
+
+@pytest.mark.parametrize("medium", MEDIA)
+@pytest.mark.parametrize("weight", ["adversarial_weight", "matching_weight"])
+def test_critics_act_on_every_medium_where_they_are_given_a_weight(medium, weight):
+    none = {"adversarial_weight": 0.0, "matching_weight": 0.0}
+    for given, acting in ((none, False), ({**none, weight: 0.3}, True)):
+        options = from_flags(PRESETS, {"preset": medium, **given})
+        critics = codec.config.critics_of(to_config(options, METADATA[medium]))
+        assert (critics is not None) == acting
