@@ -6,14 +6,13 @@ Dimensions: M images, H W C image.
 import os
 import stat
 import warnings
-import zipfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from aigc_jax import storage
-from aigc_jax.data import class_folders
+from aigc_jax.data import class_folders, npz
 from aigc_jax.data.images import Images
 from aigc_jax.data.whole_image import whole_image
 from aigc_jax.errors import InputError
@@ -101,68 +100,29 @@ def _check_count(place: Path, images: int, fewest: int) -> None:
 
 
 def _check_bytes(place: Path, count: int) -> None:
-    if count > MOST_BYTES:
-        sizes = f"{count / 2**30:.1f} GiB, above the {MOST_BYTES / 2**30:.1f} that are allowed"
-        raise InputError(f"{place}: its pixels would take {sizes}")
-
-
-def _reason(error: Exception) -> str:
-    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return said.splitlines()[0][:200]
+    npz.check_bytes(place, count, MOST_BYTES, "pixels")
 
 
 def _from_npz(file: Path, fewest: int) -> tuple[np.ndarray, np.ndarray | None]:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            names = [name.removesuffix(".npy") for name in archive.namelist()]
-            images = _member(archive, file, "images") if "images" in names else None
-            labels = _member(archive, file, "labels") if "labels" in names else None
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({_reason(error)})") from error
-    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
-        if words := storage.said(error):  # which is a BadZipFile to zipfile
-            raise InputError(f"{file}: cannot be read ({words})") from error
-        message = f"{file}: not an .npz file, or damaged ({_reason(error)})"
-        raise InputError(f"{message}; write one with np.savez(FILE, images=...)") from error
-    if images is None:
-        found = ", ".join(map(repr, names[:5])) or "nothing"
-        raise InputError(f"{file}: has no array 'images'; it holds {found}")
+    found = npz.read_npz(file, "images", ["labels"], most=MOST_BYTES, what="pixels")
+    images, labels = found["images"], found.get("labels")
     if images.ndim == 3:
         images = images[..., None]
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
         wanted = "uint8 [M, H, W], [M, H, W, 1] or [M, H, W, 3]"
-        raise InputError(f"{file}: 'images' must be {wanted}, and is {_kind(images)}")
+        raise InputError(f"{file}: 'images' must be {wanted}, and is {npz.kind_of(images)}")
     _check_count(file, len(images), fewest)
     if images.size == 0:
-        raise InputError(f"{file}: 'images' has no pixels: it is {_kind(images)}")
+        raise InputError(f"{file}: 'images' has no pixels: it is {npz.kind_of(images)}")
     if labels is None:
         return images, None
     if labels.dtype.kind not in "iu" or labels.shape != (len(images),):
         wanted = f"integers [{len(images)}]"
-        raise InputError(f"{file}: 'labels' must be {wanted}, and is {_kind(labels)}")
+        raise InputError(f"{file}: 'labels' must be {wanted}, and is {npz.kind_of(labels)}")
     if labels.min() < 0 or labels.max() > HIGHEST_LABEL:
-        found = f"{labels.min()} to {labels.max()}"
-        raise InputError(f"{file}: 'labels' must be from 0 to {HIGHEST_LABEL}, and are {found}")
+        span = f"{labels.min()} to {labels.max()}"
+        raise InputError(f"{file}: 'labels' must be from 0 to {HIGHEST_LABEL}, and are {span}")
     return images, labels.astype(np.int32)
-
-
-def _kind(array: np.ndarray) -> str:
-    return f"{array.dtype} {list(array.shape)}"
-
-
-def _member(archive: zipfile.ZipFile, file: Path, name: str) -> np.ndarray:
-    try:
-        member = archive.getinfo(f"{name}.npy")
-        _check_bytes(file, member.file_size)
-        with archive.open(member) as stream:
-            return np.lib.format.read_array(stream, allow_pickle=False)
-    except InputError:
-        raise
-    except Exception as error:  # zip, its compressors and NumPy's header raise many types
-        if "allow_pickle" in str(error):
-            message = f"{file}: {name!r} holds Python objects, which are never unpickled"
-            raise InputError(f"{message}; save it with a numeric dtype") from error
-        raise InputError(f"{file}: {name!r} cannot be read ({_reason(error)})") from error
 
 
 def _from_folder(folder: Path, fewest: int) -> tuple[np.ndarray, np.ndarray | None]:
@@ -208,7 +168,7 @@ def read_image(file: Path) -> np.ndarray:
     except UnidentifiedImageError as error:
         raise InputError(f"{file}: not a PNG or JPEG image, or damaged") from error
     except Exception as error:  # decoders raise many types
-        raise InputError(f"{file}: cannot be read ({_reason(error)})") from error
+        raise InputError(f"{file}: cannot be read ({npz.reason(error)})") from error
 
 
 def _pixels(file: Path, image: Image.Image, content: bytes) -> np.ndarray:

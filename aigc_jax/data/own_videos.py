@@ -5,21 +5,14 @@ Dimensions: M clips, T frames, H W C frame, A attributes.
 
 import os
 import stat
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from aigc_jax import storage
-from aigc_jax.data import class_folders
+from aigc_jax.data import class_folders, npz
 from aigc_jax.data.attributes import Attribute
-from aigc_jax.data.own_images import (
-    FEWEST,
-    HIGHEST_LABEL,
-    _kind,
-    _member,
-    _reason,
-)
+from aigc_jax.data.own_images import FEWEST, HIGHEST_LABEL
 from aigc_jax.data.video import (
     MOST_BYTES,
     SUFFIXES,
@@ -89,9 +82,7 @@ def _check_count(place: Path, videos: int) -> None:
 
 
 def _check_bytes(place: Path, count: int) -> None:
-    if count > MOST_BYTES:
-        sizes = f"{count / 2**30:.1f} GiB, above the {MOST_BYTES / 2**30:.1f} that are allowed"
-        raise InputError(f"{place}: its pixels would take {sizes}; take fewer frames")
+    npz.check_bytes(place, count, MOST_BYTES, "pixels")
 
 
 def _check_length(place: Path, length: int, frames: int | None) -> None:
@@ -102,33 +93,19 @@ def _check_length(place: Path, length: int, frames: int | None) -> None:
 def _from_npz(
     file: Path, frames: int | None, most: int | None
 ) -> tuple[np.ndarray, float, _Labels]:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            names = [name.removesuffix(".npy") for name in archive.namelist()]
-            wanted = ("videos", "labels", "rate")
-            found = {name: _member(archive, file, name) for name in wanted if name in names}
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({_reason(error)})") from error
-    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
-        if words := storage.said(error):  # which is a BadZipFile to zipfile
-            raise InputError(f"{file}: cannot be read ({words})") from error
-        message = f"{file}: not an .npz file, or damaged ({_reason(error)})"
-        raise InputError(f"{message}; write one with np.savez(FILE, videos=...)") from error
-    if "videos" not in found:
-        held = ", ".join(map(repr, names[:5])) or "nothing"
-        raise InputError(f"{file}: has no array 'videos'; it holds {held}")
+    found = npz.read_npz(file, "videos", ["labels", "rate"], most=MOST_BYTES, what="pixels")
     videos = found["videos"]
     if videos.ndim == 4:
         videos = videos[..., None]
     if videos.dtype != np.uint8 or videos.ndim != 5 or videos.shape[-1] not in (1, 3):
         wanted_shape = "uint8 [M, T, H, W], [M, T, H, W, 1] or [M, T, H, W, 3]"
         raise InputError(
-            f"{file}: 'videos' must be {wanted_shape}, and is {_kind(found['videos'])}"
+            f"{file}: 'videos' must be {wanted_shape}, and is {npz.kind_of(found['videos'])}"
         )
     _check_count(file, len(videos))
     _check_length(file, videos.shape[1], frames)
     if videos.size == 0:
-        raise InputError(f"{file}: 'videos' has no pixels: it is {_kind(found['videos'])}")
+        raise InputError(f"{file}: 'videos' has no pixels: it is {npz.kind_of(found['videos'])}")
     rate = _rate(file, found["rate"]) if "rate" in found else RATE
     labels = _labels(file, found["labels"], len(videos)) if "labels" in found else (None, ())
     return videos[:, : frames or most], rate, labels
@@ -137,14 +114,14 @@ def _from_npz(
 def _rate(file: Path, rate: np.ndarray) -> float:
     if rate.dtype.kind not in "iuf" or rate.size != 1 or not 0 < rate.item() < np.inf:
         wanted = "one positive number, of frames per second"
-        raise InputError(f"{file}: 'rate' must be {wanted}, and is {_kind(rate)}")
+        raise InputError(f"{file}: 'rate' must be {wanted}, and is {npz.kind_of(rate)}")
     return float(rate.item())
 
 
 def _labels(file: Path, labels: np.ndarray, count: int) -> _Labels:
     if labels.dtype.kind not in "iu" or labels.ndim not in (1, 2) or len(labels) != count:
         wanted = f"integers [{count}] or [{count}, A]"
-        raise InputError(f"{file}: 'labels' must be {wanted}, and is {_kind(labels)}")
+        raise InputError(f"{file}: 'labels' must be {wanted}, and is {npz.kind_of(labels)}")
     labels = labels.reshape(count, -1)
     if not labels.size or labels.min() < 0 or labels.max() > HIGHEST_LABEL:
         found = f"{labels.min()} to {labels.max()}" if labels.size else "none"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from aigc_jax.data import own_images
+from aigc_jax.data import npz, own_images
 from aigc_jax.data.own_images import load_own_images
 from aigc_jax.errors import InputError
 
@@ -348,7 +348,7 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied", str(file))
 
     (tmp_path / "cats.npz").write_bytes(GOOD)
-    monkeypatch.setattr(own_images.zipfile, "ZipFile", opened)
+    monkeypatch.setattr(npz.zipfile, "ZipFile", opened)
     assert message_of(tmp_path / "cats.npz").endswith(
         "cats.npz: cannot be read (Permission denied)"
     )

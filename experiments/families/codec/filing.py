@@ -21,7 +21,7 @@ import numpy as np
 from aigc_jax import codec, pictures, storage
 from aigc_jax.artefacts import Sound
 from aigc_jax.checkpoint import digest
-from aigc_jax.data import audio, class_folders, own_images, sound_files, video
+from aigc_jax.data import audio, class_folders, npz, own_images, sound_files, video
 from aigc_jax.errors import InputError
 from experiments.data.signals import floats, integers
 from experiments.runs.restore import Restored
@@ -31,6 +31,7 @@ SUFFIXES = {
     "audio": sound_files.SUFFIXES,
     "video": video.SUFFIXES,
 }
+MOST_BYTES = 2**32  # of an array in a file of codes
 WRITTEN = {"image": ".png", "audio": ".wav", "video": ".gif"}
 
 
@@ -89,7 +90,7 @@ def read_codes(path: Path) -> CodeFile:
     except InputError:
         raise
     except Exception as error:  # zip, its compressors and NumPy's header raise many types
-        said = (str(error) or type(error).__name__).splitlines()[0][:200]
+        said = npz.reason(error)
         raise InputError(f"{path}: not a file of codes, or damaged ({said})") from error
     codes, sides, files = found["codes"], found["sides"], found["files"]
     integers_only = codes.dtype.kind in "iu" and sides.dtype.kind in "iu"
@@ -103,8 +104,7 @@ def read_codes(path: Path) -> CodeFile:
 def _member(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray:
     if f"{name}.npy" not in archive.namelist():
         raise InputError(f"{path}: has no array {name!r}; see experiments.encode")
-    with archive.open(f"{name}.npy") as stream:
-        return np.lib.format.read_array(stream, allow_pickle=False)
+    return npz.member(archive, path, name, MOST_BYTES, "arrays")
 
 
 def inputs(source: Path, medium: str) -> list[tuple[str, Path]]:

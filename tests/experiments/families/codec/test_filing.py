@@ -206,6 +206,14 @@ def test_what_is_no_file_of_codes_is_refused(changes, tmp_path):
         filing.read_codes(path)
 
 
+def test_an_array_that_says_it_is_too_large_is_refused_unread(tmp_path, monkeypatch):
+    found, path = codes_of(), tmp_path / "codes.npz"
+    path.write_bytes(found.encode())
+    monkeypatch.setattr(filing, "MOST_BYTES", found.codes.nbytes)  # and its header has some more
+    with pytest.raises(InputError, match=r"codes\.npz: its arrays would take .+ allowed$"):
+        filing.read_codes(path)
+
+
 def test_a_file_of_something_else_is_refused(tmp_path):
     np.savez(tmp_path / "images.npz", images=np.zeros(3))
     with pytest.raises(InputError, match=r"images\.npz: has no array 'codes'; see experiments.enc"):
