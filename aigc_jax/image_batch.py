@@ -19,16 +19,17 @@ class Batch(NamedTuple):
     labels: jax.Array | None = None  # int [B]
 
 
-def check_images(images: Any, image_shape: Shape | None = None) -> None:
-    """Refuses what is not `[B, H, W, C]`, or of another (H, W, C) than `image_shape`.
+def check_images(images: Any, image_shape: tuple[int, ...] | None = None) -> None:
+    """Refuses what is not `[B, H, W, C]`, or not of `image_shape`, which may be (T, H, W, C).
 
     Raises:
       InputError: says what was given.
     """
     shape = jnp.shape(images)
-    if len(shape) != 4 or (image_shape is not None and tuple(image_shape) != shape[1:]):
-        height, width, channels = image_shape or ("H", "W", "C")
-        raise InputError(f"images must be of shape [B, {height}, {width}, {channels}], got {shape}")
+    wanted: tuple[Any, ...] = image_shape or ("H", "W", "C")
+    if len(shape) != 1 + len(wanted) or (image_shape and tuple(image_shape) != shape[1:]):
+        sides = ", ".join(map(str, wanted))
+        raise InputError(f"images must be of shape [B, {sides}], got {shape}")
 
 
 def as_batch(batch: Any, classes: int = 0, image_shape: Shape | None = None) -> Batch:

@@ -4,6 +4,7 @@
     python -m experiments.prior --codec=runs/digits                   # from the left
     python -m experiments.prior --codec=runs/digits --preset=maskgit  # all at once, in 12 passes
     python -m experiments.prior --codec=runs/moving --given=10        # from a video's first frames
+    python -m experiments.prior --codec=runs/speech --captions=labels # by texts, in place of labels
 
 The codec is kept in the prior's state and never trains on. Run the same command again to continue a
 run that was stopped.

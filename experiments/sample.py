@@ -6,6 +6,7 @@
     python -m experiments.sample --workdir=runs/lm-python_docs-default --num=3 --out=samples.txt
     python -m experiments.sample --workdir=runs/lm-python_docs-default --prompt="The value of"
     python -m experiments.sample --workdir=runs/prior-fsdd --labels=7:theo --num=4 --out=seven.wav
+    python -m experiments.sample --workdir=runs/prior-told --caption="theo says seven" --out=7.wav
     python -m experiments.sample --workdir=runs/prior-moving --prompt_file=begun.gif --out=video.mp4
 
 Without --out, text goes to the terminal; a single sample appears as it is written.
@@ -37,7 +38,7 @@ from experiments.families.prior import sampling as signals
 from experiments.runs.restore import CHECKPOINTS, Restored
 
 OF_TEXT = ("prompt", "length", *sampling_flags.NAMES)
-OF_PRIORS = ("prompt_file", "guidance", "passes")
+OF_PRIORS = ("caption", "prompt_file", "guidance", "passes")
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -54,7 +55,8 @@ def define_flags(values: flags.FlagValues) -> None:
         None,
         "File to write, replaced if it exists: .png (a grid of images), .wav (sounds one after "
         "another), .gif or .mp4 (a grid of videos), .npz (array `images`, float32 [num, H, W, C] "
-        "in [0, 1]; of a prior, integers `images`, `sounds` or `videos`, and `labels`) or .txt "
+        "in [0, 1]; of a prior, integers `images`, `sounds` or `videos`, and `labels` or "
+        "`captions`) or .txt "
         "(texts, separated by dashes). All but texts need one.",
         values,
     )
@@ -72,13 +74,20 @@ def define_flags(values: flags.FlagValues) -> None:
         "7:?. Default: all classes in turn.",
         flag_values=values,
     )
+    flags.DEFINE_multi_string(
+        "caption",
+        None,
+        "For priors that were told captions: what to draw. Give it again for others, which are "
+        "repeated in turn where --num asks for more. Default: captions of held-out data.",
+        flag_values=values,
+    )
     define_path(
         "prompt_file", None, "For priors of sounds and videos: a file to be continued.", values
     )
     flags.DEFINE_float(
         "guidance",
         None,
-        "For priors: weight of the labels, 1 as learned. Default: the run's.",
+        "For priors: weight of labels or captions, 1 as learned. Default: the run's.",
         flag_values=values,
     )
     flags.DEFINE_integer(
@@ -206,9 +215,12 @@ def write_signals(run: Restored, arguments: launch.Arguments, out: Path | None) 
         raise InputError("--out is required for all but texts; see --help")
     medium = run.metadata["medium"]
     signals.check_suffix(medium, out.suffix)
-    num = arguments.num or len(arguments.labels or []) or (64 if medium == "image" else 4)
+    named = arguments.labels or arguments.caption or []
+    num = arguments.num or len(named) or (64 if medium == "image" else 4)
     labels = signals.labels_of(run, arguments.labels, num)
-    signals.check_weights(run, arguments.guidance, arguments.passes, labels is not None)
+    captions = signals.captions_of(run, arguments.caption, num)
+    told = labels is not None or captions is not None
+    signals.check_weights(run, arguments.guidance, arguments.passes, told)
     path = arguments.prompt_file
     model = (run.options, run.metadata, run.algorithm, run.state)
     found = sampler(run)(
@@ -216,12 +228,13 @@ def write_signals(run: Restored, arguments: launch.Arguments, out: Path | None) 
         num,
         arguments.seed,
         labels=labels,
+        captions=signals.source_of(run, captions),
         prompt=None if path is None else signals.prompt_of(run, path, num),
         guidance=arguments.guidance,
         passes=arguments.passes,
         sampling=sampling_flags.sampling_of(arguments),
     )
-    write_out(out, signals.encoded(found, run.metadata, out.suffix, labels))
+    write_out(out, signals.encoded(found, run.metadata, out.suffix, labels, captions))
     return num
 
 

@@ -103,6 +103,12 @@ def _classifier(**txs: Any) -> Case:
     return Case(classifier.make(config, **txs), labelled())
 
 
+def _classifier_of_videos(**txs: Any) -> Case:
+    config = classifier.Config((3, 8, 8, 1), 6, (2, 3), width=2, features=5, mirrored=True)
+    batch = Batch(signals(3, 8, 8), np.int32(np.arange(ROWS) % 6))
+    return Case(classifier.make(config, **txs), batch)
+
+
 _TOLD = gan.Config(
     classes=CLASSES,
     objective=gan.HINGE,
@@ -169,6 +175,7 @@ ALGORITHMS = {
     "lm-llama": partial(_transformer, transformer.llama_small, tokens, _LLAMA),
     "translator": partial(_transformer, transformer.tiny_mt, pairs, _ENCODED),
     "classifier": _classifier,
+    "classifier-video": _classifier_of_videos,
     "codec-image": partial(_codec, codec.IMAGE, (8, 8), _PIXELS),
     "codec-audio": partial(_codec, codec.AUDIO, (20,), _SAMPLES),
     "codec-video": partial(_codec, codec.VIDEO, (3, 4, 4), _FRAMES),

@@ -13,7 +13,7 @@ from aigc_jax import transformer
 from aigc_jax.image_batch import Batch
 
 KEY = jax.random.key(0)
-INSTEAD = {"classifier": "logits", "translator": "translate"}  # of `sample`
+INSTEAD = {"classifier": "logits", "classifier-video": "logits", "translator": "translate"}
 INSTEAD |= dict.fromkeys(("codec-image", "codec-audio", "codec-video"), "decode")
 
 
@@ -167,7 +167,8 @@ def pixels(batch):
 def wrong_images(batch):
     """By what is wrong with it: a batch, and what the error must say."""
     x = pixels(batch)
-    shape = rf"images must be of shape \[B, {x.shape[1]}, {x.shape[2]}, 1\], got "
+    sides = ", ".join(map(str, x.shape[1:]))
+    shape = rf"images must be of shape \[B, {sides}\], got "
     for what, wrong in {
         "no channels": x[..., 0],
         "one image": x[0],

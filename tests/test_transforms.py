@@ -87,12 +87,24 @@ def video_batches(steps):
     return jnp.asarray(pixels)
 
 
-def code_batches(steps, sides):
-    """Codes of two stages and two attributes, of which some are unknown."""
+def labelled_video_batches(steps):
+    rng = np.random.default_rng(10)
+    pixels = rng.random((steps, BATCH, 3, 8, 8, 1), np.float32)
+    labels = rng.integers(0, 6, (steps, BATCH))
+    return classifier.Batch(jnp.asarray(pixels), jnp.asarray(labels, jnp.int32))
+
+
+def code_batches(steps, sides, captions=False):
+    """Codes of two stages and two attributes, of which some are unknown; captions of 0 to 4."""
     rng = np.random.default_rng(9)
     codes = rng.integers(0, 5, (steps, BATCH, *sides, 2))
     labels = rng.integers(-1, 3, (steps, BATCH, 2))
-    return prior.Codes(jnp.asarray(codes, jnp.int32), jnp.asarray(labels, jnp.int32))
+    batch = prior.Codes(jnp.asarray(codes, jnp.int32), jnp.asarray(labels, jnp.int32))
+    if not captions:
+        return batch
+    tokens = jnp.asarray(rng.integers(0, 7, (steps, BATCH, 4)), jnp.int32)
+    present = np.arange(4) < rng.integers(0, 5, (steps, BATCH, 1))
+    return batch._replace(captions=transformer.Source(tokens, jnp.asarray(present, jnp.int32)))
 
 
 def gan_preset(config, side=8, **architecture):
@@ -163,6 +175,7 @@ CLASSES = gan.Config(
 )
 
 CLASSIFIER = classifier.Config((8, 8, 1), 3, width=4, features=7, mirrored=True, smoothing=0.1)
+OF_VIDEOS = classifier.Config((3, 8, 8, 1), 6, (2, 3), width=2, features=5, mirrored=True)
 
 # A VampPrior, a warm-up, free nats; classes, grey values, DReG.
 FREE = {
@@ -222,6 +235,7 @@ EXACT = {"dtype": jnp.float32, "layers": 2, "scan": True, "remat": True}
 CAREFUL = transformer.Objective(smoothing=0.1, z_weight=0.01, chunk=3)
 GROUPED = {"num_kv_heads": 1, "hidden": 10, "window": 3, "score_cap": 3.0, "logit_cap": 5.0}
 PAIRS = {"encoder_layers": 1, "source_context": 6, "hidden": 10}
+CAPTIONED = {"caption_symbols": 7, "caption_length": 4}
 
 FAMILIES = {
     "gan": (gan_preset(gan.MLP), square_batches),
@@ -256,6 +270,7 @@ FAMILIES = {
     "vae-vq": (discrete_preset(vq.VQ, CODES), square_batches),
     "vae-fsq": (discrete_preset(vq.FSQ, LEVELS), square_batches),
     "classifier": (classifier.make(CLASSIFIER, tx=SGD), digit_batches),
+    "classifier-video": (classifier.make(OF_VIDEOS, tx=SGD), labelled_video_batches),
     "codec-image": (codec_preset(codec.IMAGE, **PIXELS), square_batches),
     "codec-audio": (codec_preset(codec.AUDIO, **SAMPLES), sound_batches),
     "codec-video": (codec_preset(codec.VIDEO, **FRAMES), video_batches),
@@ -273,6 +288,10 @@ FAMILIES = {
     "prior-maskgit": (
         prior_preset(prior_config.MASKGIT, 2, 2),
         partial(code_batches, sides=(2, 2)),
+    ),
+    "prior-captions": (
+        prior_preset(prior_config.DEFAULT, 2, 2, **CAPTIONED),
+        partial(code_batches, sides=(2, 2), captions=True),
     ),
 }
 
@@ -458,7 +477,7 @@ def samples_and_metrics(name, algorithm, state, batch):
     model = {k: known[k] for k in ("networks", "quantiser", "likelihood") if k in known}
     if name.startswith("gan"):
         return jax.jit(algorithm.sample, static_argnums=2)(state, key, 3)
-    if name == "classifier":
+    if name.startswith("classifier"):
         pixels = np.uint8(255 * np.asarray(batch.images))
         said = classifier.describe(state.ema, pixels, **model)
         return (
@@ -471,7 +490,8 @@ def samples_and_metrics(name, algorithm, state, batch):
         codes = jax.jit(algorithm.encode)(coder, batch)
         return codes, jax.jit(algorithm.decode, static_argnums=2)(coder, codes, sides)
     if name.startswith("prior"):
-        sample = partial(algorithm.sample, n=BATCH, labels=batch.labels, guidance=2.0)
+        told = {"labels": batch.labels, "captions": batch.captions}
+        sample = partial(algorithm.sample, n=BATCH, **told, guidance=2.0)
         keys = jax.random.split(key, BATCH)
         return jax.jit(sample)(state, key), jax.jit(algorithm.nll)(state, batch, keys)
     if name.startswith("vae"):

@@ -1,4 +1,7 @@
-"""Image classifiers, whose features evaluate generated images. `make(Config())` builds one."""
+"""Classifiers of images and of videos, whose features evaluate generated ones.
+
+`make(Config())` builds one.
+"""
 
 from aigc_jax.classifier.augment import augment, mirror, shift
 from aigc_jax.classifier.baselines import most_frequent_class_accuracy, nearest_mean_accuracy
@@ -6,6 +9,7 @@ from aigc_jax.classifier.config import (
     DEFAULT,
     PERCEPTUAL,
     PRESETS,
+    VIDEO,
     Classifier,
     Config,
     make,
@@ -15,13 +19,15 @@ from aigc_jax.classifier.config import (
 from aigc_jax.classifier.evaluate import Description, describe
 from aigc_jax.classifier.losses import cross_entropy
 from aigc_jax.classifier.model import Info, Networks
-from aigc_jax.classifier.networks import convolutional
+from aigc_jax.classifier.networks.image import convolutional
+from aigc_jax.classifier.networks.video import class_of, parts_of, temporal
 from aigc_jax.classifier.step import Batch, State, dropout, init, logits, step
 
 __all__ = [
     "DEFAULT",
     "PERCEPTUAL",
     "PRESETS",
+    "VIDEO",
     "Batch",
     "Classifier",
     "Config",
@@ -30,6 +36,7 @@ __all__ = [
     "Networks",
     "State",
     "augment",
+    "class_of",
     "convolutional",
     "cross_entropy",
     "describe",
@@ -42,6 +49,8 @@ __all__ = [
     "nearest_mean_accuracy",
     "networks_of",
     "optimizer",
+    "parts_of",
     "shift",
     "step",
+    "temporal",
 ]

@@ -1,6 +1,7 @@
 """Random transforms of training images that change pixels but no classes.
 
-Each example has a key of its own. Dimensions: B batch, H W C image.
+Each example has a key of its own, and of a video all frames are changed alike. Dimensions: B batch,
+T frames of videos, H W C image.
 """
 
 import jax
@@ -14,12 +15,12 @@ def augment(keys: Keys, images: jax.Array, *, reach: int, mirrored: bool) -> jax
 
     Args:
       keys: `[B]`.
-      images: `[B, H, W, C]`.
+      images: `[B, H, W, C]` or `[B, T, H, W, C]`.
       reach: see `shift`.
       mirrored: whether reflection preserves classes: of garments it does, of digits it does not.
 
     Returns:
-      `[B, H, W, C]`.
+      As many, of the same shape.
     """
     pairs = jax.vmap(jax.random.split)(keys)
     if mirrored:
@@ -28,9 +29,9 @@ def augment(keys: Keys, images: jax.Array, *, reach: int, mirrored: bool) -> jax
 
 
 def mirror(keys: Keys, images: jax.Array) -> jax.Array:
-    """Left and right exchanged, with probability ½: keys `[B]`, `[B, H, W, C]` → the same."""
+    """Left and right exchanged, with probability ½: keys `[B]`, `[B, …, H, W, C]` → the same."""
     chosen = jax.vmap(lambda key: jax.random.bernoulli(key, jnp.float32(0.5)))(keys)
-    return jnp.where(chosen[:, None, None, None], images[:, :, ::-1], images)
+    return jnp.where(_beside(chosen, images), images[..., ::-1, :], images)
 
 
 def shift(keys: Keys, images: jax.Array, reach: int) -> jax.Array:
@@ -38,16 +39,16 @@ def shift(keys: Keys, images: jax.Array, reach: int) -> jax.Array:
 
     Args:
       keys: `[B]`.
-      images: `[B, H, W, C]`.
+      images: `[B, H, W, C]` or `[B, T, H, W, C]`.
       reach: in pixels; 0 leaves the images as they are.
 
     Returns:
-      `[B, H, W, C]`.
+      As many, of the same shape.
     """
     draw = jax.vmap(lambda key: jax.random.randint(key, (2,), 0, 2 * reach + 1, jnp.int32))
     offsets = draw(keys)
-    for axis in (1, 2):
-        images = _moved(images, offsets[:, axis - 1], axis, reach)
+    for i in (0, 1):
+        images = _moved(images, offsets[:, i], images.ndim - 3 + i, reach)
     return images
 
 
@@ -59,8 +60,14 @@ def _moved(images: jax.Array, offsets: jax.Array, axis: int, reach: int) -> jax.
     """
     border = [(reach, reach) if i == axis else (0, 0) for i in range(images.ndim)]
     padded, size = jnp.pad(images, border), images.shape[axis]
-    chosen = jax.nn.one_hot(offsets, 2 * reach + 1, dtype=jnp.float32)[:, :, None, None, None]
+    chosen = jax.nn.one_hot(offsets, 2 * reach + 1, dtype=jnp.float32)
     moved = jnp.zeros_like(images)
     for k in range(2 * reach + 1):
-        moved += chosen[:, k] * jax.lax.slice_in_dim(padded, k, k + size, axis=axis)
+        window = jax.lax.slice_in_dim(padded, k, k + size, axis=axis)
+        moved += _beside(chosen[:, k], images) * window
     return moved
+
+
+def _beside(x: jax.Array, images: jax.Array) -> jax.Array:
+    """`[B]` → `[B, 1, …, 1]`, as many axes as the images have."""
+    return x.reshape(-1, *[1] * (images.ndim - 1))

@@ -1,5 +1,6 @@
 """The configuration of a classifier, its presets, and the functions it makes."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -11,18 +12,21 @@ import optax
 from aigc_jax import optim
 from aigc_jax.algorithm import Key, Params
 from aigc_jax.classifier.model import Info, Networks
-from aigc_jax.classifier.networks import convolutional
+from aigc_jax.classifier.networks.image import convolutional
+from aigc_jax.classifier.networks.video import temporal
 from aigc_jax.classifier.step import State, init, logits, step
 from aigc_jax.settings import Preset, Run, Settings, configuration, setting
 
 
 @dataclass(frozen=True, repr=False)
 class Config(Settings):
-    """A classifier of images.
+    """A classifier of images or of videos.
 
     Attributes:
-      image_shape: (H, W, channels) of the images.
+      image_shape: (H, W, channels) of the images, or (T, H, W, channels) of the videos.
       classes: C.
+      sizes: of videos whose classes are combinations, how many values each part of one has; their
+        product is C. Empty: classes have no parts.
       width: channels after the first halving of the image, doubled with each.
       features: D, the width of the layer before the last.
       warmup_steps: of the linear warm-up.
@@ -35,8 +39,9 @@ class Config(Settings):
       ema_decay: of the averaged parameters, per step; 0 keeps no average.
     """
 
-    image_shape: tuple[int, int, int] = (28, 28, 1)
+    image_shape: tuple[int, ...] = (28, 28, 1)
     classes: int = 10
+    sizes: tuple[int, ...] = ()
     width: int = 32
     features: int = 64
     learning_rate: float = setting(6e-3, "Step size of the optimiser at its peak.")
@@ -51,6 +56,15 @@ class Config(Settings):
     dropout: float = 0.2
     smoothing: float = 0.0
     ema_decay: float = 0.99
+
+    def __post_init__(self) -> None:
+        """Refuses parts that are not those of the classes."""
+        super().__post_init__()
+        if self.sizes and (math.prod(self.sizes) != self.classes or len(self.image_shape) == 3):
+            raise ValueError(
+                f"sizes {self.sizes} are of videos of {math.prod(self.sizes)} classes, not of "
+                f"{self.image_shape} and {self.classes}"
+            )
 
 
 DEFAULT = Preset(
@@ -73,7 +87,17 @@ PERCEPTUAL = Preset(
     reaches="accuracy 98.6 % (mnist5k, seed 1000)",
 )
 
-PRESETS = (DEFAULT, PERCEPTUAL)
+VIDEO = Preset(
+    "video",
+    "Convolutions over two frames at a time, their mean over time, and a layer of 32 features.",
+    Config((20, 64, 64, 1), width=16, features=32, reach=0, dropout=0.0),
+    Run(steps=1200, batch_size=32, checkpoint_every=500, decay=True),
+    command="python -m experiments.classifier --preset=video",
+    time="187 s of CPU time on 2 cores of an AMD EPYC, while other programs ran",
+    reaches="76.2 % of pairs of digits, 74.2 % of pairs of slopes (moving_mnist5k, seed 0)",
+)
+
+PRESETS = (DEFAULT, PERCEPTUAL, VIDEO)
 """The first is the default."""
 
 
@@ -83,9 +107,10 @@ class Classifier(NamedTuple):
     Attributes:
       init: `(key) -> state`.
       step: `(state, batch, axis_name=None) -> (state, info)`.
-      logits: `(params, images [B, H, W, channels] in [0, 1]) -> [B, C]`.
-      features: `(params, images) -> float32 [B, D]`, what the last layer sees, ≥ 0. Like `logits`
-        without dropout and augmentation, each image on its own.
+      logits: `(params, images [B, H, W, channels] in [0, 1]) -> [B, C]`; videos have a second axis,
+        of time.
+      features: `(params, images) -> float32 [B, D]`, what the last layer sees, of images ≥ 0. Like
+        `logits` without dropout and augmentation, each image on its own.
     """
 
     init: Callable[[Key], State]
@@ -97,7 +122,12 @@ class Classifier(NamedTuple):
 def networks_of(config: Config | Preset[Config]) -> Networks:
     """The network that a config, or a preset, describes."""
     config = configuration(config)
-    return convolutional(config.image_shape, config.classes, config.width, config.features)
+    *times, height, width, channels = config.image_shape
+    shape = height, width, channels
+    if times:
+        sizes = config.sizes or (config.classes,)
+        return temporal((times[0], *shape), sizes, config.width, config.features)
+    return convolutional(shape, config.classes, config.width, config.features)
 
 
 def optimizer(config: Config) -> optax.GradientTransformation:

@@ -1,6 +1,6 @@
 """What a classifier is made of: its networks as pure functions, and what a step reports.
 
-Dimensions: B batch, D features, C classes, H W image.
+Dimensions: B batch, D features, C classes, H W image, T frames of videos.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,6 @@ from typing import NamedTuple
 import jax
 
 from aigc_jax.algorithm import Key, Params
-from aigc_jax.image_batch import Shape
 
 
 class Networks(NamedTuple):
@@ -21,7 +20,8 @@ class Networks(NamedTuple):
       init: `(key) -> params`.
       features: `(params, images [B, H, W, channels] in [0, 1]) -> [B, D]`.
       head: `(params, features [B, D]) -> logits [B, C]`.
-      image_shape: (H, W, channels) of the one kind of image that it is made for; None for any.
+      image_shape: (H, W, channels), or of videos (T, H, W, channels), of the one kind of image that
+        it is trained on; None for any.
       maps: `(params, images) -> [[B, h, w, D_l], …]`, what the layers before the features are; None
         where they are not told.
     """
@@ -29,7 +29,7 @@ class Networks(NamedTuple):
     init: Callable[[Key], Params]
     features: Callable[[Params, jax.Array], jax.Array]
     head: Callable[[Params, jax.Array], jax.Array]
-    image_shape: Shape | None = None
+    image_shape: tuple[int, ...] | None = None
     maps: Callable[[Params, jax.Array], tuple[jax.Array, ...]] | None = None
 
 

@@ -7,7 +7,6 @@ place that always holds a null.
 Dimensions: B rows, A places of conditions, L places of codes, V vocabulary.
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -92,9 +91,13 @@ def drop(conditions: Conditions, tokens: jax.Array, keys: Keys, rate: float) -> 
     """
     if not rate:
         return tokens
-    dropped = jax.vmap(lambda key: jax.random.bernoulli(key, jnp.float32(rate)))(keys)
     nulls = jnp.broadcast_to(jnp.asarray(conditions.nulls), tokens.shape)
-    return jnp.where(jnp.broadcast_to(dropped[:, None], tokens.shape), nulls, tokens)
+    return jnp.where(jnp.broadcast_to(dropped(keys, rate)[:, None], tokens.shape), nulls, tokens)
+
+
+def dropped(keys: Keys, rate: float) -> jax.Array:
+    """Whether an example is told nothing, with probability p: bool `[B]`."""
+    return jax.vmap(lambda key: jax.random.bernoulli(key, jnp.float32(rate)))(keys)
 
 
 def unconditional(conditions: Conditions, tokens: jax.Array, positions: jax.Array) -> jax.Array:
@@ -189,13 +192,17 @@ def by_place(
     return networks._replace(hidden=hidden, logits=logits)
 
 
-def check_guidance(weight: float, sizes: Sequence[int]) -> None:
+def check_guidance(weight: float, told: bool) -> None:
     """Refuses guidance that has nothing to guide by.
+
+    Args:
+      weight: w.
+      told: whether the prior is told anything.
 
     Raises:
       InputError: says why.
     """
     if not 0 <= weight < float("inf"):
         raise InputError(f"guidance must be at least 0 and finite, got {weight}")
-    if weight != 1 and not sizes:
-        raise InputError("guidance is for a prior that is told classes, and this one is not")
+    if weight != 1 and not told:
+        raise InputError("guidance is for a prior that is told something, and this one is not")

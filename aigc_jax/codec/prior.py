@@ -17,12 +17,14 @@ import optax
 
 from aigc_jax import optim, parallel, transformer
 from aigc_jax.algorithm import Key, Params
+from aigc_jax.codec import captions
+from aigc_jax.codec.captions import Captions, of_each
 from aigc_jax.codec.conditions import Conditions, by_place, drop
 from aigc_jax.codec.layouts import Layout
 from aigc_jax.codec.model import Coder
 from aigc_jax.errors import InputError
 from aigc_jax.labels import check_choices
-from aigc_jax.transformer import Networks, Objective
+from aigc_jax.transformer import Networks, Objective, Source
 from aigc_jax.transformer.masked import masked_step, nelbo
 from aigc_jax.transformer.masking import MaskedBatch, Schedule
 from aigc_jax.transformer.model import PLAIN
@@ -35,6 +37,7 @@ class Codes(NamedTuple):
 
     codes: jax.Array  # int [B, *G, N]
     labels: jax.Array | None = None  # int [B, A]; None: unknown
+    captions: Source | None = None  # of B rows, see `Captions.source`; None: unknown
 
 
 class State(NamedTuple):
@@ -64,6 +67,7 @@ class Sequences(NamedTuple):
 
     layout: Layout
     conditions: Conditions
+    captions: Captions
 
     @property
     def mask_id(self) -> int:
@@ -78,12 +82,26 @@ class Sequences(NamedTuple):
     @property
     def vocabulary_size(self) -> int:
         """V."""
-        return self.conditions.end
+        return self.captions.end
+
+    @property
+    def told(self) -> bool:
+        """Whether there is anything to guide by: labels or captions."""
+        return bool(self.conditions.sizes or self.captions.symbols)
 
 
-def sequences(layout: Layout, sizes: tuple[int, ...] = ()) -> Sequences:
-    """Codes in an order, after conditions of which the attributes have these many values."""
-    return Sequences(layout, Conditions(tuple(sizes), layout.vocabulary_size + 1))
+def sequences(
+    layout: Layout,
+    sizes: tuple[int, ...] = (),
+    caption_symbols: int = 0,
+    caption_length: int = 0,
+) -> Sequences:
+    """Codes in an order, after conditions of which the attributes have these many values.
+
+    Of captions, see `Captions`.
+    """
+    conditions = Conditions(tuple(sizes), layout.vocabulary_size + 1)
+    return Sequences(layout, conditions, Captions(caption_symbols, caption_length, conditions.end))
 
 
 def tokens_of(of: Sequences, codes: jax.Array, conditions: jax.Array) -> jax.Array:
@@ -127,30 +145,28 @@ def step(
 
     Args:
       state: see `State`.
-      batch: codes, and the classes of what they code.
+      batch: codes, and the classes or captions of what they code.
       networks, tx: the Transformer and its optimiser.
       of: how codes become tokens.
       schedule: None for a prior that writes from the left; else what is masked, see `masking`.
       objective, microbatches, ema_decay, axis_name: see `transformer.step`.
-      label_dropout: the share of examples whose conditions are replaced by nulls.
+      label_dropout: the share of examples whose conditions and captions are replaced by nulls.
 
     Returns:
       The new state, and `transformer.Info`, in nats per code.
 
     Raises:
-      InputError: codes or labels do not fit the prior, or the examples the microbatches.
+      InputError: codes, labels or captions do not fit the prior, or the examples the microbatches.
     """
     check_codes(of, batch.codes)
     rows = len(batch.codes)
     if rows % microbatches:
         raise InputError(f"{rows} examples cannot be cut into {microbatches} equal microbatches")
     key = jax.random.fold_in(jax.random.fold_in(state.trained.key, state.step), _LABELS)
-    told = drop(
-        of.conditions,
-        of.conditions.tokens(batch.labels, rows),
-        parallel.example_keys(key, rows, axis_name),
-        label_dropout,
-    )
+    keys = parallel.example_keys(key, rows, axis_name)
+    told = drop(of.conditions, of.conditions.tokens(batch.labels, rows), keys, label_dropout)
+    source = of.captions.source(batch.captions, rows)
+    source = of_each(captions.drop(of.captions, source, keys, label_dropout), of.layout.sequences)
     read = _in_codes(of, tokens_of(of, batch.codes, told))
     how = {
         "networks": _networks_in_codes(networks, of, schedule),
@@ -161,11 +177,11 @@ def step(
         "axis_name": axis_name,
     }
     if schedule is None:
-        trained, info = transformer.step(state.trained, _next(of, read), **how)
+        trained, info = transformer.step(state.trained, _next(of, read, source), **how)
     else:
         trained, info = masked_step(
             state.trained,
-            _masked(of, read),
+            _masked(of, read, source),
             schedule=schedule,
             mask_id=of.mask_id,
             choices=of.layout.codes,
@@ -204,19 +220,20 @@ def _networks_in_codes(networks: Networks, of: Sequences, schedule: Schedule | N
     )
 
 
-def _next(of: Sequences, tokens: jax.Array) -> transformer.Batch:
+def _next(of: Sequences, tokens: jax.Array, source: Source | None) -> transformer.Batch:
     """Each code is to be predicted from what is before it; conditions and padding are not."""
     count, rows = of.conditions.places - 1, len(tokens) // of.layout.sequences
     real = jnp.asarray(of.layout.choices > 1, jnp.float32)
     weights = jnp.pad(jnp.tile(real, (rows, 1)), ((0, 0), (count, 0)))
     batch = transformer.next_tokens(tokens, weights)
-    return batch._replace(labels=jnp.where(weights > 0, batch.labels, 0))  # conditions are no codes
+    labels = jnp.where(weights > 0, batch.labels, 0)  # conditions are no codes
+    return batch._replace(labels=labels, source=source)
 
 
-def _masked(of: Sequences, tokens: jax.Array) -> MaskedBatch:
+def _masked(of: Sequences, tokens: jax.Array, source: Source | None) -> MaskedBatch:
     """All codes may be masked, and no condition."""
     maskable = jnp.arange(of.length)[None] >= of.conditions.places
-    return MaskedBatch(tokens, jnp.broadcast_to(maskable, tokens.shape))
+    return MaskedBatch(tokens, jnp.broadcast_to(maskable, tokens.shape), source)
 
 
 def nll(
@@ -229,7 +246,7 @@ def nll(
     schedule: Schedule | None = None,
     samples: int = 8,
 ) -> jax.Array:
-    """−log p(codes | labels) of each example, or of a masked prior a bound on it: `[B]` nats.
+    """−log p(codes | labels, caption) of each example, or of a masked prior a bound: `[B]` nats.
 
     Args:
       state: of a trained prior; its averaged parameters are used.
@@ -239,16 +256,17 @@ def nll(
       samples: of the bound.
 
     Raises:
-      InputError: codes or labels do not fit the prior.
+      InputError: codes, labels or captions do not fit the prior.
     """
     check_codes(of, batch.codes)
     rows, params = len(batch.codes), state.eval_params
     networks = _networks_in_codes(networks, of, schedule)
     read = _in_codes(of, tokens_of(of, batch.codes, of.conditions.tokens(batch.labels, rows)))
+    source = of_each(of.captions.source(batch.captions, rows), of.layout.sequences)
     if schedule is not None:
         ids = {"mask_id": of.mask_id, "choices": of.layout.codes}
-        masked = _masked(of, read)
+        masked = _masked(of, read, source)
         return nelbo(params, masked, keys, networks=networks, samples=samples, **ids)
-    ahead = _next(of, read)
+    ahead = _next(of, read, source)
     losses = transformer.token_losses(params, ahead, networks=networks)
     return jnp.sum((ahead.weights * losses.nll).reshape(rows, -1), axis=-1)

@@ -33,16 +33,22 @@ class Config(Settings):
       stages: N.
       codes: K.
       sizes: how many values each attribute has that the prior is told; empty for none.
-      network: the Transformer and its training; vocabulary and context follow from the codes.
+      caption_symbols: how many tokens captions are written in, the last of which ends one; 0 for
+        a prior that is told no captions.
+      caption_length: S, the most tokens of a caption, its end included.
+      network: the Transformer and its training; vocabulary and context follow from the codes, and
+        captions have an encoder of as many layers.
       order: in which codes are written: None from the left, else what is masked in training.
       layout: how the codes of several stages become tokens.
-      label_dropout: the share of examples that are trained on without their labels.
+      label_dropout: the share of examples that are trained on without their labels and captions.
     """
 
     grid: tuple[int, ...] = (7, 7)
     stages: int = 1
     codes: int = 512
     sizes: tuple[int, ...] = ()
+    caption_symbols: int = 0
+    caption_length: int = 0
     network: transformer.Config = _NETWORK
     order: Schedule | None = setting(
         None, "In which codes are written: from the left, or in any order.", choices=ORDERS
@@ -51,7 +57,10 @@ class Config(Settings):
         raster, "How the codes of several stages are put in sequence.", choices=LAYOUTS
     )
     label_dropout: float = setting(
-        0.1, "Share of examples trained on without their labels, for guidance.", least=0, below=1
+        0.1,
+        "Share of examples trained on without their labels or captions, for guidance.",
+        least=0,
+        below=1,
     )
 
 
@@ -61,7 +70,7 @@ class Prior(NamedTuple):
     Attributes:
       init: `(key, coder=None) -> state`; the coder is what its codes are decoded by.
       step: `(state, codes, axis_name=None) -> (state, info)`; see `prior.Codes`.
-      sample: `(state, key, n, labels=, prompt=, guidance=, …) -> codes [n, *G, N]`; see
+      sample: `(state, key, n, labels=, captions=, prompt=, guidance=, …) -> codes [n, *G, N]`; see
         `writing.sample`.
       nll: `(state, codes, keys) -> [B]` nats, or of a masked prior a bound.
       of: how codes become tokens.
@@ -122,17 +131,24 @@ def sequences_of(config: Config) -> Sequences:
     """How the codes of a config become tokens.
 
     Raises:
-      InputError: the layout does not fit.
+      InputError: the layout does not fit, or captions have no length.
     """
+    if config.caption_symbols and config.caption_length < 1:
+        raise InputError("a prior that is told captions needs a caption_length of at least 1")
     if config.order is not None and config.layout is not raster:
         raise InputError("a prior that writes in any order needs --layout=raster")
-    return sequences(config.layout(config.grid, config.stages, config.codes), config.sizes)
+    layout = config.layout(config.grid, config.stages, config.codes)
+    return sequences(layout, config.sizes, config.caption_symbols, config.caption_length)
 
 
 def networks_of(config: Config) -> Networks:
     """The Transformer that a config describes."""
     of = sequences_of(config)
     sized = replace(config.network, vocabulary_size=of.vocabulary_size, context=max(of.length, 2))
+    if len(config.grid) > 2 and of.layout.sequences == 1:  # a video's
+        sized = replace(sized, axes=of.layout.shape)
+    if of.captions.symbols:
+        sized = replace(sized, encoder_layers=sized.layers, source_context=of.captions.length)
     if of.layout.sequences > 1:
         return streams(sized, of.layout.sequences)
     return transformer.networks_of(sized)
@@ -183,7 +199,7 @@ def make(
             tx=tx,
             schedule=config.order,
             objective=network.objective,
-            label_dropout=config.label_dropout if config.sizes else 0.0,
+            label_dropout=config.label_dropout if of.told else 0.0,
             microbatches=network.microbatches,
             ema_decay=network.ema_decay,
         ),

@@ -14,11 +14,12 @@ import jax.numpy as jnp
 from aigc_jax import parallel, transformer
 from aigc_jax.algorithm import Key, Params
 from aigc_jax.blockwise import in_blocks
+from aigc_jax.codec.captions import doubled, of_each
 from aigc_jax.codec.conditions import check_guidance, guided, unconditional, within
 from aigc_jax.codec.prior import Sequences, State, tokens_of
 from aigc_jax.errors import InputError
 from aigc_jax.labels import check_choices
-from aigc_jax.transformer import Networks
+from aigc_jax.transformer import Networks, Source
 from aigc_jax.transformer.generation import generate
 from aigc_jax.transformer.masking import Schedule, bidirectional, diffusion
 from aigc_jax.transformer.sampling import ANCESTRAL, Sampling
@@ -37,6 +38,7 @@ def sample(
     of: Sequences,
     schedule: Schedule | None = None,
     labels: Any = None,
+    captions: Source | None = None,
     prompt: jax.Array | None = None,
     guidance: float = 1.0,
     sampling: Sampling = ANCESTRAL,
@@ -55,6 +57,7 @@ def sample(
         `unmask_at_random`, so that with a pass for each code −log p of what is drawn is what
         `prior.nll` bounds. Any other: by `unmask`.
       labels: int `[n, A]`, the value of each attribute, −1 for unknown; None for all unknown.
+      captions: of n rows, see `Captions.source`; None for all unknown.
       prompt: int `[n, P, …, N]`: the codes of the first P positions of the grid's first axis, such
         as the first frames of a video; they are kept as they are.
       guidance: w, see `conditions.guided`.
@@ -65,24 +68,25 @@ def sample(
       rows_at_once: how many examples are written before the next begin; None: all.
 
     Raises:
-      InputError: n, `rows_at_once` or `passes` is below 1, or labels, prompt, guidance or sampling
-        do not fit the prior.
+      InputError: n, `rows_at_once` or `passes` is below 1, or labels, captions, prompt, guidance or
+        sampling do not fit the prior.
     """
     for name, value in (("n", n), ("rows_at_once", rows_at_once), ("passes", passes)):
         if value is not None and value < 1:
             raise InputError(f"{name} must be at least 1, got {value}")
-    check_guidance(guidance, of.conditions.sizes)
-    told = of.conditions.tokens(labels, n)
+    check_guidance(guidance, of.told)
+    told, source = of.conditions.tokens(labels, n), of.captions.source(captions, n)
     tokens, given = _begun(of, told, prompt)
     write = _from_the_left if schedule is None else _by_passes(schedule, passes, temperature)
     keys = parallel.example_keys(key, n * of.layout.sequences)
 
-    def rows(tokens, keys):
-        return write(state.eval_params, networks, of, tokens, given, keys, guidance, sampling)
+    def rows(tokens, source, keys):
+        read = tokens, of_each(source, of.layout.sequences)
+        return write(state.eval_params, networks, of, *read, given, keys, guidance, sampling)
 
     sequences = of.layout.sequences
     tokens, keys = tokens.reshape(n, sequences, -1), keys.reshape(n, sequences)
-    written = in_blocks(rows, tokens, keys, block=rows_at_once or n)
+    written = in_blocks(rows, tokens, source, keys, block=rows_at_once or n)
     return of.layout.codes_of(written[..., of.conditions.places :])
 
 
@@ -130,20 +134,24 @@ def _from_the_left(
     networks: Networks,
     of: Sequences,
     tokens: jax.Array,
+    source: Source | None,
     given: int,
     keys: jax.Array,
     guidance: float,
     sampling: Sampling,
 ) -> jax.Array:
-    """Rows `[B, R, T]` written one token after another."""
+    """Rows `[B, R, T]` written one token after another, by captions `[B R, S]`."""
     flat, keys = tokens.reshape(-1, of.length), keys.reshape(-1)
     extend = guided(transformer.extender(params, networks), of.conditions, guidance)
     extend = within(extend, *_bounds(of, tokens, given))
-    cache = networks.start(params, len(flat) * (1 if guidance == 1 else 2), of.length)
+    rows = len(flat)
+    if guidance != 1:
+        rows, source = 2 * rows, doubled(of.captions, source)
+    cache = networks.start(params, rows, of.length, source)
     before = of.conditions.places + given
     prompts, lengths = flat[:, :before], jnp.full(len(flat), before)
-    rows, _ = generate(extend, cache, prompts, lengths, of.length, keys, sampling=sampling)
-    return rows.reshape(tokens.shape)
+    written, _ = generate(extend, cache, prompts, lengths, of.length, keys, sampling=sampling)
+    return written.reshape(tokens.shape)
 
 
 def _by_passes(
@@ -151,10 +159,10 @@ def _by_passes(
 ) -> Callable[..., jax.Array]:
     """Rows filled in by passes of the network over all codes."""
 
-    def write(params, networks, of, tokens, given, keys, guidance, sampling):
+    def write(params, networks, of, tokens, source, given, keys, guidance, sampling):
         flat, keys = tokens.reshape(-1, of.length), keys.reshape(-1)
         first, choices = _bounds(of, tokens, given)
-        predict = _predicting(params, networks, of, first, choices, guidance)
+        predict = _predicting(params, networks, of, source, first, choices, guidance)
         if schedule is diffusion:
             fill, count = unmask_at_random, passes or of.layout.length - given
         else:
@@ -170,6 +178,7 @@ def _predicting(
     params: Params,
     networks: Networks,
     of: Sequences,
+    source: Source | None,
     first: jax.Array,
     choices: jax.Array,
     guidance: float,
@@ -180,13 +189,17 @@ def _predicting(
     ids = jnp.arange(of.layout.vocabulary_size)[None, None]
     allowed = (ids >= first[..., None]) & (ids < (first + choices)[..., None])
 
-    def told(tokens: jax.Array) -> jax.Array:
-        states = networks.hidden(params, bidirectional(tokens), None)
+    def read(tokens: jax.Array, source: Source | None) -> jax.Array:
+        states = networks.hidden(params, bidirectional(tokens, source=source), None)
         return networks.logits(params, states)[..., : of.layout.vocabulary_size]
+
+    def told(tokens: jax.Array) -> jax.Array:
+        return read(tokens, source)
 
     def untold(tokens: jax.Array) -> jax.Array:
         positions = jnp.broadcast_to(jnp.arange(of.length)[None], tokens.shape)
-        return told(unconditional(of.conditions, tokens, positions))
+        null = None if source is None else of.captions.null(*source.tokens.shape)
+        return read(unconditional(of.conditions, tokens, positions), null)
 
     logits = guided_prediction(told, untold, guidance)
     return lambda tokens: jnp.where(allowed, logits(tokens), -jnp.inf)

@@ -38,6 +38,8 @@ class Listed(NamedTuple):
 def listed(folder: Path, suffixes: Collection[str], things: str, kinds: str) -> Listed:
     """All files of a folder, or of its subfolders, each of which is a class.
 
+    The captions beside them, see `caption_file`, are no such files, and are left out.
+
     Args:
       folder: with files alone, or with subfolders of files alone. Names that begin with a dot and
         what systems leave behind are skipped.
@@ -60,8 +62,10 @@ def listed(folder: Path, suffixes: Collection[str], things: str, kinds: str) -> 
         found = entries(place)
         if not found:
             raise InputError(f"{place}: holds no {things}")
-        files += found
-        labels += [label] * len(found)
+        captions = {caption_file(file) for file in found if file.suffix.lower() in suffixes}
+        own = [file for file in found if file not in captions]
+        files += own
+        labels += [label] * len(own)
     for file in files:
         if file.suffix.lower() not in suffixes or storage.kind_of(file) != stat.S_IFREG:
             raise InputError(f"{file}: not {kinds}; move it elsewhere")
@@ -70,6 +74,11 @@ def listed(folder: Path, suffixes: Collection[str], things: str, kinds: str) -> 
         np.array(labels, np.int32) if folders else None,
         tuple(entry.name for entry in folders),
     )
+
+
+def caption_file(file: Path) -> Path:
+    """Where the caption of a file is: NAME.txt of NAME.png, say."""
+    return file.with_suffix(".txt")
 
 
 def subfolders(folder: Path) -> tuple[str, ...]:

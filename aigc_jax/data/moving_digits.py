@@ -24,6 +24,9 @@ STEP = 0.1  # of the free range, in each frame
 SIZE = 64  # of the recipe's frames, for digits of 28 pixels
 HELDOUT_SEED = 10_000  # of the held-out videos, so that figures are of the same ones
 
+KINDS = 10  # of digits
+SLOPES = 4  # ranges of a path's slope that are told apart
+
 _BLOCK = 256  # videos composed at once on the host's behalf
 
 
@@ -74,6 +77,35 @@ def video_keys(seed: int, first: int, count: int) -> Keys:
     """The keys of videos `first` to `first + count − 1`: fold_in(key(seed), index), `[count]`."""
     indices = first + np.arange(count, dtype=np.uint32)
     return jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(indices)
+
+
+def contents(videos: Videos, labels: jax.Array) -> jax.Array:
+    """What videos show, whatever the order: their digits and the slopes of their paths.
+
+    A border turns back one component of a velocity and leaves the other, so the angle of
+
+        atan(|v_row| / |v_column|) in [0, π/2]
+
+    to the horizontal is the same in all frames. It is counted in `SLOPES` equal ranges. A step that
+    ends at a border is shorter, so the components are the longest of all steps.
+
+    Args:
+      videos: of two frames at least; their frames are not looked at.
+      labels: int `[N]`, which digit each of the N is.
+
+    Returns:
+      int32 `[B, 2 K]`: K digits, then K ranges, either in ascending order; see `sizes`.
+    """
+    steps = jnp.max(jnp.abs(jnp.diff(videos.positions, axis=1)), axis=1)
+    angle = jnp.arctan2(steps[..., 0], steps[..., 1]) * (2 / np.pi)
+    ranges = jnp.minimum((SLOPES * angle).astype(jnp.int32), SLOPES - 1)
+    kinds = jnp.asarray(labels, jnp.int32)[videos.digits]
+    return jnp.concatenate([jnp.sort(kinds, axis=1), jnp.sort(ranges, axis=1)], axis=1)
+
+
+def sizes(count: int) -> tuple[int, ...]:
+    """How many values each column of `contents` has, for K = `count`."""
+    return (KINDS,) * count + (SLOPES,) * count
 
 
 def _check(digits: Any, frames: int, count: int, size: int) -> None:

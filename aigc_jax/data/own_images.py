@@ -14,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from aigc_jax import storage
 from aigc_jax.data import class_folders, npz
 from aigc_jax.data.images import Images
+from aigc_jax.data.splits import tenth_held_out
 from aigc_jax.data.whole_image import whole_image
 from aigc_jax.errors import InputError
 
@@ -38,8 +39,8 @@ def load_own_images(path: str) -> Images:
         A folder of PNG and JPEG files of one size, in the order of their names, rotated as a viewer
         shows them; RGB if a pixel of any of them has a colour, grey otherwise, however they are
         stored. Where they are in subfolders, each subfolder is a class: 0, 1, … in the order of
-        their names. Names that begin with a dot are skipped, and so is what systems leave behind,
-        such as `Thumbs.db`, `desktop.ini` and `__MACOSX`.
+        their names. Names that begin with a dot are skipped, and so are captions, NAME.txt of
+        NAME.png, and what systems leave behind, such as `Thumbs.db`, `desktop.ini` and `__MACOSX`.
 
     Returns:
       uint8 `[M, H, W, C]` in two parts, with int32 labels or None; named after the path, and the
@@ -51,8 +52,7 @@ def load_own_images(path: str) -> Images:
     if not path:
         raise InputError("--images is empty; name an .npz file or a folder of images")
     images, labels = read_images(path, FEWEST)
-    order = np.random.default_rng(len(images)).permutation(len(images))
-    train, heldout = np.split(order, [-(len(images) // 10)])
+    train, heldout = tenth_held_out(len(images))
     name = Path(os.path.abspath(path)).stem
     if labels is None:
         return Images(name, images[train], None, images[heldout], None)

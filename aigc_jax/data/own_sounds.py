@@ -14,6 +14,7 @@ from aigc_jax import storage
 from aigc_jax.data import audio, class_folders, sound_files
 from aigc_jax.data.attributes import Attribute
 from aigc_jax.data.audio import Sounds
+from aigc_jax.data.splits import tenth_held_out
 from aigc_jax.data.wav import HIGHEST_RATE
 from aigc_jax.errors import InputError
 
@@ -35,8 +36,8 @@ def load_own_sounds(
     Args:
       path: a folder of .wav files and, with the soundfile package, of .flac, .ogg and .mp3 files,
         of any rates, in the order of their names. Where they are in subfolders, each subfolder is
-        a value of the attribute `class`, in the order of their names. Names that begin with a dot
-        and what systems leave behind are skipped.
+        a value of the attribute `class`, in the order of their names. Names that begin with a dot,
+        captions, NAME.txt of NAME.wav, and what systems leave behind are skipped.
       rate: of the clips, in samples per second; None is 8000. Files of other rates are resampled,
         and channels are averaged.
       seconds: of a clip; longer files are cut, shorter ones are followed by zeros. None is the
@@ -62,8 +63,7 @@ def load_own_sounds(
         raise InputError(f"{path}: holds {count} sounds; at least {FEWEST} are needed")
     length = _length(found.files, rate, seconds)
     clips = _clips(folder, found.files, rate, length, normalise)
-    order = np.random.default_rng(count).permutation(count)
-    train, heldout = np.split(order, [-(count // 10)])
+    train, heldout = tenth_held_out(count)
     name = Path(os.path.abspath(path)).stem
     if found.labels is None:
         return Sounds(name, rate, clips[train], clips[heldout], None, None)

@@ -13,6 +13,7 @@ from aigc_jax import storage
 from aigc_jax.data import class_folders, npz
 from aigc_jax.data.attributes import Attribute
 from aigc_jax.data.own_images import FEWEST, HIGHEST_LABEL
+from aigc_jax.data.splits import tenth_held_out
 from aigc_jax.data.video import (
     MOST_BYTES,
     SUFFIXES,
@@ -43,7 +44,8 @@ def load_own_videos(path: str, frames: int | None = None, most: int | None = Non
         second (10 if there is none).
         A folder of files as `read_video` takes them, of one size and one rate (to 5 %), in the
         order of their names. Where they are in subfolders, each is a class: 0, 1, … in the order of
-        their names. Names that begin with a dot, and what systems leave behind, are skipped.
+        their names. Names that begin with a dot, captions, NAME.txt of NAME.gif, and what systems
+        leave behind are skipped.
       frames: T, to which all clips are cut at their end; None: the length of the shortest.
       most: where that is longer, T; None: no bound.
 
@@ -65,8 +67,7 @@ def load_own_videos(path: str, frames: int | None = None, most: int | None = Non
     read = _from_folder if kind == stat.S_IFDIR else _from_npz
     try:
         videos, rate, (labels, attributes) = read(Path(path), frames, most)
-        order = np.random.default_rng(len(videos)).permutation(len(videos))
-        train, heldout = np.split(order, [-(len(videos) // 10)])
+        train, heldout = tenth_held_out(len(videos))
         parts = videos[train], videos[heldout]
     except MemoryError as error:
         raise InputError(f"{path}: its videos do not fit into memory") from error

@@ -77,6 +77,33 @@ def _track_of(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return moments / lit[:, None], mass
 
 
+def windows(videos: np.ndarray, side: int) -> np.ndarray:
+    """The square around the light of each frame, as a classifier of still images is to see it.
+
+    Its corner is the centroid less side / 2, to whole pixels, so that the middle of MNIST's digits,
+    at (14, 14) of 28 pixels, comes to where it was. Beyond the frame there is black; of a black
+    frame it is the square in the middle.
+
+    Args:
+      videos: `[N, T, H, W, C]`; see `track`.
+      side: in pixels.
+
+    Returns:
+      `[N, T, side, side, C]`, of the same type.
+    """
+    videos = np.asarray(videos)
+    middle = (np.array(videos.shape[2:4]) - 1) / 2
+    centroids = track(videos).centroids
+    centroids = np.where(np.isfinite(centroids), centroids, middle)
+    corners = np.rint(centroids - side / 2).astype(int) + side
+    bordered = np.pad(videos, ((0, 0), (0, 0), (side, side), (side, side), (0, 0)))
+    found = np.empty((*videos.shape[:2], side, side, videos.shape[-1]), videos.dtype)
+    for i, t in np.ndindex(*videos.shape[:2]):
+        row, column = corners[i, t]
+        found[i, t] = bordered[i, t, row : row + side, column : column + side]
+    return found
+
+
 def motion(videos: np.ndarray) -> Motion:
     """Statistics of the centroid's path, c_t, for videos in which one thing moves.
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from aigc_jax.algorithm import Keys, Params
 from aigc_jax.errors import InputError
 from aigc_jax.labels import check_choices
-from aigc_jax.transformer.model import Batch, Networks
+from aigc_jax.transformer.model import Batch, Networks, Source
 
 
 class MaskedBatch(NamedTuple):
@@ -24,6 +24,7 @@ class MaskedBatch(NamedTuple):
 
     tokens: jax.Array  # int32 [B, T]
     maskable: jax.Array  # bool [B, T]: which may be masked; the others are always seen
+    source: Source | None = None  # what an encoder reads: where there is one, it must be given
 
 
 def all_maskable(tokens: jax.Array) -> MaskedBatch:
@@ -140,17 +141,22 @@ def masked(
         jnp.where(mask, mask_id, batch.tokens),
         labels=jnp.where(mask, batch.tokens, 0),  # conditions are no choices
         weights=mask * weights[:, None],
+        source=batch.source,
     )
 
 
 def bidirectional(
-    inputs: jax.Array, labels: jax.Array | None = None, weights: jax.Array | None = None
+    inputs: jax.Array,
+    labels: jax.Array | None = None,
+    weights: jax.Array | None = None,
+    source: Source | None = None,
 ) -> Batch:
     """The `Batch` of rows `[B, T]` whose positions all see each other."""
     rows, length = inputs.shape
     labels = jnp.zeros_like(inputs) if labels is None else labels
     weights = jnp.zeros(inputs.shape, jnp.float32) if weights is None else weights
-    return Batch(inputs, labels, weights, prefix=jnp.full((rows,), length, jnp.int32))
+    prefix = jnp.full((rows,), length, jnp.int32)
+    return Batch(inputs, labels, weights, prefix=prefix, source=source)
 
 
 def restricted(networks: Networks, choices: int) -> Networks:

@@ -18,25 +18,22 @@ from aigc_jax.data import images as image_data
 from aigc_jax.data.attributes import Attribute
 from aigc_jax.data.audio import Sounds
 from aigc_jax.data.images import Images, load_images
-from aigc_jax.data.moving_digits import MovingDigits, load_moving_digits, moving_digits
+from aigc_jax.data.moving_digits import MovingDigits, moving_digits
 from aigc_jax.data.own_images import load_own_images
-from aigc_jax.data.own_videos import load_own_videos
 from aigc_jax.data.video import VideoClips
 from aigc_jax.errors import InputError
 from aigc_jax.settings import setting
 from experiments.cli.options import Options
 from experiments.data import sounds as sound_data
+from experiments.data import videos as video_data
 
 MEDIA = ("image", "audio", "video")
-MOVING = ("moving_mnist5k", "moving_mnist")
 DATASETS = {
     "image": image_data.DATASETS,
     "audio": sound_data.DATASETS,
-    "video": MOVING,
+    "video": video_data.DATASETS,
 }
 _OWN = {"image": "images", "audio": "sounds", "video": "videos"}
-_GENERATED = 2**20  # training videos of moving digits; each is a function of its index
-_HELDOUT_VIDEOS = 500
 
 
 class Signals(NamedTuple):
@@ -127,8 +124,10 @@ class SignalOptions(Options):
         changeable=True,
         path=True,
     )
-    digits: int = setting(2, "Digits in a video of moving_mnist.")
-    frames: int = setting(20, "Frames of a video; of your own, as many as all have.", least=2)
+    digits: int = setting(video_data.DIGITS, "Digits in a video of moving_mnist.")
+    frames: int = setting(
+        video_data.FRAMES, "Frames of a video; of your own, as many as all have.", least=2
+    )
 
     @property
     def data_name(self) -> str:
@@ -162,12 +161,10 @@ def load(options: SignalOptions, medium: str) -> Signals:
         return _of_images(images or load_images(options.dataset, options.data_dir))
     if medium == "audio":
         return _of_sounds(sound_data.load(options.dataset, options.data_dir, options.sounds))
-    if options.videos:
-        return _of_clips(load_own_videos(options.videos, most=options.frames))
-    name = options.dataset.removeprefix("moving_")
-    return _of_moving(
-        load_moving_digits(name, options.data_dir, options.frames, options.digits), options.seed
+    found = video_data.load(
+        options.dataset, options.data_dir, options.videos, options.frames, options.digits
     )
+    return _of_clips(found) if isinstance(found, VideoClips) else _of_moving(found, options.seed)
 
 
 def _rows(data: jax.Array, indices: jax.Array) -> jax.Array:
@@ -239,8 +236,8 @@ def _of_moving(moving: MovingDigits, seed: int) -> Signals:
         medium="video",
         train=moving.train,
         gather=gather,
-        examples=_GENERATED,
-        heldout=moving.heldout_videos(_HELDOUT_VIDEOS).frames,
+        examples=video_data.GENERATED,
+        heldout=moving.heldout_videos(video_data.HELDOUT).frames,
         rate=moving.rate,
     )
 

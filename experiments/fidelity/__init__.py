@@ -1,1 +1,1 @@
-"""How generated images are evaluated: in the features of a classifier of real ones."""
+"""How generated data are evaluated: in the features of a classifier of real ones."""

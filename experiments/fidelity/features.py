@@ -1,4 +1,4 @@
-"""The network in whose features generated images are evaluated: a classifier of the same data.
+"""The network in whose features generated data are evaluated: a classifier of the same data.
 
 Dimensions: N images, D features.
 """
@@ -17,11 +17,15 @@ from aigc_jax.algorithm import Params
 from aigc_jax.checkpoint import digest
 from aigc_jax.data.audio import Sounds
 from aigc_jax.data.images import Images, load_images
+from aigc_jax.data.moving_digits import MovingDigits
+from aigc_jax.data.video import VideoClips
 from aigc_jax.errors import InputError
 from aigc_jax.log_stream import say
 from aigc_jax.run_folder import RunFolder
 from experiments.cli.options import from_flags, from_stored
+from experiments.data import videos
 from experiments.data.sounds import as_images
+from experiments.data.videos import LabelledDigits
 from experiments.families.classifier.experiment import EXPERIMENT
 from experiments.families.classifier.options import PRESETS, to_config
 from experiments.runs import training
@@ -40,8 +44,8 @@ class FeatureNetwork(NamedTuple):
       sha256: of its weights, see `weights_sha256`. Metrics under two networks are not comparable.
       accuracy: on its own held-out images; NaN where its folder does not say.
       describe: `(images uint8 [N, H, W, C]) -> (features float32 [N, D], classes int64 [N])`. The
-        images are bytes since real ones are: generated ones are rounded first, so that the
-        features cannot tell the two apart by rounding.
+        images, or videos `[N, T, H, W, C]`, are bytes since real ones are: generated ones are
+        rounded first, so that the features cannot tell the two apart by rounding.
       classify: `(images) -> classifier.Description`, with the logits; None where there are none.
     """
 
@@ -107,6 +111,51 @@ def sound_networks(options: Any, sounds: Sounds) -> dict[str, FeatureNetwork]:
     return found
 
 
+def video_networks(options: Any, source: MovingDigits | VideoClips) -> dict[str, FeatureNetwork]:
+    """By what they tell apart, the classifiers of videos, trained first if they have not been.
+
+    Of moving digits there is one, of `digits` and their motion, for videos of one or two; of videos
+    of one's own there is one for each attribute.
+
+    Args:
+      options: an experiment's `dataset`, `data_dir`, `videos`, `frames` and `workdir`.
+      source: the data that these name.
+
+    Raises:
+      InputError, Diverged, Interrupted: see `feature_network`.
+    """
+    common = {"preset": "video", "dataset": options.dataset, "frames": options.frames}
+    labelled: dict[str, tuple[Images | LabelledDigits, dict[str, Any]]] = {}
+    if isinstance(source, MovingDigits):
+        if source.count <= videos.MOST_DIGITS:
+            labelled["digits"] = LabelledDigits(source), {"digits": source.count}
+    else:
+        for name, values in source.attributes:
+            if len(values) > 1:  # a single class tells nothing
+                own = {"videos": options.videos, "attribute": name}
+                labelled[name] = videos.as_images(source, name), own
+    found = {}
+    for name, (data, own) in labelled.items():
+        workdir = trained_classifier(options, common | own, data)
+        found[name] = _open(workdir, tuple(data.heldout.shape[1:]))
+    return found
+
+
+def frame_network(options: Any, source: MovingDigits) -> FeatureNetwork:
+    """The classifier of the digits that move, trained first if it has not been.
+
+    Args:
+      options: an experiment's `data_dir` and `workdir`.
+      source: videos of its `dataset`.
+
+    Raises:
+      InputError, Diverged, Interrupted: see `feature_network`.
+    """
+    values = {"dataset": source.name.removeprefix("moving_")}
+    images = load_images(values["dataset"], options.data_dir)
+    return _open(trained_classifier(options, values, images), images.train.shape[1:])
+
+
 def perception(options: Any, images: Images | None = None) -> Params:
     """The parameters of the classifier in whose layers a codec compares images.
 
@@ -128,7 +177,10 @@ def perception(options: Any, images: Images | None = None) -> Params:
 
 
 def trained_classifier(
-    options: Any, values: dict[str, Any], labelled: Images, named: str | None = None
+    options: Any,
+    values: dict[str, Any],
+    labelled: Images | LabelledDigits,
+    named: str | None = None,
 ) -> str:
     """The folder of a finished classifier, trained first if it has not been.
 
@@ -166,20 +218,24 @@ def _finished(workdir: str, config: dict[str, Any] | None) -> bool:
     return config is not None and max(steps, default=0) >= config["options"]["steps"]
 
 
-def _train(values: dict[str, Any], config: dict[str, Any] | None, images: Images) -> None:
+def _train(
+    values: dict[str, Any], config: dict[str, Any] | None, images: Images | LabelledDigits
+) -> None:
     """Begins a run with these options, or continues the one that `config` describes.
 
     The images are in memory already.
     """
     say(f"no finished classifier in {values['workdir']}: training it first")
     if config is None:
-        if len(images.train) < from_flags(PRESETS, values).batch_size:
-            values = {**values, "batch_size": len(images.train)}
+        examples = getattr(images, "examples", len(images.train))
+        if examples < from_flags(PRESETS, values).batch_size:
+            values = {**values, "batch_size": examples}
         flags = [f"--{name}={value}" for name, value in values.items() if value is not None]
         command = shlex.join(["python", "-m", "experiments.classifier", *flags])
     else:
         command = config["command"]
-        places = {name: values.get(name) for name in ("images", "sounds", "data_dir", "workdir")}
+        names = ("images", "sounds", "videos", "data_dir", "workdir")
+        places = {name: values.get(name) for name in names}
         values = {**config["options"], **places}
     options = from_stored(PRESETS, values)
     training.train(EXPERIMENT._replace(load=lambda _: images), options, command)

@@ -9,26 +9,55 @@ from typing import Any
 
 import numpy as np
 
+from aigc_jax.data.moving_digits import MovingDigits
 from aigc_jax.errors import InputError
 from aigc_jax.metrics.frechet import enough, expected_distance, frechet_distance, moments
 from experiments.data.signals import Signals
 from experiments.data.sounds import mel_images
+from experiments.data.videos import LabelledDigits, part_accuracies
+from experiments.fidelity import moving
 from experiments.fidelity.evaluator import EVALUATED
-from experiments.fidelity.features import FeatureNetwork, feature_network, sound_networks
+from experiments.fidelity.features import (
+    FeatureNetwork,
+    feature_network,
+    frame_network,
+    sound_networks,
+    video_networks,
+)
+
+FRAME = "digit in a frame"  # what the classifier of still images tells apart
 
 
 def networks_of(options: Any, signals: Signals) -> dict[str, FeatureNetwork]:
-    """By attribute, the classifier of it; trained first if it has not been. None for videos."""
+    """By attribute, the classifier of it; trained first if it has not been.
+
+    Moving digits, which have no attributes that a prior is told, have one classifier of what they
+    show: see `video_networks`.
+    """
     if signals.medium == "image" and signals.attributes:
         return {signals.attributes[0].name: feature_network(options, signals.source)}
     if signals.medium == "audio":
         return sound_networks(options, signals.source)
+    if signals.medium == "video":
+        return video_networks(options, signals.source)
     return {}
+
+
+def frame_networks_of(options: Any, signals: Signals) -> dict[str, FeatureNetwork]:
+    """The classifier of the one digit in each frame of videos; none of other signals."""
+    if not moving.is_alone(signals.source):
+        return {}
+    return {FRAME: frame_network(options, signals.source)}
 
 
 def sha256_of(networks: Mapping[str, FeatureNetwork]) -> dict[str, str]:
     """By attribute, the hash of a classifier: metrics under two are not comparable."""
     return {name: network.sha256 for name, network in networks.items()}
+
+
+def judges_sha256(options: Any, signals: Signals) -> dict[str, str]:
+    """Of all classifiers that judge such signals, trained first if they have not been."""
+    return sha256_of(networks_of(options, signals) | frame_networks_of(options, signals))
 
 
 class Judges:
@@ -48,7 +77,9 @@ class Judges:
     def __init__(self, options: Any, signals: Signals, sha256: Mapping[str, str] | None = None):
         self._signals = signals
         self.networks = networks_of(options, signals)
-        for name, found in sha256_of(self.networks).items():
+        self.frames = frame_networks_of(options, signals).get(FRAME)
+        every = self.networks | ({FRAME: self.frames} if self.frames else {})
+        for name, found in sha256_of(every).items():
             if sha256 is not None and sha256.get(name) != found:
                 raise InputError(
                     f"the classifier of the {name} is not the one that this run was evaluated with "
@@ -84,9 +115,11 @@ class Judges:
     def distance(self, said: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
         """`fcd`, the Fréchet distance to held-out signals in the first attribute's features."""
         name = next(iter(self.networks), None)
-        if name is None or not enough(self.count, self.real[name][0].shape[1]):
+        if name is None:
             return {}
         a, b = self.real[name][0], said[name][0]
+        if not enough(min(len(a), len(b)), a.shape[1]):
+            return {}
         return {"fcd": frechet_distance(moments(a), moments(b))}
 
     def expected_fcd(self, count: int) -> dict[str, float]:
@@ -115,3 +148,30 @@ class Judges:
                 right = labels[known] == asked[known, column]
                 found[f"{attribute.name}_accuracy"] = float(np.mean(right))
         return found
+
+    def recognised(self, said: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+        """The same of held-out signals, or of what they became: are they taken for what they are?
+
+        Of moving digits `digits_accuracy` and `motion_accuracy`, see `part_accuracies`.
+        """
+        labels, source = self._signals.heldout_labels, self._signals.source
+        found = self.accuracies(said, None if labels is None else labels[: self.count])
+        if isinstance(source, MovingDigits) and said:
+            classes = LabelledDigits(source).heldout_labels[: self.count]
+            (_, log_p), *_ = said.values()
+            found |= part_accuracies(log_p.argmax(-1), classes, source.count)
+        return found
+
+    def motion(self, found: np.ndarray) -> dict[str, float]:
+        """Of videos of moving digits, how they move; of one digit also whether it stays the same.
+
+        Args:
+          found: uint8 `[N, T, H, W, C]`.
+        """
+        source = self._signals.source
+        if not isinstance(source, MovingDigits):
+            return {}
+        known = moving.motion_of(found, source)
+        if self.frames:
+            known["identity_persistence"] = moving.persistence(found, self.frames)
+        return known

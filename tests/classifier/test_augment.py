@@ -77,3 +77,12 @@ def test_what_happens_to_an_image_depends_on_its_own_key_alone(rng):
     whole = augment(keys, images, reach=2, mirrored=True)
     backwards = augment(keys[::-1], images[::-1], reach=2, mirrored=True)
     np.testing.assert_array_equal(np.asarray(backwards)[::-1], whole)
+
+
+def test_all_frames_of_a_video_are_changed_alike(rng):
+    videos = rng.random((40, 3, 6, 5, 2)).astype(np.float32)
+    keys = parallel.example_keys(jax.random.key(4), 40)
+    found = np.asarray(augment(keys, videos, reach=2, mirrored=True))
+    for t in range(3):
+        still = augment(keys, videos[:, t], reach=2, mirrored=True)
+        np.testing.assert_array_equal(found[:, t], still)

@@ -143,21 +143,21 @@ class TestGuided:
         np.testing.assert_array_equal(cache[2:], self.WITHOUT[:, :2])
 
     @pytest.mark.parametrize(
-        ("weight", "sizes", "message"),
+        ("weight", "told", "message"),
         [
-            (-0.5, (3,), "guidance must be at least 0 and finite, got -0.5"),
-            (float("inf"), (3,), "guidance must be at least 0 and finite, got inf"),
-            (float("nan"), (3,), "guidance must be at least 0 and finite, got nan"),
-            (2.0, (), "guidance is for a prior that is told classes"),
+            (-0.5, True, "guidance must be at least 0 and finite, got -0.5"),
+            (float("inf"), True, "guidance must be at least 0 and finite, got inf"),
+            (float("nan"), True, "guidance must be at least 0 and finite, got nan"),
+            (2.0, False, "guidance is for a prior that is told something"),
         ],
     )
-    def test_other_guidance_is_refused(self, weight, sizes, message):
+    def test_other_guidance_is_refused(self, weight, told, message):
         with pytest.raises(InputError, match=message):
-            check_guidance(weight, sizes)
+            check_guidance(weight, told)
 
     def test_guidance_that_there_is_no_need_of_is_not(self):
-        check_guidance(1.0, ())
-        check_guidance(0.0, (3,))
+        check_guidance(1.0, False)
+        check_guidance(0.0, True)
 
 
 def test_within_rules_out_all_that_cannot_stand_at_the_next_place():

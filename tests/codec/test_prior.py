@@ -186,7 +186,7 @@ class TestRefused:
         ):
             with pytest.raises(InputError, match="labels are for a prior that is told classes"):
                 call(np.zeros((2, 1), int))
-        with pytest.raises(InputError, match="guidance is for a prior that is told classes"):
+        with pytest.raises(InputError, match="guidance is for a prior that is told something"):
             made.sample(state, key, 2, guidance=2.0)
 
     @pytest.mark.parametrize("order", [maskgit, diffusion])

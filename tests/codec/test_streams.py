@@ -9,7 +9,7 @@ import pytest
 
 from aigc_jax.codec.networks.streams import streams
 from aigc_jax.errors import InputError
-from aigc_jax.transformer import Architecture, Batch, Positions
+from aigc_jax.transformer import Architecture, Batch, Positions, Source
 from aigc_jax.transformer.masking import bidirectional
 
 R, T, V = 3, 5, 11
@@ -88,6 +88,75 @@ def test_a_cache_that_grows_gives_what_a_pass_over_all_does(scan):
         np.testing.assert_allclose(states, whole[rows, at], rtol=2e-5, atol=2e-5)
 
 
+ENCODED = streams(dataclasses.replace(SIZES, encoder_layers=2, source_context=4), R)
+
+
+def sources(examples, seed=4):
+    """Of two and three tokens, and then padding; equal in an example's rows."""
+    tokens = np.random.default_rng(seed).integers(0, V, (examples, 4)).astype(np.int32)
+    present = np.arange(4) < np.array([2, 3, 3])[:examples, None]
+    return Source(*(np.repeat(x, R, axis=0) for x in (tokens, np.int32(present))))
+
+
+@pytest.fixture(scope="module")
+def encoded():
+    """Parameters of ENCODED."""
+    return jax.tree.map(lambda x: 9 * x, jax.device_get(jax.jit(ENCODED.init)(jax.random.key(6))))
+
+
+def test_every_step_sees_all_of_its_own_source_and_no_padding(encoded):
+    tokens, source = tokens_of(3), sources(3)
+    states = jax.jit(ENCODED.hidden)
+
+    def moved(change):
+        other = source._replace(tokens=change(source.tokens.copy()))
+        before, after = (
+            np.asarray(states(encoded, read(tokens)._replace(source=s))) for s in (source, other)
+        )
+        return np.abs(after - before).reshape(3, R * T, -1).max(-1)
+
+    for place in range(3):
+
+        def change(tokens, place=place):
+            tokens[R : 2 * R, place] = (tokens[R : 2 * R, place] + 1) % V
+            return tokens
+
+        found = moved(change)
+        assert (found[1] > 1e-4).all()
+        assert (found[[0, 2]] == 0).all()
+
+    def padding(tokens):
+        tokens[:, 3] = (tokens[:, 3] + 1) % V
+        return tokens
+
+    assert (moved(padding) == 0).all()
+
+
+@pytest.mark.parametrize("scan", [False, True])
+def test_a_cache_with_a_source_gives_what_a_pass_over_all_does(scan):
+    networks = streams(dataclasses.replace(SIZES, encoder_layers=2, source_context=4, scan=scan), R)
+    init = jax.device_get(jax.jit(networks.init)(jax.random.key(7)))
+    params = jax.tree.map(lambda x: 9 * x, init)
+    tokens, source = tokens_of(2), sources(2)
+    whole = np.asarray(jax.jit(networks.hidden)(params, read(tokens)._replace(source=source)))
+    extend, places = jax.jit(networks.extend), np.tile(np.arange(T), (2 * R, 1))
+    start = jax.jit(networks.start, static_argnums=(1, 2))
+    cache = start(params, 2 * R, T, source)
+    found, cache = extend(params, cache, tokens[:, :2], places[:, :2])
+    np.testing.assert_allclose(found, whole[:, :2], rtol=5e-5, atol=5e-5)
+    for t in range(2, T):
+        found, cache = extend(params, cache, tokens[:, t : t + 1], places[:, t : t + 1])
+        np.testing.assert_allclose(found, whole[:, t : t + 1], rtol=5e-5, atol=5e-5)
+
+
+def test_a_source_that_is_missing_or_superfluous_is_refused(params, encoded):
+    tokens = tokens_of(1)
+    with pytest.raises(InputError, match="source is missing"):
+        ENCODED.hidden(encoded, read(tokens))
+    with pytest.raises(InputError, match="source is for models with an encoder"):
+        NETWORKS.hidden(params, read(tokens)._replace(source=sources(1)))
+
+
 def test_dropout_is_each_examples_own():
     networks = streams(dataclasses.replace(SIZES, dropout=0.4), R)
     params = jax.jit(networks.init)(jax.random.key(2))
@@ -105,7 +174,6 @@ def test_dropout_is_each_examples_own():
         ({"positions": Positions.ROTARY}, "positions must be LEARNED where several sequences"),
         ({"window": 3}, "window must be None where several"),
         ({"tied": False}, "tied must be True where several"),
-        ({"encoder_layers": 1}, "encoder_layers must be 0 where several"),
     ],
 )
 def test_an_architecture_that_would_be_ignored_is_refused(change, message):

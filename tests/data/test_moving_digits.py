@@ -11,8 +11,10 @@ from aigc_jax.data.images import load_images
 from aigc_jax.data.moving_digits import (
     MovingDigits,
     Videos,
+    contents,
     load_moving_digits,
     moving_digits,
+    sizes,
     video_keys,
 )
 from aigc_jax.errors import InputError
@@ -209,3 +211,32 @@ def test_trivial_predictions_err_as_much_as_measured_elsewhere():
         each = error.mean(1)
         assert each.std() == pytest.approx(deviations[name], rel=0.1)
         assert abs(each.mean() - figures[name]) < 4 * np.sqrt(2 / 500) * deviations[name], name
+
+
+def test_what_a_video_shows_by_hand():
+    """Slopes of 45°, 8°, 80° and 90°, which are of the ranges 2, 0, 3 and 3 of 22.5° each."""
+    steps = np.array([(-1.0, 1.0), (0.2, -1.4), (-2.0, 0.35), (1.0, 0.0)])
+    positions = np.zeros((2, 4, 2, 2))
+    for video, digit in np.ndindex(2, 2):
+        step = steps[2 * video + digit]
+        positions[video, :, digit] = 9 + np.array([0, 1, 2, 1])[:, None] * step  # and back
+    # Digits 7, 4 and 9, 9.
+    videos = Videos(None, np.array([[5, 0], [3, 2]]), np.float32(positions))
+    found = contents(videos, np.array([4, 1, 9, 9, 0, 7]))
+    np.testing.assert_array_equal(found, [[4, 7, 0, 2], [9, 9, 3, 3]])
+    assert found.dtype == np.int32
+    assert sizes(2) == (10, 10, 4, 4)
+
+
+def test_slopes_are_those_that_were_drawn_and_all_are_as_likely(videos):
+    """A border turns back one component, and the shortened steps are not the longest."""
+    labels = np.arange(N) % 10
+    found = np.asarray(contents(videos, labels))
+    np.testing.assert_array_equal(found[:, :K], np.sort(labels[videos.digits], axis=1))
+    # Of the frames of each third of a video alone, they are the same.
+    for start in (0, 10, 20):
+        part = videos._replace(positions=videos.positions[:, start : start + 10])
+        np.testing.assert_array_equal(np.asarray(contents(part, labels))[:, K:], found[:, K:])
+    many = jax.device_get(make(video_keys(5, 0, 700), DIGITS))
+    counts = np.bincount(np.asarray(contents(many, labels))[:, K:].ravel(), minlength=4)
+    assert (np.abs(counts - 525) < 4 * 525**0.5).all()

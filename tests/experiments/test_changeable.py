@@ -12,7 +12,7 @@ OWN = {
     "gan": {"images", "classifier", "stop_at_fcd"},
     "vae": {"images", "k"},
     "vq": {"images"},
-    "classifier": {"images", "sounds"},
+    "classifier": {"images", "sounds", "videos"},
     "codec": {"images", "sounds", "videos", "classifier", "perception"},
     "prior": {"images", "sounds", "videos", "classifier", "codec"}
     | {"given", "guidance", "noise", "passes"},  # of evaluations alone

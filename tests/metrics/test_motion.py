@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aigc_jax.data.moving_digits import load_moving_digits
-from aigc_jax.metrics.motion import identity_persistence, motion, track
+from aigc_jax.metrics.motion import identity_persistence, motion, track, windows
 
 
 def test_persistence_counts_the_frames_after_the_first():
@@ -50,6 +50,27 @@ def test_what_is_negative_is_black():
     video = dots([(2, 5)])
     video[0, 0, 0, 0] = -0.5
     np.testing.assert_array_equal(track(video).centroids, [[[2, 5]]])
+
+
+def test_a_window_is_around_the_light_and_black_beyond_the_frame(rng):
+    quarter = rng.integers(1, 256, (3, 3, 3), dtype=np.uint8)
+    pattern = np.concatenate([quarter, quarter[1::-1]])  # whose light is in the middle, (2, 2)
+    pattern = np.concatenate([pattern, pattern[:, 1::-1]], axis=1)
+    videos = np.zeros((1, 3, 9, 13, 3), np.uint8)
+    videos[0, 0, 3:8, 8:13] = videos[0, 1, :5, :5] = pattern
+    found = windows(videos, 8)
+    assert (found.dtype, found.shape) == (np.uint8, (1, 3, 8, 8, 3))
+    for frame in found[0, :2]:
+        np.testing.assert_array_equal(frame[2:7, 2:7], pattern)
+        assert frame.sum(dtype=int) == pattern.sum(dtype=int)
+    assert not found[0, 2].any()  # whose frame is black
+
+
+def test_windows_of_real_videos_are_the_digits_themselves():
+    moving = load_moving_digits(count=1)
+    videos = moving.heldout_videos(30)
+    expected = np.repeat(moving.heldout[videos.digits], 20, axis=1)
+    np.testing.assert_array_equal(windows(videos.frames, 28)[..., 0], expected)
 
 
 def test_motion_of_a_worked_path():

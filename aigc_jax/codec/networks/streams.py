@@ -1,6 +1,6 @@
 """A Transformer that reads and writes several tokens at each step: one of each stage's sequence.
 
-Dimensions: B examples, R sequences of each, T steps, D width, V vocabulary.
+Dimensions: B examples, R sequences of each, T steps, S source positions, D width, V vocabulary.
 """
 
 from functools import lru_cache, partial
@@ -14,13 +14,21 @@ from aigc_jax.algorithm import Key, Keys, Params
 from aigc_jax.attention import visibility
 from aigc_jax.errors import InputError
 from aigc_jax.layers import Dense, dropout, rounded_once
-from aigc_jax.nn.block import INIT_STD, PositionsAndMask, Stack, fold
-from aigc_jax.transformer import Architecture, Batch, Cache, Networks, Positions, networks_of
+from aigc_jax.nn.block import Memory, PositionsAndMask, fold
+from aigc_jax.transformer import (
+    Architecture,
+    Batch,
+    Cache,
+    Networks,
+    Positions,
+    Source,
+    networks_of,
+)
+from aigc_jax.transformer.networks.transformer import Transformer, check_encoded
 
 # What of an `Architecture` has no effect here.
 _FIXED: dict[str, Any] = {
     "positions": Positions.LEARNED,
-    "encoder_layers": 0,
     "window": None,
     "logit_cap": None,
     "tied": True,
@@ -28,28 +36,24 @@ _FIXED: dict[str, Any] = {
 }
 
 
-class Streams(nn.Module):
+class Streams(Transformer):
     """x_t = Σ_r E[token_rt] + p_t → blocks → W_r h_t, the state of sequence r.
+
+    The blocks, and an encoder where there is one, are a `Transformer`'s, whose methods fill a cache
+    with what the encoder says.
 
     Source: Copet et al. 2023 (MusicGen), https://arxiv.org/abs/2306.05284, section 2.2; logits by
     the one embedding, whose tokens of different stages are different.
     """
 
-    config: Architecture
     sequences: int
 
     def setup(self):
-        c = self.config
-        initial = nn.initializers.normal(INIT_STD)
-        self.embedding = nn.Embed(c.vocabulary_size, c.width, embedding_init=initial)
-        self.positions = self.param("positions", initial, (c.context, c.width), jnp.float32)
-        self.decoder = Stack(c, c.layers)
-        self.apart = Dense(self.sequences * c.width, False, nn.initializers.glorot_uniform())
+        super().setup()
+        wide = self.sequences * self.config.width
+        self.apart = Dense(wide, False, nn.initializers.glorot_uniform())
 
-    def __call__(self, tokens: jax.Array) -> jax.Array:
-        return self.unembed(self.hidden(tokens, None))
-
-    def _embed(self, tokens: jax.Array, positions: jax.Array, keys: Keys | None) -> jax.Array:
+    def _together(self, tokens: jax.Array, positions: jax.Array, keys: Keys | None) -> jax.Array:
         """Tokens `[B R, T]` → `[B, T, D]`."""
         c = self.config
         x = self.embedding(tokens).reshape(-1, self.sequences, tokens.shape[1], c.width).sum(1)
@@ -62,23 +66,28 @@ class Streams(nn.Module):
         each = self.apart(h).reshape(batch, length, self.sequences, width)
         return each.swapaxes(1, 2).reshape(-1, length, width)
 
-    def hidden(self, tokens: jax.Array, keys: Keys | None) -> jax.Array:
-        """The states of all steps, which see themselves and the ones before."""
-        own = None if keys is None else keys[:: self.sequences]
+    def hidden(self, batch: Batch, keys: Keys | None) -> jax.Array:
+        """The states of all steps, which see themselves, the ones before and the source."""
+        tokens, own = batch.inputs, None if keys is None else keys[:: self.sequences]
+        memory = None
+        if (source := _of_examples(batch.source, self.sequences)) is not None:
+            present = source.segments > 0
+            memory = Memory(self.encode(source, fold(own, 0)), present[:, None, None])
         order = jnp.arange(tokens.shape[1])[None]
-        x = self._embed(tokens, order, fold(own, 1))
+        x = self._together(tokens, order, fold(own, 1))
         where = PositionsAndMask(order, None, True)
-        return self._apart(self.decoder(x, where, None, None, fold(own, 2))[0])
+        return self._apart(self.decoder(x, where, memory, None, fold(own, 2))[0])
 
-    def extend(
+    def further(
         self, tokens: jax.Array, positions: jax.Array, cache: Cache
     ) -> tuple[jax.Array, Cache]:
         """The states of further steps, which see those in the cache and join them."""
         places, layers = positions[:: self.sequences], cache.layers
         slots = (layers if self.config.scan else layers[0]).key.shape[-2]
         seen = visibility(places, jnp.arange(slots)[None])
-        x = self._embed(tokens, places, None)
-        h, layers = self.decoder(x, PositionsAndMask(places, seen), None, layers)
+        memory = None if cache.source is None else Memory(None, cache.source)
+        x = self._together(tokens, places, None)
+        h, layers = self.decoder(x, PositionsAndMask(places, seen), memory, layers)
         return self._apart(h), cache._replace(layers=layers)
 
     def unembed(self, h: jax.Array) -> jax.Array:
@@ -92,8 +101,8 @@ def streams(config: Architecture, sequences: int) -> Networks:
     """The `Networks` of `Streams`: an example's R sequences are neighbouring rows of a batch.
 
     Args:
-      config: sizes; positions are learned, the output layer is the embedding, and there is neither
-        an encoder nor a window.
+      config: sizes; positions are learned, the output layer is the embedding, and there is no
+        window. Sources, for an encoder, are of one segment, and the same in an example's rows.
       sequences: R.
 
     Raises:
@@ -109,27 +118,35 @@ def streams(config: Architecture, sequences: int) -> Networks:
     apply: Any = net.apply
 
     def init(key: Key) -> Params:
-        return net.init(key, jnp.zeros((sequences, 1), jnp.int32))
+        tokens = jnp.zeros((sequences, 1), jnp.int32)
+        source = Source(tokens, tokens + 1) if config.encoder_layers else None
+        return net.init(key, Batch(tokens, tokens, tokens, source=source))
 
     def hidden(params: Params, batch: Batch, keys: Keys | None = None) -> jax.Array:
-        for name in ("segments", "positions", "prefix", "source"):
+        for name in ("segments", "positions", "prefix"):
             if getattr(batch, name) is not None:
                 raise InputError(f"{name} must be None: several sequences are read from the left")
-        return apply(params, batch.inputs, keys, method="hidden")
+        check_encoded(config, batch.source)
+        return apply(params, batch, keys, method="hidden")
 
     def logits(params: Params, states: jax.Array) -> jax.Array:
         return apply(params, states, method="unembed")
 
-    def start(params: Params, rows: int, length: int, source: Any = None) -> Cache:
-        return plain.start(params, rows // sequences, length, source)
+    def start(params: Params, rows: int, length: int, source: Source | None = None) -> Cache:
+        return plain.start(params, rows // sequences, length, _of_examples(source, sequences))
 
     def extend(
         params: Params, cache: Cache, tokens: jax.Array, positions: jax.Array, prefix: Any = None
     ) -> tuple[jax.Array, Cache]:
         if prefix is not None:
             raise InputError("prefix must be None: several sequences are read from the left")
-        return apply(params, tokens, positions, cache, method="extend")
+        return apply(params, tokens, positions, cache, method="further")
 
     return Networks(
         init, hidden, logits, start, plain.grow, extend, config.vocabulary_size, config.context
     )
+
+
+def _of_examples(source: Source | None, sequences: int) -> Source | None:
+    """One row for each example, of the equal ones of its R sequences."""
+    return jax.tree.map(lambda x: x[::sequences], source)

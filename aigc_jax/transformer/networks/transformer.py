@@ -3,6 +3,8 @@
 Dimensions: B batch, T positions, S source positions, D width, V vocabulary.
 """
 
+import math
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -43,6 +45,18 @@ def sinusoidal_positions(length: int, width: int) -> np.ndarray:
     )
 
 
+def on_grid(along: Sequence[jax.Array]) -> jax.Array:
+    """Sums of a vector for each axis's index, v_ij… = a_i + b_j + …, row by row: `[Π sides, D]`.
+
+    Args:
+      along: of each axis, `[side, D]`.
+    """
+    total = along[0]
+    for vectors in along[1:]:
+        total = (total[:, None] + vectors[None]).reshape(-1, vectors.shape[-1])
+    return total
+
+
 class Transformer(nn.Module):
     """Embedding, stacks of blocks, output layer; `__call__` only exists to make all parameters."""
 
@@ -55,7 +69,7 @@ class Transformer(nn.Module):
         self.embedding = nn.Embed(c.vocabulary_size, c.width, embedding_init=initial)
         if c.positions is Positions.LEARNED:
             places = nn.initializers.normal(INIT_STD)
-            self.positions = self.param("positions", places, (c.context, c.width), jnp.float32)
+            self.positions = self._learned(places)
             if c.encoder_layers:
                 self.source_positions = self.param(
                     "source_positions", places, (c.source_context, c.width), jnp.float32
@@ -69,6 +83,17 @@ class Transformer(nn.Module):
 
     def __call__(self, batch: Batch) -> jax.Array:
         return self.unembed(self.hidden(batch, None))
+
+    def _learned(self, initial: nn.initializers.Initializer) -> jax.Array:
+        """Vectors of all positions `[context, D]`: those before the grid have one of their own."""
+        c = self.config
+        on_axes = [
+            self.param(f"positions_{axis}", initial, (side, c.width), jnp.float32)
+            for axis, side in enumerate(c.axes)
+        ]
+        apart = c.context - (math.prod(c.axes) if c.axes else 0)
+        own = [self.param("positions", initial, (apart, c.width), jnp.float32)] if apart else []
+        return jnp.concatenate([*own, *([on_grid(on_axes)] if on_axes else [])])
 
     def hidden(self, batch: Batch, keys: Keys | None) -> jax.Array:
         """The decoder's states `[B, T, D]` at all positions of a batch."""
@@ -174,7 +199,7 @@ def _causal(
     return PositionsAndMask(order if positions is None else positions, mask, causal, seen_back)
 
 
-def _check_source(config: Architecture, source: Source | None) -> None:
+def check_encoded(config: Architecture, source: Source | None) -> None:
     """Refuses a source that is missing, superfluous, or of what the encoder cannot read.
 
     Raises:
@@ -198,14 +223,14 @@ def networks_of(config: Architecture) -> Networks:
         return net.init(key, Batch(tokens, tokens, tokens, source=source))
 
     def hidden(params: Params, batch: Batch, keys: Keys | None = None) -> jax.Array:
-        _check_source(config, batch.source)
+        check_encoded(config, batch.source)
         return apply(params, batch, keys, method="hidden")
 
     def logits(params: Params, states: jax.Array) -> jax.Array:
         return apply(params, states, method="unembed")
 
     def start(params: Params, rows: int, length: int, source: Source | None = None) -> Cache:
-        _check_source(config, source)
+        check_encoded(config, source)
         # The last token of a row is not read. Rotary positions come from no table.
         if length > config.context + 1 and config.positions is not Positions.ROTARY:
             raise ValueError(f"rows of {length} tokens do not fit context={config.context}")

@@ -11,9 +11,9 @@ import numpy as np
 
 from aigc_jax import codec
 from aigc_jax.artefacts import Artefact, Text
-from aigc_jax.codec.perception import of_sounds
 from aigc_jax.metrics.sound import si_sdr
-from aigc_jax.metrics.video import psnr, squared_error, ssim
+from aigc_jax.metrics.video import psnr, squared_error, ssim, ssim_uniform
+from aigc_jax.spectral import mel_distance
 from aigc_jax.vq import code_perplexity, code_usage
 from experiments.data.signals import Signals, floats, integers
 from experiments.families.codec import showing
@@ -23,7 +23,7 @@ from experiments.fidelity.signals import Judges
 AT_ONCE = {"image": 500, "audio": 50, "video": 10}  # signals, of which activations are in memory
 _SHOWN = {"image": 50, "audio": 6, "video": 8}
 _LISTED = 100  # codes
-SSIM_WINDOW = 11  # pixels, which a frame must have at least
+_SILENCE = 1e-3  # sums of magnitudes below it are equal
 
 
 class Evaluator:
@@ -47,7 +47,7 @@ class Evaluator:
         self._judges = Judges(options, signals, sha256)
         self._encode = jax.jit(lambda coder, x: made.encode(coder, floats(x)))
         self._decode = jax.jit(made.decode, static_argnums=2)
-        self._mels = jax.jit(partial(of_sounds(signals.rate or 1).distance, ()))
+        self._mels = jax.jit(partial(mel_distance, rate=signals.rate or 1, floor=_SILENCE))
 
     def coded(self, coder: codec.Coder, signals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Codes int32 `[N, *G, n]`, and what they decode to, as integers `[N, *S, C]`."""
@@ -66,15 +66,17 @@ class Evaluator:
         said = self._judges.describe(decoded)
         return {
             **self._judges.distance(said),
-            **self._judges.accuracies(said, self._asked()),
+            **self._judges.recognised(said),
             **self._distances(decoded),
+            **self._judges.motion(decoded),
             **_usage(codes, self._made.quantiser.codes),
         }
 
     def baselines(self) -> dict[str, dict[str, float]]:
         """The held-out signals themselves: what the classifiers make of the real thing."""
-        accuracies = self._judges.accuracies(self._judges.real, self._asked())
-        return {"held-out signals": accuracies} if accuracies else {}
+        real = self._judges.heldout
+        known = self._judges.recognised(self._judges.real) | self._judges.motion(real)
+        return {"held-out signals": known} if known else {}
 
     def artefacts(self, coder: codec.Coder) -> dict[str, Artefact]:
         """Signals with their reconstructions, and how often each code is used."""
@@ -83,10 +85,6 @@ class Evaluator:
         codes, decoded = self.coded(coder, shown)
         pairs = showing.pairs(shown, decoded, medium, self._signals.rate)
         return {**pairs, "codebook": Text(_shares(codes, self._made.quantiser.codes))}
-
-    def _asked(self) -> np.ndarray | None:
-        labels = self._signals.heldout_labels
-        return None if labels is None else labels[: self._judges.count]
 
     def _distances(self, decoded: np.ndarray) -> dict[str, float]:
         real = self._judges.heldout
@@ -97,18 +95,26 @@ class Evaluator:
             return {"mse": mse, "mse_over_variance": mse / variance}
         x, y = (np.asarray(floats(jax.numpy.asarray(part))) for part in (real, decoded))
         if self._signals.medium == "audio":
+            x, y = x[..., 0], y[..., 0]
             mels = [self._mels(y[i : i + 50], x[i : i + 50]) for i in range(0, len(x), 50)]
             return {
                 "mel_distance": float(np.concatenate([np.asarray(m) for m in mels]).mean()),
-                "si_sdr_db": float(si_sdr(y[..., 0], x[..., 0]).mean()),
+                "si_sdr_db": float(si_sdr(y, x).mean()),
             }
-        found = {
-            "mse_summed": float(squared_error(y, x).mean()),
-            "psnr_db": float(psnr(y, x).mean()),
-        }
-        if min(x.shape[2:4]) >= SSIM_WINDOW:
-            found["ssim"] = float(ssim(y, x).mean())
-        return found
+        return frame_errors(y, x)
+
+
+def frame_errors(found: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Means over videos and frames, `[N, T, H, W, C]`; without SSIMs whose window does not fit."""
+    known = {
+        "mse_summed": float(squared_error(found, truth).mean()),
+        "psnr_db": float(psnr(found, truth).mean()),
+    }
+    windows = {"ssim": (ssim, 11), "ssim_uniform": (ssim_uniform, 7)}
+    for name, (measure, side) in windows.items():
+        if min(truth.shape[2:4]) >= side:
+            known[name] = float(measure(found, truth).mean())
+    return known
 
 
 def _usage(codes: np.ndarray, size: int) -> dict[str, float]:

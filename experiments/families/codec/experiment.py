@@ -12,7 +12,7 @@ from experiments.families.codec.descriptions import CAPTIONS, of_codec
 from experiments.families.codec.evaluator import Evaluator
 from experiments.families.codec.options import PRESETS, CodecOptions, to_config
 from experiments.fidelity.features import perception, weights_sha256
-from experiments.fidelity.signals import networks_of, sha256_of
+from experiments.fidelity.signals import judges_sha256
 from experiments.runs.experiment import Experiment, Task
 
 
@@ -31,7 +31,7 @@ def metadata(options: CodecOptions, signals: Signals) -> dict[str, Any]:
     to_config(options, known)  # unusable options are found before a classifier is trained
     if known["perceived_classes"]:
         known["perception_sha256"] = weights_sha256(perception(options, signals.source))
-    known["classifier_sha256"] = sha256_of(networks_of(options, signals))
+    known["classifier_sha256"] = judges_sha256(options, signals)
     return known
 
 

@@ -5,10 +5,10 @@ Dimensions: N signals, S a signal's sides, C channels, T time.
 
 import numpy as np
 
-from aigc_jax.artefacts import Artefact, Picture, Sound, Video
-from aigc_jax.pictures import MOST_PER_SECOND
+from aigc_jax.artefacts import Artefact, Picture, Sound
 from experiments.data.images import grid
 from experiments.data.sounds import mel_images
+from experiments.data.videos import side_by_side
 
 _COLUMNS = 10
 _PAUSE = 0.25  # s between sounds
@@ -35,20 +35,6 @@ def joined(sounds: np.ndarray, rate: int) -> Sound:
     return Sound(both[: len(both) - pause.shape[1]], rate)
 
 
-def moving(videos: np.ndarray, rate: float, columns: int) -> Video:
-    """Videos uint8 `[N, T, H, W, C]` side by side, in rows of `columns`, grey lines between.
-
-    Those of more frames a second than a GIF can have are shown slower.
-    """
-    framed = np.pad(_unit(videos), ((0, 0), (0, 0), (0, 1), (0, 1), (0, 0)), constant_values=0.5)
-    blanks = np.zeros((-len(framed) % columns, *framed.shape[1:]), np.float32)
-    framed = np.concatenate([framed, blanks])
-    n, times, height, width, channels = framed.shape
-    rows = framed.reshape(n // columns, columns, times, height, width, channels)
-    wall = rows.transpose(2, 0, 3, 1, 4, 5)
-    return Video(wall.reshape(times, -1, columns * width, channels), min(rate, MOST_PER_SECOND))
-
-
 def pairs(
     real: np.ndarray, decoded: np.ndarray, medium: str, rate: float | None
 ) -> dict[str, Artefact]:
@@ -66,7 +52,7 @@ def pairs(
     assert rate is not None
     if medium == "video":
         videos = both.reshape(-1, *real.shape[1:])
-        return {"reconstructions": moving(videos, rate, min(8, len(videos)))}
+        return {"reconstructions": side_by_side(videos, rate, min(8, len(videos)))}
     drawn = np.stack([spectrograms(part, int(rate)) for part in (real, decoded)])
     return {
         "spectrograms": Picture(drawn),
@@ -81,7 +67,7 @@ def samples(found: np.ndarray, medium: str, rate: float | None) -> dict[str, Art
         return {"samples": grid(_unit(found), _COLUMNS)}
     assert rate is not None
     if medium == "video":
-        return {"samples": moving(found, rate, 4)}
+        return {"samples": side_by_side(found, rate, 4)}
     columns = min(len(found), 8)
     drawn = spectrograms(found, int(rate))
     drawn = drawn[: len(drawn) // columns * columns]

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments.families.codec.descriptions import judged
+from experiments.families.prior.predictions import PREDICTED, SAMPLES
+from experiments.fidelity.signals import FRAME
 
 CAPTIONS = {
-    "samples": "Samples, of all labels in turn where the prior is told some; sounds come one after "
-    "another",
+    "samples": "Samples, of all labels in turn where the prior is told some, or of captions of "
+    "held-out signals; sounds come one after another",
+    "captions": "The samples' captions, in their order",
     "spectrograms": "Log-mels of the samples, time to the right, row by row in their order",
     "predictions": "Held-out videos and, to the right of each, its first frames as they are coded "
     "and what the prior has follow them",
@@ -40,8 +43,19 @@ _OF_PITCHES = {
 }
 _OF_PREDICTIONS = {
     "prediction_mse_summed": "squared error of the frames after those given, summed over a frame; "
-    "mean over frames and at most 64 held-out videos, one sample each",
-    "prediction_ssim": "structural similarity of the same frames",
+    f"mean over frames and at most {PREDICTED} held-out videos, one sample each",
+    "prediction_psnr_db": "peak signal-to-noise ratio of the same frames, mean over frames, in dB",
+    "prediction_ssim": "structural similarity of the same frames, Gaussian window of 11 pixels",
+    "prediction_ssim_uniform": "the same by OpenSTL's definition: uniform window of 7 pixels, "
+    "range 2; its values are not those of prediction_ssim",
+    f"prediction_mse_summed_best_of_{SAMPLES}": "the squared error of the best of so many samples "
+    "of each video, for which the future is not certain; it rewards spread",
+}
+_OF_ONE_DIGIT = {
+    "prediction_persistence": "share of the frames after those given that a classifier of images "
+    "takes for the digit of the true first frame",
+    "prediction_path_error_px": "path_error_px of the videos so continued, the given frames among "
+    "them",
 }
 
 
@@ -54,6 +68,7 @@ def of_prior(options: Any, metadata: Mapping[str, Any]) -> dict[str, str]:
         if options.conditional and "pitch" in attributes:
             found |= _OF_PITCHES
     if medium == "video" and options.given:
-        found |= _OF_PREDICTIONS
+        found |= _OF_PREDICTIONS | (_OF_ONE_DIGIT if FRAME in metadata["classifier_sha256"] else {})
     told = judged(metadata, "samples", "beside it: held-out signals by their own labels")
-    return found | {k: v for k, v in told.items() if options.conditional or k == "fcd"}
+    asked = options.conditional
+    return found | {k: v for k, v in told.items() if asked or not k.endswith("_accuracy")}

@@ -13,6 +13,8 @@ import numpy as np
 from aigc_jax import codec
 from aigc_jax.algorithm import Key, State
 from aigc_jax.codec import prior_config
+from aigc_jax.transformer import Source
+from experiments.data.captions import rows_of
 from experiments.data.signals import integers
 
 ROWS = {"image": 250, "audio": 50, "video": 8}  # signals written at once
@@ -22,8 +24,9 @@ ROWS = {"image": 250, "audio": 50, "video": 8}  # signals written at once
 def _writing(sample: Callable, decode: Callable, names: tuple, rows: int, sides: tuple) -> Callable:
     """Codes written and decoded, compiled for `rows` signals, the same each time."""
 
-    def write(state, key, labels, prompt):
-        codes = sample(state, key, rows, labels=labels, prompt=prompt, **dict(names))
+    def write(state, key, labels, captions, prompt):
+        told = {"labels": labels, "captions": captions, "prompt": prompt}
+        codes = sample(state, key, rows, **told, **dict(names))
         return decode(state.coder, codes, sides)
 
     return jax.jit(write)
@@ -38,6 +41,7 @@ def draw(
     medium: str,
     sides: tuple[int, ...],
     labels: np.ndarray | None = None,
+    captions: Source | None = None,
     prompt: np.ndarray | None = None,
     **how: Any,
 ) -> np.ndarray:
@@ -50,6 +54,7 @@ def draw(
       made, coding: the prior, and the codec whose parameters are in its state.
       medium, sides: of the signals.
       labels: int `[num, A]`, −1 for unknown; None: all values of each attribute in turn.
+      captions: of `num` rows; None: all unknown.
       prompt: codes `[num, P, …, n]` that the signals begin with; see `prior.sample`.
       how: guidance, passes, temperature and sampling; see `prior.sample`.
     """
@@ -57,14 +62,17 @@ def draw(
     if labels is None and sizes:
         labels = in_turn(num, sizes)
     if not sizes:
-        labels, how = None, {**how, "guidance": 1.0}
+        labels = None
+    if not made.of.told:
+        how = {**how, "guidance": 1.0}
     rows, found = ROWS[medium], []
     write = _writing(made.sample, coding.decode, tuple(sorted(how.items())), rows, sides)
     for i in range(0, num, rows):
         own = np.resize(np.arange(i, min(i + rows, num)), rows)
         told = None if labels is None else labels[own]
         begun = None if prompt is None else prompt[own]
-        signals = write(state, jax.random.fold_in(key, i), told, begun)
+        part = rows_of(captions, own)
+        signals = write(state, jax.random.fold_in(key, i), told, part, begun)
         found.append(integers(signals, medium)[: num - i])
     return np.concatenate(found)
 

@@ -1,6 +1,7 @@
 """The prior over a codec's codes, as an experiment."""
 
 import dataclasses
+import hashlib
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +13,9 @@ from aigc_jax.algorithm import State
 from aigc_jax.codec import prior, prior_config
 from aigc_jax.errors import InputError
 from aigc_jax.settings import to_json
+from experiments.data import captions as texts
 from experiments.data import signals as shared
+from experiments.data.captions import Captions
 from experiments.data.signals import Signals
 from experiments.families.codec.experiment import EXPERIMENT as CODEC
 from experiments.families.codec.filing import coder_sha256
@@ -22,7 +25,7 @@ from experiments.families.prior.descriptions import CAPTIONS, of_prior
 from experiments.families.prior.drawing import draw
 from experiments.families.prior.evaluator import Evaluator
 from experiments.families.prior.options import PRESETS, PriorOptions, codec_of, to_config
-from experiments.fidelity.signals import networks_of, sha256_of
+from experiments.fidelity.signals import judges_sha256
 from experiments.runs.experiment import Experiment, Task
 from experiments.runs.restore import Restored, restore
 
@@ -30,11 +33,12 @@ _DATA = ("dataset", "data_dir", "images", "sounds", "videos")  # options of the 
 
 
 class Coded(NamedTuple):
-    """Signals, and the codec's run whose codes a prior learns."""
+    """Signals with what they are called, and the codec's run whose codes a prior learns."""
 
     signals: Signals
     run: Restored
     chosen: CodecOptions  # of the run, with the data that the prior is trained on
+    captions: Captions | None = None
 
     @property
     def name(self) -> str:
@@ -67,15 +71,18 @@ class Coded(NamedTuple):
         return self.signals.heldout
 
     def fingerprint(self) -> str:
-        """Of the signals; the codec's is `codec_sha256`."""
-        return self.signals.fingerprint()
+        """Of the signals and their captions; the codec's is `codec_sha256`."""
+        own = self.signals.fingerprint()
+        if self.captions is None:
+            return own
+        return hashlib.sha256((own + self.captions.fingerprint()).encode()).hexdigest()
 
 
 def load(options: PriorOptions) -> Coded:
     """The codec's run, and its data or what the options name instead.
 
     Raises:
-      InputError: there is no such run, or the data cannot be loaded.
+      InputError: there is no such run, or the data or their captions cannot be loaded.
     """
     if options.codec is None:
         raise InputError(
@@ -88,7 +95,10 @@ def load(options: PriorOptions) -> Coded:
     if options.dataset is not None:  # in place of the codec's, even of its user's own
         changes = {"images": None, "sounds": None, "videos": None, **changes}
     chosen = dataclasses.replace(run.options, **changes)
-    return Coded(shared.load(chosen, chosen.medium), run, chosen)
+    signals = shared.load(chosen, chosen.medium)
+    kind = options.captions
+    told = texts.load(kind, chosen, signals, options.seed) if kind else None
+    return Coded(signals, run, chosen, told)
 
 
 def metadata(options: PriorOptions, coded: Coded) -> dict[str, Any]:
@@ -107,11 +117,12 @@ def metadata(options: PriorOptions, coded: Coded) -> dict[str, Any]:
         "codec_sha256": coder_sha256(codec.coder_of(run.state)),
         "codec_config": to_json(codec_config(run.options, run.metadata)),
         **known,
+        **({"captions": coded.captions.metadata()} if coded.captions else {}),
     }
     shared.check_batch(options, coded.signals)
     to_config(options, found)
-    judges = networks_of(coded.chosen, coded.signals)
-    return {**found, "classifier_sha256": sha256_of(judges)}
+    judges = judges_sha256(coded.chosen, coded.signals)
+    return {**found, "classifier_sha256": judges}
 
 
 def algorithm(options: PriorOptions, metadata: dict[str, Any]) -> prior_config.Prior:
@@ -133,17 +144,21 @@ def task(
     """Trains on the codes of the signals; evaluates codes and signals."""
     signals, coding = coded.signals, codec_of(metadata)
     judged = metadata.get("classifier_sha256")
-    evaluator = Evaluator(options, coded.chosen, signals, made, coding, judged)
-    labels = signals.train_labels if options.conditional else None
+    captions = coded.captions
+    heldout = captions.heldout if captions else None
+    evaluator = Evaluator(options, coded.chosen, signals, made, coding, judged, heldout)
+    labels = signals.train_labels if options.labelled else None
+    told = texts.source_of(captions.train, made.of.captions.length) if captions else None
     coder = codec.coder_of(coded.run.state)
 
     def gather(data: Any, indices: jax.Array) -> prior.Codes:
-        train, labels, coder = data
+        train, labels, told, coder = data
         found = coding.encode(coder, shared.floats(signals.gather(train, indices)))
-        return prior.Codes(found, None if labels is None else labels[indices])
+        own = None if labels is None else labels[indices]
+        return prior.Codes(found, own, texts.rows_of(told, indices))
 
     return Task(
-        data=(signals.train, labels, coder),
+        data=(signals.train, labels, told, coder),
         gather=gather,
         examples=signals.examples,
         evaluate=evaluator.metrics,

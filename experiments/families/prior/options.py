@@ -8,9 +8,11 @@ from typing import Any
 from aigc_jax import codec
 from aigc_jax.codec import prior_config
 from aigc_jax.codec.prior_config import ORDERS
+from aigc_jax.data.captions import SYMBOLS
 from aigc_jax.errors import InputError
 from aigc_jax.settings import from_json, name_of, setting
 from experiments.cli.options import Options, checked, presets_of
+from experiments.data import captions
 from experiments.families.codec.filing import span
 
 
@@ -38,9 +40,16 @@ class PriorOptions(Options):
         None, "Videos of your own, where they have moved.", changeable=True, path=True
     )
     conditional: bool = setting(True, "Tell the prior the labels, where the data have some.")
+    captions: str | None = setting(
+        None,
+        "Tell the prior captions in place of labels: the text NAME.txt beside each file of your "
+        "own, or sentences made of the labels. Default: none.",
+        choices=captions.KINDS,
+    )
     guidance: float = setting(
         1.5,
-        "Weight of the labels in the samples of evaluations: 1 as learned, more for clearer ones.",
+        "Weight of the labels, or of captions, in the samples of evaluations: 1 as learned, more "
+        "for clearer ones.",
         least=0,
         changeable=True,
     )
@@ -75,6 +84,11 @@ class PriorOptions(Options):
         """What the run's folder is named after: the codec's run."""
         return Path(os.path.abspath(self.codec or "codec")).name.removeprefix("codec-")
 
+    @property
+    def labelled(self) -> bool:
+        """Whether the prior is told labels as they are, where the data have some."""
+        return self.conditional and self.captions is None
+
 
 PRESETS = presets_of(PriorOptions, prior_config.PRESETS)
 
@@ -99,7 +113,9 @@ def check_use(options: PriorOptions, metadata: dict[str, Any]) -> None:
     context = options.config.network.context
     if context != prior_config.Config().network.context:
         raise InputError(f"--context={context} has no effect: codes and labels decide it")
-    told = options.conditional and metadata["attributes"]
+    if options.captions and not options.conditional:
+        raise InputError(f"--noconditional has no effect with --captions={options.captions}")
+    told = options.captions or (options.conditional and metadata["attributes"])
     if not told and options.guidance not in (1, PriorOptions.guidance):
         raise InputError(f"--guidance={options.guidance} has no effect: the prior knows no labels")
     if not options.given:
@@ -114,6 +130,12 @@ def check_use(options: PriorOptions, metadata: dict[str, Any]) -> None:
         raise InputError(
             f"--given={options.given}: a code is for {each} frames; give a multiple of that"
         )
+
+
+def _of_captions(metadata: dict[str, Any]) -> dict[str, Any]:
+    if "captions" not in metadata:
+        return {}
+    return {"caption_symbols": SYMBOLS, "caption_length": metadata["captions"]["tokens"]}
 
 
 def to_config(options: PriorOptions, metadata: dict[str, Any]) -> prior_config.Config:
@@ -133,7 +155,8 @@ def to_config(options: PriorOptions, metadata: dict[str, Any]) -> prior_config.C
             grid=made.networks.grid(tuple(metadata["sides"])),
             stages=made.quantiser.stages,
             codes=made.quantiser.codes,
-            sizes=sizes if options.conditional else (),
+            sizes=sizes if options.labelled else (),
+            **_of_captions(metadata),
             network=network,
         )
         prior_config.make(config)  # which builds the networks, and nothing else

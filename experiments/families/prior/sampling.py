@@ -1,4 +1,5 @@
-"""Samples of a prior as the command line asks for them: by labels, after a prompt, into a file.
+"""Samples of a prior as the command line asks for them: by labels or captions, after a prompt, into
+a file.
 
 Dimensions: N signals, S a signal's sides, C channels, A attributes, G the grid's sides, n stages.
 """
@@ -17,8 +18,11 @@ from aigc_jax.data.attributes import Attribute
 from aigc_jax.data.video import write_mp4
 from aigc_jax.data.video_decoders import package
 from aigc_jax.errors import InputError
+from aigc_jax.transformer import Source
+from experiments.data import captions
 from experiments.data.images import grid
 from experiments.data.signals import attributes_of, floats
+from experiments.data.videos import side_by_side
 from experiments.families.codec import showing
 from experiments.families.codec.filing import read_signal, span
 from experiments.families.prior.drawing import in_turn
@@ -42,12 +46,13 @@ def labels_of(run: Restored, asked: Sequence[str] | None, num: int) -> np.ndarra
     Raises:
       InputError: the prior was not told labels, or a label is not of its data.
     """
-    attributes = attributes_of(run.metadata) if run.options.conditional else ()
+    attributes = attributes_of(run.metadata) if run.options.labelled else ()
     if asked is None:
         return in_turn(num, tuple(len(a.values) for a in attributes)) if attributes else None
     if not attributes:
         raise InputError(
             f"--labels is for priors that were told labels; not the run in {run.folder.path}"
+            + ("; give it a --caption" if run.options.captions else "")
         )
     rows = [_label(text, attributes) for text in asked or [""]]
     return np.asarray(rows, np.int32)[np.arange(num) % len(rows)]
@@ -73,13 +78,44 @@ def _value(text: str, of: Attribute) -> int:
     raise InputError(f"--labels: {text!r} is no {of.name}; choose one of {shown}")
 
 
+def captions_of(run: Restored, asked: Sequence[str] | None, num: int) -> tuple[str, ...] | None:
+    """`num` captions: those of --caption in turn, or of held-out data; None of a prior without.
+
+    Raises:
+      InputError: the prior was told none.
+    """
+    if "captions" not in run.metadata:
+        if asked is not None:
+            place = run.folder.path
+            raise InputError(
+                f"--caption is for priors that were told captions; not the run in {place}"
+            )
+        return None
+    known = asked or run.metadata["captions"]["examples"]
+    return tuple(known[i % len(known)] for i in range(num))
+
+
+def source_of(run: Restored, asked: Sequence[str] | None) -> Source | None:
+    """Captions as the run's prior takes them.
+
+    Raises:
+      InputError: one is too long, or is not UTF-8.
+    """
+    if asked is None:
+        return None
+    try:
+        return captions.source_of(asked, run.metadata["captions"]["tokens"])
+    except InputError as error:
+        raise InputError(f"--caption: {error}") from None
+
+
 def check_weights(run: Restored, guidance: float | None, passes: int | None, told: bool) -> None:
     """Refuses --guidance and --passes that cannot be used, or that a prior has no use for.
 
     Args:
       run: of the prior.
       guidance, passes: as they are asked for; None: the run's own.
-      told: whether the prior is told labels.
+      told: whether the prior is told labels or captions.
 
     Raises:
       InputError: says why.
@@ -88,7 +124,9 @@ def check_weights(run: Restored, guidance: float | None, passes: int | None, tol
     if guidance is not None and not 0 <= guidance < math.inf:
         raise InputError(f"--guidance must be at least 0 and finite, got {guidance}")
     if guidance not in (None, 1.0) and not told:
-        raise InputError(f"--guidance is for priors that were told labels; not the run in {place}")
+        raise InputError(
+            f"--guidance is for priors that were told labels or captions; not the run in {place}"
+        )
     if passes is not None and passes < 1:
         raise InputError(f"--passes must be at least 1, got {passes}")
     if passes is not None and run.options.config.order is None:
@@ -131,9 +169,20 @@ def prompt_of(run: Restored, path: str, num: int) -> np.ndarray:
 
 
 def encoded(
-    signals: np.ndarray, metadata: dict[str, Any], suffix: str, labels: np.ndarray | None = None
+    signals: np.ndarray,
+    metadata: dict[str, Any],
+    suffix: str,
+    labels: np.ndarray | None = None,
+    asked: Sequence[str] | None = None,
 ) -> bytes:
-    """The contents of a file of signals, integers `[N, *S, C]`.
+    """The contents of a file of signals; an .npz also has what they were drawn for.
+
+    Args:
+      signals: integers `[N, *S, C]`.
+      metadata: of the run.
+      suffix: of the file.
+      labels: int `[N, A]`, if any.
+      asked: captions, if any.
 
     Raises:
       InputError: signals of this medium are not written to such files.
@@ -148,6 +197,8 @@ def encoded(
             arrays["rate"] = rate
         if labels is not None:
             arrays["labels"] = labels
+        if asked is not None:
+            arrays["captions"] = np.array(asked, str)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
         return buffer.getvalue()
@@ -156,7 +207,7 @@ def encoded(
         return grid(signals.astype(np.float32) / np.float32(255), columns).encode()
     if medium == "audio":
         return showing.joined(signals, rate).encode()
-    wall = showing.moving(signals, rate, columns)
+    wall = side_by_side(signals, rate, columns)
     return wall.encode() if suffix == ".gif" else write_mp4(wall.frames, rate)
 
 

@@ -82,7 +82,7 @@ def test_videos_of_ones_own_are_as_long_as_is_asked_or_as_they_are(own):
 
 
 def test_a_training_video_depends_on_the_seed_and_its_own_index_alone(monkeypatch):
-    monkeypatch.setattr(signals, "_HELDOUT_VIDEOS", 4)
+    monkeypatch.setattr(signals.video_data, "HELDOUT", 4)
     found, other = (load("video", frames=3, seed=seed) for seed in (0, 1))
     assert found.heldout.shape[1:] == (3, 64, 64, 1)
     assert found.examples == 2**20

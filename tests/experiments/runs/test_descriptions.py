@@ -30,6 +30,7 @@ from experiments.families.vae.evaluator import Evaluator
 from experiments.families.vae.options import PRESETS, to_config
 from experiments.fidelity import evaluator as fidelity
 from experiments.fidelity.features import FeatureNetwork
+from experiments.fidelity.signals import FRAME
 from experiments.runs.config import describe
 
 SHAPE = (8, 8, 1)
@@ -102,10 +103,22 @@ def gan_metrics(network):
 
 
 OF_CODES = ["code_usage", "code_perplexity"]
+OF_CODE_LOSSES = ["nll_nats", "tokens", "gradient_norm"]
 OF_CODECS = {
     "image": ["mse", "mse_over_variance"],
     "audio": ["mel_distance", "si_sdr_db"],
-    "video": ["mse_summed", "psnr_db", "ssim"],
+    "video": ["mse_summed", "psnr_db", "ssim", "ssim_uniform"],
+}
+OF_MOVING = ["speed_px", "speed_deviation_px", "jumps", "mass_change", "black_frames"]
+OF_ONE_DIGIT = [*OF_MOVING, "path_error_px", "identity_persistence"]
+OF_PREDICTIONS = ["mse_summed", "psnr_db", "ssim", "ssim_uniform", "mse_summed_best_of_10"]
+
+
+MOVING = {
+    "medium": "video",
+    "attributes": [],
+    "perceived_classes": 0,
+    "classifier_sha256": {"digits": "ab", FRAME: "cd"},
 }
 
 
@@ -113,9 +126,10 @@ def known(name, options):
     """What a run of such options knows about its data."""
     if name not in ("codec", "prior"):
         return METADATA
-    attributes = [["class", ["a", "b", "c"]]]
     medium = options.medium if name == "codec" else "image"
-    return {"medium": medium, "attributes": attributes, "perceived_classes": 3}
+    attributes, judges = [["class", ["a", "b", "c"]]], {"class": "ab"}
+    still = {"medium": medium, "attributes": attributes, "perceived_classes": 3}
+    return MOVING if medium == "video" else {**still, "classifier_sha256": judges}
 
 
 def metrics(name, options):
@@ -135,11 +149,12 @@ def metrics(name, options):
     if name == "vq":
         return vq.Info._fields, ["mse", "mse_over_variance", "code_usage", "code_perplexity"]
     if name == "codec":
-        judged = [] if options.medium == "video" else ["fcd", "class_accuracy"]
+        judged = ["digits_accuracy", "motion_accuracy", *OF_ONE_DIGIT]
+        judged = ["fcd", *(judged if options.medium == "video" else ["class_accuracy"])]
         return codec.Info._fields, [*OF_CODECS[options.medium], *OF_CODES, *judged]
     if name == "prior":
         found = ["code_nll_nats", "signal_bits", "fcd", "class_accuracy", "nearest_train_distance"]
-        return ["nll_nats", "tokens", "gradient_norm"], found
+        return OF_CODE_LOSSES, found
     names = ("likelihood", "binarisation", "prior")
     values = {name: stored_options(options)[name] for name in names}
     return vae.Info._fields, vae_metrics(options.preset == "ladder", **values)
@@ -154,6 +169,19 @@ def test_a_presets_page_has_a_text_for_each_metric_and_no_other(name, preset, tm
     texts, foreign = page(name, options, metadata, *names, tmp_path / "run")
     assert all(texts.values()), texts
     assert not foreign
+
+
+@pytest.mark.parametrize("given", [0, 10])
+@pytest.mark.parametrize("judges", [{"digits": "ab", FRAME: "cd"}, {"digits": "ab"}, {}], ids=len)
+def test_a_prior_of_videos_has_texts_of_what_judges_them(given, judges):
+    texts = EXPERIMENTS["prior"].descriptions(
+        from_flags(EXPERIMENTS["prior"].presets, {"given": given, "conditional": False}),
+        {**MOVING, "classifier_sha256": judges},
+    )
+    moving = {0: [], 1: ["fcd", *OF_MOVING], 2: ["fcd", *OF_ONE_DIGIT]}[len(judges)]
+    ahead = [*OF_PREDICTIONS, *(["persistence", "path_error_px"] if len(judges) > 1 else [])]
+    names = [*moving, *(f"prediction_{name}" for name in ahead if given)]
+    assert texts.keys() == {"code_nll_nats", "signal_bits", *OF_CODE_LOSSES, *names}
 
 
 @pytest.mark.parametrize("prior", ["normal", "vamp"])

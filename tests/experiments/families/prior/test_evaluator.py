@@ -20,15 +20,22 @@ from experiments.fidelity import signals as fidelity
 from experiments.fidelity.features import FeatureNetwork, by_channel
 
 
-def prior_of(medium, sizes=()):
-    """A prior whose codes are drawn evenly, but the first, which is the label."""
+def prior_of(medium, sizes=(), captions=0):
+    """A prior whose codes are drawn evenly, but the first, which is the label.
+
+    Or that of `captions` tokens: the digit that it begins with.
+    """
     shape = *tiny_codecs.GRIDS[medium], tiny_codecs.STAGES[medium]
 
-    def sample(state, key, n, *, labels, prompt, guidance, passes=12, temperature=4.5):
+    def digits(told):
+        return told.tokens[:, 0] - ord("0")
+
+    def sample(state, key, n, *, labels, captions, prompt, guidance, passes=12, temperature=4.5):
         keys = example_keys(key, n)
         codes = jax.vmap(lambda k: jax.random.randint(k, shape, 0, tiny_codecs.CODES))(keys)
-        if labels is not None:
-            codes = codes.at[(slice(None), *[0] * len(shape))].set(labels[:, 0])
+        if labels is not None or captions is not None:
+            first = digits(captions) if labels is None else labels[:, 0]
+            codes = codes.at[(slice(None), *[0] * len(shape))].set(first)
             codes = codes.at[(slice(None), *[-1] * len(shape))].set(int(guidance))
         else:
             assert guidance == 1
@@ -36,10 +43,14 @@ def prior_of(medium, sizes=()):
 
     def nll(state, batch, keys):
         nats = jnp.sum(batch.codes, axis=tuple(range(1, batch.codes.ndim)))
+        if batch.captions is not None:
+            assert batch.labels is None
+            return 0.5 * nats + 1000 * digits(batch.captions)
         return 0.5 * nats + (0 if batch.labels is None else 1000 * batch.labels[:, 0])
 
-    conditions = SimpleNamespace(sizes=sizes)
-    return SimpleNamespace(sample=sample, nll=nll, of=SimpleNamespace(conditions=conditions))
+    conditions, length = SimpleNamespace(sizes=sizes), SimpleNamespace(length=captions)
+    of = SimpleNamespace(conditions=conditions, captions=length, told=bool(sizes or captions))
+    return SimpleNamespace(sample=sample, nll=nll, of=of)
 
 
 class State(NamedTuple):
@@ -73,16 +84,17 @@ def signals_of(medium, heldout=9, train=40, labels=None, attributes=()):
 
 @pytest.fixture
 def evaluating(monkeypatch):
-    """`evaluating(signals, sizes, judge, **options)`: of a tiny prior, and its state."""
+    """`evaluating(signals, sizes, judge, texts, **options)`: of a tiny prior, and its state."""
 
-    def make(signals, sizes=(), judge=None, **options):
+    def make(signals, sizes=(), judge=None, texts=None, **options):
         networks = {signals.attributes[0].name: judge} if judge else {}
         monkeypatch.setattr(fidelity, "networks_of", lambda *_: networks)
         usual = {"given": 0, "guidance": 3.0, "passes": 12, "noise": 4.5, "seed": 0}
-        made = prior_of(signals.medium, sizes)
+        made = prior_of(signals.medium, sizes, 5 if texts else 0)
         coding = tiny_codecs.codec_of(signals.medium)
         asked = SimpleNamespace(**usual | options)
-        return evaluator.Evaluator(asked, None, signals, made, coding), state_of(signals.medium)
+        found = evaluator.Evaluator(asked, None, signals, made, coding, None, texts)
+        return found, state_of(signals.medium)
 
     return make
 
@@ -146,6 +158,68 @@ def test_the_codes_of_every_held_out_signal_count(evaluating, monkeypatch, told)
     assert found["signal_bits"] == pytest.approx(nats / 9 / np.log(2), rel=1e-6)
 
 
+TEXTS = [f"{i % 3} ab" for i in range(9)]  # of held-out signals, whose labels they say
+
+
+def test_the_codes_of_held_out_signals_are_judged_by_their_own_captions(evaluating, monkeypatch):
+    monkeypatch.setitem(evaluator.AT_ONCE, "image", 4)  # of nine: the last is alone
+    signals = signals_of("image")
+    made, state = evaluating(signals, texts=TEXTS)
+    codec = tiny_codecs.codec_of("image")
+    codes = np.asarray(codec.encode(state.coder, signals.heldout / np.float32(255)))
+    found = made.metrics(state)
+    nats = 0.5 * codes.sum() + 1000 * 9
+    assert found["code_nll_nats"] == pytest.approx(nats / codes.size, rel=1e-6)
+
+
+def first_code(images):
+    """A classifier that knows the class of a signal by its first code."""
+    codes = np.rint(np.float32(images)[:, 0, 0, 0] * tiny_codecs.CODES / 255).astype(int)
+    logits = np.eye(tiny_codecs.CODES, dtype=np.float32)[codes] * 9
+    return Description(np.float32(codes)[:, None], logits)
+
+
+def test_what_captions_say_is_what_samples_are_judged_by(evaluating):
+    """And captions are those of held-out signals, drawn by chance."""
+    classes = Attribute("class", ("zero", "one", "two"))
+    signals = signals_of("image", labels=[0, 1, 2], attributes=(classes,))
+    network = FeatureNetwork("judge", 3, "", 1.0, None, first_code)
+    made, state = evaluating(signals, judge=network, texts=TEXTS)
+    assert made.metrics(state)["class_accuracy"] == 1
+    assert "class_accuracy" in made.baselines()["held-out signals"]
+    wrong, _ = evaluating(signals, judge=network, texts=[*TEXTS[1:], TEXTS[0]])
+    assert wrong.metrics(state)["class_accuracy"] == 0
+    drawn = made.draw(state, 40, made._asked(40))
+    assert set(drawn[:, 0, 0, 0]) == set(level([0, 1, 2]).astype(int))
+    np.testing.assert_array_equal(drawn[:, -1, -1, 0], level([3] * 40))  # the weight of captions
+    untold, _ = evaluating(signals, judge=network)
+    assert "class_accuracy" not in untold.metrics(state) | untold.baselines()["held-out signals"]
+
+
+def test_shown_are_samples_of_held_out_captions_and_these_as_a_text(evaluating, monkeypatch):
+    monkeypatch.setitem(evaluator._SHOWN, "image", 3)
+    made, state = evaluating(signals_of("image"), texts=TEXTS)
+    shown = made.artefacts(state)
+    assert shown["captions"].text == "0 ab\n1 ab\n2 ab\n"  # of the first, the fifth and the last
+    firsts = np.concatenate(shown["samples"].images)[:3, 0, 0, 0]
+    np.testing.assert_allclose(firsts, np.arange(3) / tiny_codecs.CODES, atol=0.003)
+
+
+@pytest.mark.parametrize("told", ["labels", "captions"])
+def test_videos_are_continued_as_what_they_are(evaluating, monkeypatch, told):
+    """Not as the labels in turn."""
+    classes = Attribute("class", ("zero", "one", "two"))
+    signals = signals_of("video", labels=[2, 0, 1], attributes=(classes,))
+    texts = [f"{i} ab" for i in (2, 0, 1)] * 3
+    how = {"sizes": (3,)} if told == "labels" else {"texts": texts}
+    made, state = evaluating(signals, given=2, **how)
+    monkeypatch.setattr(made, "draw", lambda state, num, asked, *_: asked)
+    asked = made._continued(state, signals.heldout)
+    np.testing.assert_array_equal(asked.labels[:, 0], [2, 0, 1] * 3)
+    if told == "captions":
+        np.testing.assert_array_equal(asked.captions.tokens[:, 0], [50, 48, 49] * 3)
+
+
 def test_few_small_videos_are_predicted_beside_what_anybody_can_predict(evaluating):
     signals = signals_of("video", heldout=3)
     made, state = evaluating(signals, given=2)
@@ -155,13 +229,50 @@ def test_few_small_videos_are_predicted_beside_what_anybody_can_predict(evaluati
     mean = signals.train.mean((0, 1)) / 255
     expected = {"blank": 0, "mean image": mean, "last frame": signals.heldout[:, 1:2] / 255}
     for name, predicted in expected.items():
-        error = np.square(truth - predicted).sum((2, 3, 4)).mean()
-        assert baselines[name] == {"prediction_mse_summed": pytest.approx(error, rel=1e-6)}
+        squares = np.square(truth - predicted)
+        error, peak = squares.sum((2, 3, 4)).mean(), -10 * np.log10(squares.mean((2, 3, 4))).mean()
+        assert baselines[name] == {
+            "prediction_mse_summed": pytest.approx(error, rel=1e-6),
+            "prediction_psnr_db": pytest.approx(peak, rel=1e-6),
+        }
     found = made.metrics(state)
     assert np.isfinite(found["prediction_mse_summed"])
     assert "prediction_ssim" not in found  # whose window does not fit
     shown = made.artefacts(state)
     assert set(shown) == {"samples", "predictions"}
+
+
+def test_the_best_of_ten_continuations_is_none_worse_than_the_first(evaluating):
+    signals = signals_of("video", heldout=3)
+    made, state = evaluating(signals, given=2)
+    (name, best), *others = made.final_metrics(state).items()
+    assert (name, others) == ("prediction_mse_summed_best_of_10", [])
+    truth = signals.heldout[:, 2:].astype(float) / 255
+    errors = []
+    for s in range(10):
+        key = jax.random.fold_in(made._key, 3 + s) if s else None
+        found = made._continued(state, signals.heldout, key)[:, 2:] / 255
+        errors.append(np.square(found - truth).sum((2, 3, 4)).mean(1))
+    assert best == pytest.approx(np.min(errors, axis=0).mean(), rel=1e-6)
+    assert len(np.unique(errors)) == 30
+    assert np.mean(errors[0]) == pytest.approx(made.metrics(state)["prediction_mse_summed"])
+    assert evaluating(signals)[0].final_metrics(state) == {}
+
+
+def test_of_videos_as_many_are_drawn_as_the_distance_takes(evaluating, monkeypatch):
+    """Fewer than are held out, beside what a perfect sampler is expected to get of so many."""
+    monkeypatch.setitem(evaluator._DRAWN, "video", 7)
+    classes = Attribute("class", ("a", "b"))
+    signals = signals_of("video", heldout=30, labels=[0, 1], attributes=(classes,))
+    made, state = evaluating(signals, sizes=(2,), judge=judge(2))
+    asked, found = [], made.draw
+    monkeypatch.setattr(made, "draw", lambda *how: asked.append(how[1]) or found(*how))
+    metrics = made.metrics(state)
+    assert asked == [7]
+    assert metrics["fcd"] > 0
+    expected = made._judges.expected_fcd(7)["fcd"]
+    assert expected == pytest.approx(made._judges.expected_fcd(30)["fcd"] * (1 / 30 + 1 / 7) * 15)
+    assert made.baselines()["held-out signals"]["fcd"] == expected
 
 
 def test_unlabelled_images_have_the_distance_of_real_ones_beside_that_of_samples(evaluating):

@@ -28,8 +28,11 @@ PRIORS = {
     "delay": ["--layout=delay"],
     "video": ["--given=2"],
     "diffusion": ["--preset=diffusion", "--passes=2", "--given=4"],
+    "said": ["--captions=labels", "--layout=delay"],
+    "texts": ["--captions=files", "--preset=maskgit", "--passes=2", "--given=2"],
 }
-MEDIUM = {"fill": "image", "delay": "audio", "diffusion": "video"}
+MEDIUM = {"fill": "image", "delay": "audio", "diffusion": "video", "said": "audio"}
+MEDIUM["texts"] = "video"
 NAMES = pytest.mark.parametrize("name", PRIORS)
 COUNT = 44  # so that four are held out, and there are clusters of training features
 
@@ -46,7 +49,7 @@ def write_sounds(folder):
 
 
 def write_videos(folder):
-    """Squares in colour that move to the right, six frames of 14 × 12 pixels."""
+    """Squares in colour that move to the right, six frames of 14 × 12 pixels, with captions."""
     metadata = {"medium": "video", "rate": 8}
     folder.mkdir()
     for i in range(COUNT):
@@ -54,6 +57,8 @@ def write_videos(folder):
         for t in range(6):
             frames[t, i % 9 : i % 9 + 4, t : t + 4, i % 3] = 255
         (folder / f"{i:02}.gif").write_bytes(filing.content(frames, metadata))
+        colour = ("red", "green", "blue")[i % 3]
+        (folder / f"{i:02}.txt").write_text(f"a {colour} square, {i % 9} below the top\n")
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +146,8 @@ def test_a_prior_is_shown_and_evaluated_again(name, prior, launch, toy):
     shown = {"image": {"samples.png"}, "audio": {"samples.wav", "spectrograms.png"}}
     shown["video"] = {"samples.gif", "predictions.gif"}
     found = {p.stem.rsplit("_", 1)[0] + p.suffix for p in (folder / "samples").iterdir()}
-    assert found == shown[MEDIUM.get(name, name)]
+    told = {"captions.txt"} if name in ("said", "texts") else set()
+    assert found == shown[MEDIUM.get(name, name)] | told
     assert untold(folder, toy) == (set(), set())
     again(folder, launch)
 
@@ -198,13 +204,44 @@ def test_videos_and_what_follows_after_a_prompt(name, prior, launch, place, tmp_
     assert np.load(tmp_path / "b.npz")["videos"].shape == (2, 6, 14, 12, 3)
 
 
+def test_sounds_and_videos_of_captions(prior, launch, tmp_path):
+    run = f"--workdir={prior('said')}"
+    asked = ["--caption=low notes", "--caption=", "--guidance=2.5", "--num=3", "--out=a.npz"]
+    launch("experiments.sample", run, *asked, cwd=tmp_path)
+    found = np.load(tmp_path / "a.npz")
+    assert found["captions"].tolist() == ["low notes", "", "low notes"]
+    assert found["sounds"].shape[0] == 3
+    folder = prior("said")
+    said = json.loads((folder / "config.json").read_text())["metadata"]["captions"]
+    assert set(said["examples"]) <= {"low notes", "high notes"}
+    launch("experiments.sample", f"--workdir={prior('texts')}", "--out=b.npz", cwd=tmp_path)
+    found = np.load(tmp_path / "b.npz")
+    assert found["videos"].shape == (4, 6, 14, 12, 3)
+    assert all(text.endswith(" below the top") for text in found["captions"])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--caption=" + "x" * 40], "--caption: a caption of 40 bytes is longer than the 10 that"),
+        (["--labels=low notes"], "not the run in"),
+    ],
+)
+def test_what_a_prior_was_not_told_is_refused(given, message, prior, launch, tmp_path):
+    run = f"--workdir={prior('said')}"
+    done = launch("experiments.sample", run, "--out=a.wav", *given, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert message in done.stderr
+
+
 @pytest.mark.parametrize("medium", ["audio", "video"])
 def test_files_go_to_codes_and_back(medium, place, launch, tmp_path):
     run = f"--workdir={place / f'codec {medium}'}"
     source = place / {"audio": "tones of mine", "video": "squares"}[medium]
     launch("experiments.encode", run, str(source), "codes.npz", cwd=tmp_path)
     launch("experiments.decode", run, "codes.npz", "back", cwd=tmp_path)
-    names = [{str(p.relative_to(f)) for p in f.rglob("*.*")} for f in (source, tmp_path / "back")]
+    files = {"audio": "*.wav", "video": "*.gif"}[medium]
+    names = [{str(p.relative_to(f)) for p in f.rglob(files)} for f in (source, tmp_path / "back")]
     assert names[0] == names[1]
     metadata = json.loads((place / f"codec {medium}" / "config.json").read_text())["metadata"]
     for name in sorted(names[0])[:3]:
@@ -230,6 +267,27 @@ def state(folder):
         [{k: v for k, v in line.items() if k != "wall_s"} for line in lines],
         {p.name: p.read_bytes() for p in (folder / "samples").iterdir() if p.name[0] != "."},
     )
+
+
+def test_a_moving_digit_has_two_judges_and_a_text_for_all_that_they_say(place, launch, toy):
+    data = ["--dataset=moving_mnist5k", "--digits=1", "--frames=6"]
+    few = ["--steps=2", "--batch_size=8"]
+    launch("experiments.classifier", *data, *few, cwd=place)
+    launch("experiments.classifier", *few, cwd=place)
+    given = ["--width=4", "--codes=16", "--workdir=codec moving"]
+    done = launch("experiments.codec", "--medium=video", *OFTEN, *given, *data, cwd=place)
+    assert "training it first" not in done.stderr  # they are where they are sought
+    given = ["--codec=codec moving", "--given=2", "--workdir=prior moving"]
+    launch("experiments.prior", *OFTEN, *NETWORK, *given, cwd=place)
+    for folder in (place / "codec moving", place / "prior moving"):
+        assert toy.untold(folder) == (set(), set())
+        known = json.loads((folder / "config.json").read_text())["metadata"]
+        assert known["classifier_sha256"].keys() == {"digits", "digit in a frame"}
+    lines = (place / "prior moving" / "metrics.jsonl").read_text().splitlines()
+    real = next(m for m in map(json.loads, lines) if m["split"] == "held-out signals")
+    assert real["identity_persistence"] == real["prediction_persistence"] == 1.0
+    assert real["path_error_px"] < 0.6
+    assert real["fcd"] > 0
 
 
 @pytest.mark.parametrize("program", ["codec", "prior"])

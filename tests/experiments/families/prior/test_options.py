@@ -23,6 +23,7 @@ def metadata(preset, attributes=(), **changes):
         "channels": config.channels,
         "rate": config.rate,
         "attributes": list(attributes),
+        "classifier_sha256": {name: "ab" for name, _ in attributes},
         "codec_config": to_json(config),
         **changes,
     }
@@ -53,6 +54,18 @@ def test_the_codes_and_their_labels_are_the_codecs():
     assert to_config(options(), metadata(VIDEO)).sizes == ()
 
 
+CAPTIONED = metadata(VIDEO, captions={"tokens": 20, "examples": ["a cat"]})
+
+
+@pytest.mark.parametrize("changes", [{}, {"preset": "maskgit"}])
+def test_captions_are_told_in_place_of_labels_and_as_long_as_the_datas(changes):
+    known = metadata(VIDEO, ATTRIBUTES, captions=CAPTIONED["captions"])
+    found = to_config(options(captions="files", **changes), known)
+    assert (found.caption_symbols, found.caption_length, found.sizes) == (257, 20, ())
+    made = prior_config.make(found)
+    assert (made.of.told, made.of.captions.length) == (True, 20)
+
+
 def test_a_run_is_named_after_its_codecs():
     assert options(codec="runs/codec-mnist5k-image").data_name == "mnist5k-image"
     assert options(codec="a b/digits/").data_name == "digits"
@@ -73,6 +86,11 @@ REFUSED = [
     (IMAGES, {"conditional": False, "guidance": 3.0}, "--guidance=3.0 has no effect"),
     (VIDEOS, {"guidance": 3.0}, "--guidance=3.0 has no effect"),
     (SOUNDS, {"preset": "maskgit", "layout": "delay"}, "any order needs --layout=raster"),
+    (
+        IMAGES,
+        {"captions": "labels", "conditional": False},
+        "--noconditional has no effect with --captions=labels",
+    ),
 ]
 
 
@@ -90,6 +108,7 @@ def test_what_is_of_use_is_not_refused():
     to_config(options(given=4), STRIDED)
     to_config(options(guidance=3.0), IMAGES)
     to_config(options(conditional=False, guidance=1.0), IMAGES)
+    to_config(options(captions="files", guidance=3.0), CAPTIONED)
 
 
 @pytest.mark.parametrize("hop", [5, 128])
@@ -107,7 +126,8 @@ def described(known, **values):
 def test_a_page_describes_the_metrics_that_such_a_run_has():
     told = {"fcd", "pitch_accuracy"}
     scores = {"inception_score", "modified_inception_score", "am_nats", "ndb_share"}
-    predicted = {"prediction_mse_summed", "prediction_ssim"}
+    measured = ("mse_summed", "psnr_db", "ssim", "ssim_uniform", "mse_summed_best_of_10")
+    predicted = {f"prediction_{name}" for name in measured}
     common = described(VIDEOS) - {"nearest_train_distance"}
     assert described(VIDEOS, given=2) == common | predicted
     near = common | {"nearest_train_distance"}
@@ -117,4 +137,5 @@ def test_a_page_describes_the_metrics_that_such_a_run_has():
     with_pitch = near | scores | told | {"timbre_accuracy", "pitch_within_50_cents"}
     assert described(SOUNDS) == with_pitch
     assert described(SOUNDS, conditional=False) == near | scores | {"fcd"}
+    assert described(SOUNDS, captions="labels") == with_pitch
     assert described(metadata(AUDIO)) == near

@@ -20,10 +20,15 @@ from experiments.families.prior import sampling
 DIGITS = [["digit", ["zero", "one", "two"]], ["speaker", ["theo", "7", "0"]]]
 
 
-def told(attributes=DIGITS, conditional=True):
+SAID = {"tokens": 9, "examples": ["one dog", "a cat", "two"]}
+
+
+def told(attributes=DIGITS, labelled=True, captions=None):
     return SimpleNamespace(
-        metadata={"attributes": attributes},
-        options=SimpleNamespace(conditional=conditional),
+        metadata={"attributes": attributes, **({"captions": captions} if captions else {})},
+        options=SimpleNamespace(
+            labelled=labelled and not captions, captions="files" if captions else None
+        ),
         folder=SimpleNamespace(path="runs/mine"),
     )
 
@@ -39,7 +44,8 @@ def test_labels_by_name_number_or_left_open():
 def test_without_labels_all_of_them_in_turn_or_none_of_a_prior_that_knows_none():
     found = sampling.labels_of(told(), None, 5)
     np.testing.assert_array_equal(found, [[0, 0], [1, 0], [2, 0], [0, 1], [1, 1]])
-    assert sampling.labels_of(told(conditional=False), None, 5) is None
+    assert sampling.labels_of(told(labelled=False), None, 5) is None
+    assert sampling.labels_of(told(captions=SAID), None, 5) is None
     assert sampling.labels_of(told([]), None, 5) is None
 
 
@@ -61,10 +67,45 @@ def test_what_is_no_label_of_the_data_is_refused(asked, message):
         sampling.labels_of(told(), asked, 4)
 
 
-@pytest.mark.parametrize("run", [told(conditional=False), told([])])
+@pytest.mark.parametrize("run", [told(labelled=False), told([])])
 def test_a_prior_that_knows_no_labels_is_asked_for_none(run):
     with pytest.raises(InputError, match="--labels is for priors that were told labels; not the r"):
         sampling.labels_of(run, ["1"], 4)
+
+
+def test_a_prior_that_knows_captions_is_asked_for_no_labels():
+    with pytest.raises(InputError, match="not the run in runs/mine; give it a --caption"):
+        sampling.labels_of(told(captions=SAID), ["1:theo"], 4)
+
+
+def test_captions_come_in_turn_or_are_those_that_the_run_keeps():
+    run = told(captions=SAID)
+    found = sampling.captions_of(run, ["a dog, or two", ""], 3)
+    assert found == ("a dog, or two", "", "a dog, or two")
+    assert sampling.captions_of(run, None, 4) == ("one dog", "a cat", "two", "one dog")
+    assert sampling.captions_of(told(), None, 4) is None
+    source = sampling.source_of(run, ["ab", ""])
+    np.testing.assert_array_equal(source.tokens[:, :3], [[97, 98, 256], [256, 0, 0]])
+    np.testing.assert_array_equal(source.segments.sum(1), [3, 1])
+    assert source.tokens.shape == (2, 9)
+    assert sampling.source_of(told(), None) is None
+
+
+@pytest.mark.parametrize(
+    ("run", "asked", "message"),
+    [
+        (told(), ["a cat"], "--caption is for priors that were told captions; not the run in runs"),
+        (
+            told(captions=SAID),
+            ["nine long"],
+            "--caption: a caption of 9 bytes is longer than the 8",
+        ),
+        (told(captions=SAID), ["a\udcff"], "--caption: not UTF-8"),
+    ],
+)
+def test_captions_that_a_prior_cannot_read_are_refused(run, asked, message):
+    with pytest.raises(InputError, match=message):
+        sampling.source_of(run, sampling.captions_of(run, asked, 2))
 
 
 @pytest.fixture
@@ -144,7 +185,11 @@ def test_an_npz_holds_the_integers_their_labels_and_their_rate(medium):
         np.testing.assert_array_equal(arrays["labels"], labels)
         assert medium == "image" or arrays["rate"] == metadata["rate"]
     with np.load(io.BytesIO(sampling.encoded(found, metadata, ".npz"))) as arrays:
-        assert "labels" not in arrays
+        assert not {"labels", "captions"} & set(arrays)
+    said = "a cat", "ã", ""
+    content = sampling.encoded(found, metadata, ".npz", asked=said)
+    with np.load(io.BytesIO(content)) as arrays:
+        assert tuple(arrays["captions"]) == said
 
 
 def test_a_wav_holds_sounds_one_after_another_with_pauses():

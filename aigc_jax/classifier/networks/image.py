@@ -1,4 +1,4 @@
-"""A convolutional network in Flax Linen, as pure functions.
+"""A convolutional network for images.
 
 Dimensions: B batch, D features, C classes, H W image.
 """
@@ -34,7 +34,7 @@ class Features(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
         """The features, and the maps of the convolutions, the largest first."""
-        images = _pad(images, 2**self.halvings)
+        images = padded(images, 2**self.halvings)
         maps = [nn.relu(Convolution(conv_max_pool, self.width, 3)(images))]
         for i in range(1, self.halvings):
             maps.append(nn.relu(Convolution(conv_down, self.width * 2**i, 4)(maps[-1])))
@@ -78,7 +78,7 @@ def _halvings(image_shape: tuple[int, int, int]) -> int:
     return count
 
 
-def _pad(images: jax.Array, multiple: int) -> jax.Array:
+def padded(images: jax.Array, multiple: int) -> jax.Array:
     """Zeros added below and to the right, up to sides that `multiple` divides."""
     below, right = (-side % multiple for side in images.shape[1:3])
     return jnp.pad(images, ((0, 0), (0, below), (0, right), (0, 0)))

@@ -1,0 +1,1 @@
+"""Networks of classifiers in Flax Linen, as pure functions: of images, and of videos."""
