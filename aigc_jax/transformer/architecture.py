@@ -1,5 +1,6 @@
 """What a Transformer is built of: its blocks, and what surrounds them."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,8 @@ class Architecture(BlockConfig):
     Attributes besides those of `BlockConfig`, whose `dropout` is of embeddings too:
       vocabulary_size: V.
       context: T, the greatest number of tokens that the decoder sees at once.
+      axes: sides of a grid, row by row the last of the T positions. Learned vectors of these are
+        sums of one for each side's index, as in VideoGPT; () for a vector of each position.
       layers: blocks of the decoder.
       encoder_layers: blocks of the encoder, which is bidirectional; 0 for none.
       source_context: the greatest number of tokens that the encoder sees.
@@ -34,6 +37,7 @@ class Architecture(BlockConfig):
 
     vocabulary_size: int = 256
     context: int = setting(64, "Tokens that the model sees at once; of a target, too.", least=2)
+    axes: tuple[int, ...] = ()
     layers: int = setting(4, "Transformer blocks; of the encoder too, where there is one.")
     encoder_layers: int = 0
     source_context: int = 64
@@ -56,6 +60,10 @@ class Architecture(BlockConfig):
         super().__post_init__()
         if self.window is not None and self.window < 1:
             raise ValueError(f"window must be at least 1, got {self.window}")
+        if self.axes and not 0 < math.prod(self.axes) <= self.context:
+            raise ValueError(f"a grid of {self.axes} does not fit into {self.context} tokens")
+        if self.axes and self.positions is not Positions.LEARNED:
+            raise ValueError("positions on axes are learned ones")
 
 
 TEXTBOOK_BLOCKS: dict[str, Any] = {

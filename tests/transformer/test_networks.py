@@ -26,6 +26,7 @@ VARIANTS = {
     "query-key-norm": {"query_key_norm": True, "positions": Positions.ROTARY},
     "window": {"window": 3},
     "caps": {"score_cap": 0.5, "logit_cap": 2.0},
+    "grid": {"axes": (3, 2)},
     "stacked": {"scan": True, "remat": True},
     "translator": {"encoder_layers": 2, "source_context": 5},
     "stacked-translator": {"encoder_layers": 2, "source_context": 5, "scan": True},
@@ -487,3 +488,36 @@ def test_equal_configurations_have_the_same_networks_and_programs():
     same, other = (dataclasses.replace(config, heads=heads) for heads in (1, 2))
     assert transformer.networks_of(config) is transformer.networks_of(same)
     assert transformer.networks_of(config) is not transformer.networks_of(other)
+
+
+def test_positions_on_a_grid_are_sums_of_a_vector_for_each_axis(rng):
+    axes = 2, 1, 3
+    on_axes, params = made(axes=axes)
+    own = params["params"]
+    assert own["positions"].shape == (T - 6, D)
+    table = [*own["positions"]]
+    table += [
+        own["positions_0"][i] + own["positions_1"][j] + own["positions_2"][k]
+        for i in range(2)
+        for j in range(1)
+        for k in range(3)
+    ]
+    rest = {name: value for name, value in own.items() if not name.startswith("positions")}
+    one_each, _ = made()
+    tokens = rng.integers(0, V, (2, T))
+    batch = Batch(tokens, tokens, np.ones((2, T), np.float32))
+    expected = one_each.hidden({"params": {**rest, "positions": np.stack(table)}}, batch)
+    np.testing.assert_allclose(on_axes.hidden(params, batch), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"axes": (3, 3)}, "does not fit into 8 tokens"),
+        ({"axes": (2, 0)}, "does not fit"),
+        ({"axes": (2, 2), "positions": Positions.ROTARY}, "learned ones"),
+    ],
+)
+def test_a_grid_that_has_no_positions_is_refused(changes, said):
+    with pytest.raises(ValueError, match=said):
+        Architecture(V, **{**SIZES, **changes})
