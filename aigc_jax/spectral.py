@@ -281,18 +281,29 @@ def griffin_lim(
     Source: Perraudin, Balazs and Søndergaard 2013, "A fast Griffin-Lim algorithm", with their α.
     """
     S = wide(magnitudes)
+    u = retrieved_phase(S, length, window, hop, keys, iterations, momentum)
+    return istft(S * u, length, window, hop)
 
-    def inverse(u: jax.Array) -> jax.Array:
-        return istft(lax.complex(S * u.real, S * u.imag), length, window, hop)
+
+def retrieved_phase(
+    magnitudes: jax.Array,
+    length: int,
+    window: int,
+    hop: int,
+    keys: Keys | None = None,
+    iterations: int = 60,
+    momentum: float = 0.99,
+) -> jax.Array:
+    """u_N of `griffin_lim`, complex64 `[..., F, K]` of modulus 1, with the same arguments."""
+    S = wide(magnitudes)
 
     def iterate(_: int, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         u, before = carry
-        t = stft(inverse(u), window, hop)
+        t = stft(istft(S * u, length, window, hop), window, hop)
         return _phase(t + momentum * (t - before)), t
 
     u = _first_phase(S, keys)
-    u, _ = lax.fori_loop(0, iterations, iterate, (u, jnp.zeros_like(u)))
-    return inverse(u)
+    return lax.fori_loop(0, iterations, iterate, (u, jnp.zeros_like(u)))[0]
 
 
 def mel_to_magnitude(mel: jax.Array, rate: int, window: int) -> jax.Array:

@@ -46,6 +46,9 @@ class Sounds(Partial):
     blocks: int = 4
     decoder_blocks: int = 6
     hop: int = setting(128, "Samples for one position of the grid of codes.")
+    iterations: int = setting(
+        16, "Iterations by which Griffin-Lim finds phases.", name="griffin_lim", least=0
+    )
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -133,6 +136,9 @@ class Config(Settings):
         1e-3, "Step size of the optimiser; the peak, where it has a schedule."
     )
     critic_rate: float = setting(3e-4, "Step size of the critics' optimiser.")
+    clip_norm: float = setting(
+        0.0, "Global norm that gradients are clipped to; 0 for no bound.", name="clip", least=0
+    )
     decay_steps: int | None = None
     # Short, as the codebook follows the newest encoder and not the averaged one.
     ema_decay: float = setting(
@@ -191,22 +197,20 @@ IMAGE = Preset(
 
 AUDIO = Preset(
     "audio",
-    "Four stages of 256 codes for 128 samples, in log-mels and by critics; EnCodec's losses.",
+    "Four stages of 256 codes for 128 samples, compared in log-mels; phases by Griffin-Lim.",
     Config(
         sides=(8192,),
         rate=8000,
         architecture=Sounds(),
-        quantiser=vq.Codebook(codes=256, features=16),
+        quantiser=vq.Codebook(codes=256, features=64),
         stages=4,
         stage_dropout=0.5,
         reconstruction=losses.absolute,
         critics=OfSounds(),
-        reconstruction_weight=0.1,
-        perceptual_weight=1.0,
-        adversarial_weight=0.3,
-        matching_weight=0.3,
-        adversary_from=500,
-        commitment=0.02,
+        reconstruction_weight=0.0,
+        commitment=0.002,
+        learning_rate=6e-4,
+        clip_norm=0.1,
     ),
     replace(_RUN, batch_size=16),
     command="python -m experiments.codec --medium=audio",
@@ -303,15 +307,16 @@ def make(
     )
     parts: dict[str, Any] = {"networks": networks_of(config), "quantiser": quantiser_of(config)}
 
-    def adam(peak: float) -> optax.GradientTransformation:
-        return optim.adam(optim.cosine(peak, config.decay_steps, 0.01, 100), b1=0.8, b2=0.99)
+    def optimiser(peak: float) -> optax.GradientTransformation:
+        adam = optim.adam(optim.cosine(peak, config.decay_steps, 0.01, 100), b1=0.8, b2=0.99)
+        return optim.clipped(adam, config.clip_norm) if config.clip_norm else adam
 
     trained: dict[str, Any] = {
         **parts,
         "critics": critics,
         "perception": perception,
-        "tx": tx or adam(config.learning_rate),
-        "tx_d": tx_d or adam(config.critic_rate),
+        "tx": tx or optimiser(config.learning_rate),
+        "tx_d": tx_d or optimiser(config.critic_rate),
     }
     return Codec(
         init=partial(init, **trained),

@@ -3,6 +3,8 @@
 Dimensions: B batch, H W C image, T samples.
 """
 
+import math
+
 import jax
 from jax import lax
 
@@ -11,7 +13,8 @@ from aigc_jax.algorithm import Params
 from aigc_jax.codec.model import Perception
 from aigc_jax.codec.perceptual import perceptual_distance
 
-_FLOOR = 1e-2
+_FLOOR = 1e-3
+_BANDS = 40, 80
 
 
 def of_classifier(networks: classifier.Networks) -> Perception:
@@ -34,16 +37,21 @@ def of_classifier(networks: classifier.Networks) -> Perception:
 
 
 def of_sounds(rate: int) -> Perception:
-    """Distances of sounds `[B, T, 1]` in log-mels of several windows; see `mel_distance`.
+    """Distances of sounds `[B, T, 1]` in log-mels of two windows; see `mel_distance`.
 
-    Sums of magnitudes below 0.01 count as silence, where recordings have their noise: 58 dB below
-    a sine of full scale in the shortest window, 88 dB in the longest.
+    Of about 32 and 64 ms, powers of 2, in which a decoder's magnitudes tell most. What shorter
+    ones see depends on phases, which Griffin-Lim finds and no gradient reaches. Sums of magnitudes
+    below 0.001 count as silence.
 
     Args:
       rate: samples per second.
     """
+    shorter = 2 ** max(round(math.log2(0.032 * rate)), 2)
+    windows = shorter, 2 * shorter
 
     def distance(params: Params, estimate: jax.Array, x: jax.Array) -> jax.Array:
-        return spectral.mel_distance(estimate[..., 0], x[..., 0], rate, floor=_FLOOR)
+        return spectral.mel_distance(
+            estimate[..., 0], x[..., 0], rate, windows=windows, bands=_BANDS, floor=_FLOOR
+        )
 
     return Perception(lambda key: (), distance)

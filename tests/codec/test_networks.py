@@ -8,6 +8,7 @@ import pytest
 from aigc_jax import spectral, vq
 from aigc_jax.codec.networks import image, sound, video
 from aigc_jax.codec.residual import residual_quantiser
+from aigc_jax.errors import InputError
 
 D = 3
 IMAGE = image.convolutional(channels=2, features=D, width=2, halvings=2, blocks=1)
@@ -155,31 +156,19 @@ def test_frames_of_a_video_keep_their_order_and_their_place(rng):
     assert np.abs(features[:, 1:] - features[:, :1]).max() > 1e-3
 
 
-def test_a_spectrum_is_of_its_magnitude_and_phase(rng):
-    m, p = rng.normal(size=(2, 3, 5)), rng.uniform(-7, 7, (2, 3, 5))
-    m = np.minimum(m, 1.3)  # below log 4
-    found = sound.spectrum(jnp.float32(m), jnp.float32(p), 8)
-    assert found.dtype == jnp.complex64
-    np.testing.assert_allclose(found, np.exp(m + 1j * p), rtol=2e-6, atol=2e-6)
+@pytest.mark.parametrize("hop", [0, 1, 127])
+def test_a_hop_that_cannot_be_halved_is_refused(hop):
+    with pytest.raises(InputError, match=f"hop must be even, got {hop}"):
+        sound.frames(hop=hop)
 
 
-def test_magnitudes_are_bounded_and_phases_and_sounds_are_not():
-    m = jnp.float32([-1e30, 2.0, 5.0, 1e30, jnp.inf])
-    p = jnp.float32([1.0, 2.0, 40.0, -3.0, 0.5])
-
-    def parts(m, p):
-        found = sound.spectrum(m, p, 8)
-        return jnp.stack([found.real, found.imag])
-
-    real, imaginary = np.asarray(parts(m, p))
-    np.testing.assert_allclose(np.hypot(real, imaginary), [0, 4, 4, 4, 4], rtol=1e-6)
-    turned = np.exp(1j * np.float64(p))[1:] * 4
-    np.testing.assert_allclose(real[1:] + 1j * imaginary[1:], turned, rtol=1e-5, atol=1e-5)
-    on_m, on_p = jax.jacrev(parts, (0, 1))(m, p)
-    assert np.isfinite(on_m).all()
-    assert np.isfinite(on_p).all()
-    assert not np.any(on_m)  # beyond the bound, or far below
-    assert np.abs(on_p).max((0, 1))[1:].min() > 1
+def test_magnitudes_are_bounded():
+    logs = jnp.float32([-1e30, -2.0, 1.0, 2.0, 1e30, jnp.inf])
+    found = sound.magnitudes(logs, 8)
+    np.testing.assert_allclose(found, [0, np.exp(-2), np.exp(1), 4, 4, 4], rtol=1e-6)
+    slopes = jax.vmap(jax.grad(lambda m: sound.magnitudes(m, 8)))(logs)
+    # Below log 4 their own value, beyond it 0.
+    np.testing.assert_allclose(slopes, [0, np.exp(-2), np.exp(1), 0, 0, 0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("length", [1, 7, 8, 30])
@@ -187,10 +176,33 @@ def test_the_bound_lets_every_sound_between_minus_1_and_1_through(length):
     """At the most it can have: the sum of the window, of samples that are all 1."""
     rng = np.random.default_rng(length)
     for x in (np.ones(length), rng.choice([-1.0, 1.0], length)):
-        found = spectral.stft(np.float32(x)[None], 8, 4)
-        log_magnitude = jnp.log(jnp.abs(found) + 1e-20)
-        again = sound.spectrum(log_magnitude, jnp.angle(found), 8)
-        np.testing.assert_allclose(spectral.istft(again, length, 8, 4)[0], x, atol=3e-6)
+        found = spectral.magnitude(spectral.stft(np.float32(x)[None], 8, 2))
+        again = sound.magnitudes(jnp.log(found + 1e-20), 8)
+        np.testing.assert_allclose(again, found, rtol=2e-6, atol=1e-19)
+
+
+def test_a_decoded_sound_is_that_of_its_magnitudes_by_griffin_lim(rng):
+    z, params = np.float32(rng.normal(size=(2, 5, D))), shaken(SOUND)
+    sound_of = jax.jit(SOUND.decode, static_argnums=2)
+    logs = sound.Decoder(6, 1, HOP).apply(params["decoder"], z)
+    S = sound.magnitudes(logs, 2 * HOP)
+    assert S.shape == (2, 10, HOP + 1)  # two frames for each position
+    expected = spectral.griffin_lim(S, 20, 2 * HOP, HOP // 2, iterations=16)
+    np.testing.assert_allclose(sound_of(params, z, (18,))[..., 0], expected[:, :18], atol=1e-4)
+
+
+def test_phases_are_held_fixed_in_the_gradient(rng):
+    """Louder by a factor, so the gradient along all log-magnitudes is the sound itself."""
+    z, params = np.float32(rng.normal(size=(1, 5, D))), shaken(SOUND)
+    last = params["decoder"]["params"]["Dense_1"]
+
+    def decoded(louder):
+        bias = {**last, "bias": last["bias"] + louder}
+        moved = {**params, "decoder": {"params": {**params["decoder"]["params"], "Dense_1": bias}}}
+        return SOUND.decode(moved, z, (20,))
+
+    x, slope = jax.jvp(decoded, (0.0,), (1.0,))
+    np.testing.assert_allclose(slope, x, atol=1e-4)
 
 
 def test_a_decoder_with_huge_outputs_gives_a_sound_and_a_gradient(rng):

@@ -1,4 +1,4 @@
-"""The codec of sounds: blocks at the rate of frames, and an inverse STFT as its last layer.
+"""The codec of sounds: blocks at the rate of frames, whose magnitudes Griffin-Lim makes a sound of.
 
 The encoder is causal: the codes of a frame depend on the samples up to its end, and so do not
 change when a sound goes on. Dimensions: B batch, T samples, F frames, M hop, W width, D features.
@@ -10,13 +10,17 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from aigc_jax import spectral
 from aigc_jax.codec.model import Networks
+from aigc_jax.errors import InputError
 from aigc_jax.layers import Dense, LayerNorm, gelu
 from aigc_jax.nn.functions import pure_functions
 
 _KERNEL = 7
+_FRAMES = 2  # of the decoder for each position
+_USUAL = -4.0  # log-magnitude, with which training begins
 _QUIET = 1e-2  # magnitude, below which a frequency is silent
 
 
@@ -87,37 +91,35 @@ class Encoder(nn.Module):
         h = Dense(self.width)(analysis(x[..., 0], self.hop))
         for _ in range(self.blocks):
             h = FrameBlock(causal=True)(h)
-        small = nn.initializers.variance_scaling(0.1, "fan_in", "truncated_normal")
-        return Dense(self.features, kernel_init=small)(LayerNorm()(h))
+        # A spread that does not change: else commitment is cheapest by features that shrink.
+        return jax.nn.standardize(Dense(self.features)(LayerNorm()(h)), epsilon=1e-5)
 
 
 class Decoder(nn.Module):
-    """D features of each frame → magnitude and phase of each frequency."""
+    """D features of each position → log-magnitudes of its two frames: `[B, 2F, M + 1]`."""
 
     width: int
     blocks: int
     hop: int
 
     @nn.compact
-    def __call__(self, vectors: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def __call__(self, vectors: jax.Array) -> jax.Array:
         h = Dense(self.width)(vectors)
         for _ in range(self.blocks):
             h = FrameBlock(causal=False)(h)
         frequencies = self.hop + 1
-        both = Dense(2 * frequencies)(LayerNorm()(h))
-        return both[..., :frequencies], both[..., frequencies:]
+        logs = _USUAL + Dense(_FRAMES * frequencies)(LayerNorm()(h))
+        return logs.reshape(len(logs), -1, frequencies)
 
 
-def spectrum(log_magnitude: jax.Array, phase: jax.Array, window: int) -> jax.Array:
-    """exp(m) e^{ip}, exp(m) at most what a sound in [−1, 1] can have under a Hann window: ½ of it.
+def magnitudes(logs: jax.Array, window: int) -> jax.Array:
+    """exp(m), at most what a sound in [−1, 1] can have under a Hann window: ½ of it.
 
     Args:
-      log_magnitude: m, `[B, F, M + 1]`; beyond the bound its gradient is 0.
-      phase: p, radians, `[B, F, M + 1]`.
-      window: 2M.
+      logs: m; beyond the bound its gradient is 0.
+      window: samples.
     """
-    magnitude = jnp.exp(jnp.minimum(log_magnitude, math.log(window / 2)))
-    return magnitude * jnp.exp(1j * phase)
+    return jnp.exp(jnp.minimum(logs, math.log(window / 2)))
 
 
 def frames(
@@ -126,15 +128,28 @@ def frames(
     blocks: int = 4,
     decoder_blocks: int = 6,
     hop: int = 128,
+    iterations: int = 16,
 ) -> Networks:
     """One position of the grid for `hop` samples.
+
+    The decoder tells magnitudes S, two frames for each position, and x̂ = iSTFT(S · u) with u the
+    phases that `griffin_lim` finds for S, which the gradient takes as given. So no code says
+    anything of phases. A decoder that tells them too, as Vocos' does, needs critics and hundreds of
+    thousands of steps before its overlapping frames agree; until then they cancel each other, and
+    what is loud comes out too soft.
 
     Args:
       features: D.
       width: W, of the blocks.
       blocks, decoder_blocks: of either half.
-      hop: M; the decoder's window is 2M.
+      hop: M; windows are 2M.
+      iterations: of `griffin_lim`.
+
+    Raises:
+      InputError: the hop is odd, and cannot be halved.
     """
+    if hop < 2 or hop % _FRAMES:
+        raise InputError(f"hop must be even, got {hop}")
     encoder = Encoder(features, width, blocks, hop)
     decoder = Decoder(width, decoder_blocks, hop)
     init, encode, decode = pure_functions(
@@ -145,9 +160,11 @@ def frames(
         return encode(params, jnp.pad(x, ((0, 0), (0, -x.shape[1] % hop), (0, 0))))
 
     def decode_to(params, vectors, sides):
-        whole = vectors.shape[1] * hop  # of which the STFT has as many frames as there are codes
-        log_magnitude, phase = decode(params, vectors)
-        found = spectrum(log_magnitude, phase, 2 * hop)
-        return spectral.istft(found, whole, 2 * hop, hop)[:, : sides[0], None]
+        whole, window, step = vectors.shape[1] * hop, 2 * hop, hop // _FRAMES
+        S = magnitudes(decode(params, vectors), window)
+        u = spectral.retrieved_phase(
+            lax.stop_gradient(S), whole, window, step, iterations=iterations
+        )
+        return spectral.istft(S * u, whole, window, step)[:, : sides[0], None]
 
     return Networks(init, encode_whole, decode_to, lambda sides: (-(-sides[0] // hop),), 1, 1)
