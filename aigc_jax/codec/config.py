@@ -46,6 +46,11 @@ class Sounds(Partial):
     blocks: int = 4
     decoder_blocks: int = 6
     hop: int = setting(128, "Samples for one position of the grid of codes.")
+    window: int | None = setting(
+        None,
+        "Samples of a frame that the decoder tells: longer ones tell close pitches apart, shorter "
+        "ones close times. Default: twice --hop.",
+    )
     iterations: int = setting(
         16, "Iterations by which Griffin-Lim finds phases.", name="griffin_lim", least=0
     )
@@ -228,7 +233,7 @@ VIDEO = Preset(
         critics=OfVideos(),
         perceptual_weight=0.0,
     ),
-    _RUN,
+    replace(_RUN, batch_size=8),
     command="python -m experiments.codec --medium=video",
     time="not measured",
     reaches="not measured",
@@ -268,9 +273,10 @@ def perceiving(config: Config) -> classifier.Config | None:
 
 def perception_of(config: Config) -> Perception | None:
     """In what signals are compared, by a config."""
-    if config.medium == "audio":
+    own = config.architecture
+    if isinstance(own, Sounds):
         assert config.rate is not None
-        return of_sounds(config.rate)
+        return of_sounds(config.rate, own.window or 2 * own.hop)
     frozen = perceiving(config)
     return None if frozen is None else of_classifier(classifier.networks_of(frozen))
 

@@ -3,8 +3,6 @@
 Dimensions: B batch, H W C image, T samples.
 """
 
-import math
-
 import jax
 from jax import lax
 
@@ -14,7 +12,6 @@ from aigc_jax.codec.model import Perception
 from aigc_jax.codec.perceptual import perceptual_distance
 
 _FLOOR = 1e-3
-_BANDS = 40, 80
 
 
 def of_classifier(networks: classifier.Networks) -> Perception:
@@ -36,22 +33,26 @@ def of_classifier(networks: classifier.Networks) -> Perception:
     return Perception(networks.init, distance)
 
 
-def of_sounds(rate: int) -> Perception:
-    """Distances of sounds `[B, T, 1]` in log-mels of two windows; see `mel_distance`.
+def of_sounds(rate: int, window: int) -> Perception:
+    """Distances of sounds `[B, T, 1]` in log-mels of windows W and 2W; see `mel_distance`.
 
-    Of about 32 and 64 ms, powers of 2, in which a decoder's magnitudes tell most. What shorter
-    ones see depends on phases, which Griffin-Lim finds and no gradient reaches. Sums of magnitudes
-    below 0.001 count as silence.
+    W is the decoder's: what shorter windows see depends on phases, which Griffin-Lim finds and no
+    gradient reaches. Sums of magnitudes below 0.001 count as silence.
 
     Args:
       rate: samples per second.
+      window: W, samples.
     """
-    shorter = 2 ** max(round(math.log2(0.032 * rate)), 2)
-    windows = shorter, 2 * shorter
+    windows = window, 2 * window
 
     def distance(params: Params, estimate: jax.Array, x: jax.Array) -> jax.Array:
         return spectral.mel_distance(
-            estimate[..., 0], x[..., 0], rate, windows=windows, bands=_BANDS, floor=_FLOOR
+            estimate[..., 0],
+            x[..., 0],
+            rate,
+            windows=windows,
+            bands=[max(5 * size // 32, 1) for size in windows],  # as Kumar et al. 2023
+            floor=_FLOOR,
         )
 
     return Perception(lambda key: (), distance)

@@ -156,10 +156,12 @@ def test_frames_of_a_video_keep_their_order_and_their_place(rng):
     assert np.abs(features[:, 1:] - features[:, :1]).max() > 1e-3
 
 
-@pytest.mark.parametrize("hop", [0, 1, 127])
-def test_a_hop_that_cannot_be_halved_is_refused(hop):
-    with pytest.raises(InputError, match=f"hop must be even, got {hop}"):
-        sound.frames(hop=hop)
+@pytest.mark.parametrize(
+    ("hop", "window"), [(0, None), (127, None), (128, 1024), (128, 384), (9, 6)]
+)
+def test_a_window_that_does_not_go_with_the_hop_is_refused(hop, window):
+    with pytest.raises(InputError, match=f"does not go with a hop of {hop}; give {4 * hop}"):
+        sound.frames(hop=hop, window=window)
 
 
 def test_magnitudes_are_bounded():
@@ -181,13 +183,16 @@ def test_the_bound_lets_every_sound_between_minus_1_and_1_through(length):
         np.testing.assert_allclose(again, found, rtol=2e-6, atol=1e-19)
 
 
-def test_a_decoded_sound_is_that_of_its_magnitudes_by_griffin_lim(rng):
-    z, params = np.float32(rng.normal(size=(2, 5, D))), shaken(SOUND)
-    sound_of = jax.jit(SOUND.decode, static_argnums=2)
-    logs = sound.Decoder(6, 1, HOP).apply(params["decoder"], z)
-    S = sound.magnitudes(logs, 2 * HOP)
-    assert S.shape == (2, 10, HOP + 1)  # two frames for each position
-    expected = spectral.griffin_lim(S, 20, 2 * HOP, HOP // 2, iterations=16)
+@pytest.mark.parametrize(("window", "each"), [(2 * HOP, 2), (4 * HOP, 1)])
+def test_a_decoded_sound_is_that_of_its_magnitudes_by_griffin_lim(rng, window, each):
+    sizes = {"features": D, "width": 6, "blocks": 1, "decoder_blocks": 1, "hop": HOP}
+    networks = sound.frames(**sizes, window=window)
+    z, params = np.float32(rng.normal(size=(2, 5, D))), shaken(networks)
+    sound_of = jax.jit(networks.decode, static_argnums=2)
+    logs = sound.Decoder(6, 1, each, window // 2 + 1).apply(params["decoder"], z)
+    S = sound.magnitudes(logs, window)
+    assert S.shape == (2, 5 * each, window // 2 + 1)
+    expected = spectral.griffin_lim(S, 20, window, window // 4, iterations=16)
     np.testing.assert_allclose(sound_of(params, z, (18,))[..., 0], expected[:, :18], atol=1e-4)
 
 

@@ -19,7 +19,7 @@ from aigc_jax.layers import Dense, LayerNorm, gelu
 from aigc_jax.nn.functions import pure_functions
 
 _KERNEL = 7
-_FRAMES = 2  # of the decoder for each position
+_OVERLAP = 4  # windows over a sample, by which phases are well determined
 _USUAL = -4.0  # log-magnitude, with which training begins
 _QUIET = 1e-2  # magnitude, below which a frequency is silent
 
@@ -96,20 +96,20 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """D features of each position → log-magnitudes of its two frames: `[B, 2F, M + 1]`."""
+    """D features of each position → log-magnitudes of its `each` frames: `[B, each F, K]`."""
 
     width: int
     blocks: int
-    hop: int
+    each: int
+    frequencies: int
 
     @nn.compact
     def __call__(self, vectors: jax.Array) -> jax.Array:
         h = Dense(self.width)(vectors)
         for _ in range(self.blocks):
             h = FrameBlock(causal=False)(h)
-        frequencies = self.hop + 1
-        logs = _USUAL + Dense(_FRAMES * frequencies)(LayerNorm()(h))
-        return logs.reshape(len(logs), -1, frequencies)
+        logs = _USUAL + Dense(self.each * self.frequencies)(LayerNorm()(h))
+        return logs.reshape(len(logs), -1, self.frequencies)
 
 
 def magnitudes(logs: jax.Array, window: int) -> jax.Array:
@@ -128,30 +128,38 @@ def frames(
     blocks: int = 4,
     decoder_blocks: int = 6,
     hop: int = 128,
+    window: int | None = None,
     iterations: int = 16,
 ) -> Networks:
     """One position of the grid for `hop` samples.
 
-    The decoder tells magnitudes S, two frames for each position, and x̂ = iSTFT(S · u) with u the
-    phases that `griffin_lim` finds for S, which the gradient takes as given. So no code says
-    anything of phases. A decoder that tells them too, as Vocos' does, needs critics and hundreds of
-    thousands of steps before its overlapping frames agree; until then they cancel each other, and
-    what is loud comes out too soft.
+    The decoder tells magnitudes S of frames every W/4, and x̂ = iSTFT(S · u) with u the phases that
+    `griffin_lim` finds for S, which the gradient takes as given. So no code says anything of
+    phases. A decoder that tells them too, as Vocos' does, needs critics and hundreds of thousands
+    of steps before its overlapping frames agree; until then they cancel each other, and what is
+    loud comes out too soft.
 
     Args:
       features: D.
-      width: W, of the blocks.
+      width: of the blocks.
       blocks, decoder_blocks: of either half.
-      hop: M; windows are 2M.
+      hop: M; the encoder reads 2M at a time.
+      window: W, of the decoder: longer ones tell close frequencies apart, shorter ones close times.
+        None: 2M.
       iterations: of `griffin_lim`.
 
     Raises:
-      InputError: the hop is odd, and cannot be halved.
+      InputError: W is not 4 times the hop, or the hop divided by an integer.
     """
-    if hop < 2 or hop % _FRAMES:
-        raise InputError(f"hop must be even, got {hop}")
+    window = 2 * hop if window is None else window
+    step = window // _OVERLAP
+    if step < 1 or window % _OVERLAP or hop % step:
+        raise InputError(
+            f"a window of {window} does not go with a hop of {hop}; give {_OVERLAP * hop}, or that "
+            "divided by an integer"
+        )
     encoder = Encoder(features, width, blocks, hop)
-    decoder = Decoder(width, decoder_blocks, hop)
+    decoder = Decoder(width, decoder_blocks, hop // step, window // 2 + 1)
     init, encode, decode = pure_functions(
         encoder=(encoder, (hop, 1)), decoder=(decoder, (1, features))
     )
@@ -160,11 +168,10 @@ def frames(
         return encode(params, jnp.pad(x, ((0, 0), (0, -x.shape[1] % hop), (0, 0))))
 
     def decode_to(params, vectors, sides):
-        whole, window, step = vectors.shape[1] * hop, 2 * hop, hop // _FRAMES
+        whole = vectors.shape[1] * hop
         S = magnitudes(decode(params, vectors), window)
-        u = spectral.retrieved_phase(
-            lax.stop_gradient(S), whole, window, step, iterations=iterations
-        )
+        fixed = lax.stop_gradient(S)
+        u = spectral.retrieved_phase(fixed, whole, window, step, iterations=iterations)
         return spectral.istft(S * u, whole, window, step)[:, : sides[0], None]
 
     return Networks(init, encode_whole, decode_to, lambda sides: (-(-sides[0] // hop),), 1, 1)
