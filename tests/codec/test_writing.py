@@ -59,11 +59,11 @@ class TestPrompts:
         """A code's key is its place's, so that what follows is equal where all else is right."""
         made = PRIORS[name]
         state, shape = state_of(name), made.of.layout.shape
-        labels = np.array([[0], [3], [-1]]) if made.of.conditions.sizes else None
-        sample = jax.jit(partial(made.sample, n=3, labels=labels))
+        labels = np.tile([[0], [3], [-1]], (8, 1)) if made.of.conditions.sizes else None
+        sample = jax.jit(partial(made.sample, n=24, labels=labels))
         key = jax.random.key(3)
         whole = np.asarray(sample(state, key))
-        assert whole.shape == (3, *shape)
+        assert whole.shape == (24, *shape)
         assert whole.min() == 0
         assert whole.max() == made.of.layout.codes - 1
         again = sample(state, key, prompt=whole[:, :2])

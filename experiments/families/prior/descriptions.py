@@ -10,7 +10,7 @@ from experiments.fidelity.signals import FRAME
 CAPTIONS = {
     "samples": "Samples, of all labels in turn where the prior is told some, or of captions of "
     "held-out signals; sounds come one after another",
-    "captions": "The samples' captions, in their order",
+    "sample_captions": "The samples' captions, in their order",
     "spectrograms": "Log-mels of the samples, time to the right, row by row in their order",
     "predictions": "Held-out videos and, to the right of each, its first frames as they are coded "
     "and what the prior has follow them",

@@ -172,7 +172,7 @@ class Evaluator:
             asked = self._own(some)
         found = showing.samples(self.draw(state, shown, asked), medium, rate)
         if self._texts is not None:
-            found["captions"] = Text("\n".join(self._texts[i] for i in some) + "\n")
+            found["sample_captions"] = Text("\n".join(self._texts[i] for i in some) + "\n")
         if medium == "video" and self._options.given:
             truth = self._judges.heldout[:shown]
             pairs = showing.pairs(truth, self._continued(state, truth), medium, rate)

@@ -111,7 +111,7 @@ def test_what_is_of_use_is_not_refused():
     to_config(options(captions="files", guidance=3.0), CAPTIONED)
 
 
-@pytest.mark.parametrize("hop", [5, 128])
+@pytest.mark.parametrize("hop", [6, 128])
 def test_how_much_of_a_signal_one_code_is_for(hop):
     sound = codec.networks_of(codec.Config((999,), architecture=codec.config.Sounds(hop=hop)))
     assert span(sound, ()) == hop
