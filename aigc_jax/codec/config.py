@@ -180,6 +180,7 @@ class Codec(NamedTuple):
     quantiser: ResidualQuantiser
 
 
+_PROCESSOR = "of processor time on 2 cores of an AMD EPYC"
 _RUN = Run(
     steps=3000,
     batch_size=64,
@@ -196,8 +197,8 @@ IMAGE = Preset(
     Config(critics=OfImages()),
     _RUN,
     command="python -m experiments.codec --medium=image",
-    time="not measured",
-    reaches="not measured",
+    time=f"204 s {_PROCESSOR}",
+    reaches="FCD 0.50 and 99.1 % of classes in reconstructions (mnist, seed 0)",
 )
 
 AUDIO = Preset(
@@ -219,8 +220,8 @@ AUDIO = Preset(
     ),
     replace(_RUN, batch_size=16),
     command="python -m experiments.codec --medium=audio",
-    time="not measured",
-    reaches="not measured",
+    time=f"301 s {_PROCESSOR}",
+    reaches="97.7 % of digits and 99.0 % of speakers in reconstructions (fsdd, seed 0)",
 )
 
 VIDEO = Preset(

@@ -83,6 +83,7 @@ class Prior(NamedTuple):
     of: Sequences
 
 
+_PROCESSOR = "of processor time on 2 cores of an AMD EPYC"
 _RUN = Run(
     steps=6000,
     batch_size=64,
@@ -99,8 +100,8 @@ DEFAULT = Preset(
     Config(),
     _RUN,
     command="python -m experiments.prior --codec=RUN",
-    time="not measured",
-    reaches="not measured",
+    time=f"1,095 s {_PROCESSOR}",
+    reaches="FCD 3.38, asked class 99.3 % (mnist, seed 0)",
 )
 
 MASKGIT = Preset(
@@ -109,8 +110,8 @@ MASKGIT = Preset(
     Config(order=maskgit),
     _RUN,
     command="python -m experiments.prior --preset=maskgit --codec=RUN",
-    time="not measured",
-    reaches="not measured",
+    time=f"1,379 s {_PROCESSOR}",
+    reaches="FCD 8.2, asked class 96.6 % (fashion_mnist, seed 0)",
 )
 
 DIFFUSION = Preset(
