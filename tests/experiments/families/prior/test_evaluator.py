@@ -200,7 +200,9 @@ def test_shown_are_samples_of_held_out_captions_and_these_as_a_text(evaluating, 
     monkeypatch.setitem(evaluator._SHOWN, "image", 3)
     made, state = evaluating(signals_of("image"), texts=TEXTS)
     shown = made.artefacts(state)
-    assert shown["sample_captions"].text == "0 ab\n1 ab\n2 ab\n"  # of the first, the fifth and the last
+    assert (
+        shown["sample_captions"].text == "0 ab\n1 ab\n2 ab\n"
+    )  # of the first, the fifth and the last
     firsts = np.concatenate(shown["samples"].images)[:3, 0, 0, 0]
     np.testing.assert_allclose(firsts, np.arange(3) / tiny_codecs.CODES, atol=0.003)
 
