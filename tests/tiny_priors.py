@@ -98,7 +98,11 @@ def raw_logits(name):
 def enumerated(name, weight=1.0):
     """log p of all 81 grids, each code's among those of its stage alone."""
     told, untold = raw_logits(name)
-    mixed = untold + weight * (told - untold)
+    return log_p_of(name, untold + weight * (told - untold))
+
+
+def log_p_of(name, mixed):
+    """log p of all 81 grids by their logits, each code's among those of its stage alone."""
     total = np.zeros(81)
     for t, i in itertools.product(range(2), range(2)):
         row, place = (i, t + i) if name == "delay" else (0, 2 * t + i)

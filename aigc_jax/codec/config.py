@@ -277,7 +277,7 @@ def perception_of(config: Config) -> Perception | None:
     own = config.architecture
     if isinstance(own, Sounds):
         assert config.rate is not None
-        return of_sounds(config.rate, own.window or 2 * own.hop)
+        return of_sounds(config.rate, sound.window_of(own.hop, own.window))
     frozen = perceiving(config)
     return None if frozen is None else of_classifier(classifier.networks_of(frozen))
 

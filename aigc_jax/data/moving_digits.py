@@ -73,9 +73,8 @@ def moving_digits(
     return jax.vmap(partial(_one, digits=digits, frames=frames, count=count, size=size))(keys)
 
 
-def video_keys(seed: int, first: int, count: int) -> Keys:
-    """The keys of videos `first` to `first + count − 1`: fold_in(key(seed), index), `[count]`."""
-    indices = first + np.arange(count, dtype=np.uint32)
+def video_keys(seed: int, indices: Any) -> Keys:
+    """The keys of videos by their indices, int `[B]`: fold_in(key(seed), index), `[B]`."""
     return jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(indices)
 
 
@@ -211,7 +210,7 @@ class MovingDigits:
         make = jax.jit(partial(moving_digits, frames=self.frames, count=self.count, size=self.size))
         digits, block = jnp.asarray(self.heldout), min(n, _BLOCK)
         for first in range(0, n, block):
-            yield jax.device_get(make(video_keys(seed, first, block), digits))
+            yield jax.device_get(make(video_keys(seed, np.arange(first, first + block)), digits))
 
 
 def load_moving_digits(

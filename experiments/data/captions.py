@@ -12,20 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aigc_jax import storage
-from aigc_jax.data import own_images, sound_files, video
 from aigc_jax.data.captions import from_labels, read_captions, tokens_of
 from aigc_jax.data.splits import tenth_held_out
 from aigc_jax.errors import InputError
 from aigc_jax.transformer import Source
-from experiments.data.signals import Signals
+from experiments.data.signals import SUFFIXES, Signals
 
 FILES, LABELS = "files", "labels"
 KINDS = (FILES, LABELS)
-_SUFFIXES = {
-    "image": own_images.SUFFIXES,
-    "audio": sound_files.SUFFIXES,
-    "video": video.SUFFIXES,
-}
 _SHOWN = 16  # of held-out signals, which the run keeps as examples
 
 
@@ -64,7 +58,7 @@ def load(kind: str, options: Any, signals: Signals, seed: int) -> Captions:
         if own is None or storage.kind_of(Path(own)) != stat.S_IFDIR:
             raise InputError(f"--captions={FILES} is for a folder of images, sounds or videos")
         medium = signals.medium
-        texts = read_captions(Path(own), _SUFFIXES[medium], f"{medium} files", f"of {medium}")
+        texts = read_captions(Path(own), SUFFIXES[medium], f"{medium} files", f"of {medium}")
         train, heldout = tenth_held_out(len(texts))
         return Captions(tuple(texts[i] for i in train), tuple(texts[i] for i in heldout))
     train_labels, heldout_labels = signals.train_labels, signals.heldout_labels

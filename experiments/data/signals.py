@@ -15,10 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from aigc_jax.data import images as image_data
+from aigc_jax.data import own_images, sound_files, video
 from aigc_jax.data.attributes import Attribute
 from aigc_jax.data.audio import Sounds
 from aigc_jax.data.images import Images, load_images
-from aigc_jax.data.moving_digits import MovingDigits, moving_digits
+from aigc_jax.data.moving_digits import MovingDigits, moving_digits, video_keys
 from aigc_jax.data.own_images import load_own_images
 from aigc_jax.data.video import VideoClips
 from aigc_jax.errors import InputError
@@ -32,6 +33,11 @@ DATASETS = {
     "image": image_data.DATASETS,
     "audio": sound_data.DATASETS,
     "video": video_data.DATASETS,
+}
+SUFFIXES = {  # of files of one's own
+    "image": own_images.SUFFIXES,
+    "audio": sound_files.SUFFIXES,
+    "video": video.SUFFIXES,
 }
 _OWN = {"image": "images", "audio": "sounds", "video": "videos"}
 
@@ -228,8 +234,7 @@ def _of_moving(moving: MovingDigits, seed: int) -> Signals:
     draw = partial(moving_digits, frames=moving.frames, count=moving.count, size=moving.size)
 
     def gather(digits: jax.Array, indices: jax.Array) -> jax.Array:
-        keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(indices)
-        return draw(keys, digits).frames
+        return draw(video_keys(seed, indices), digits).frames
 
     return Signals(
         source=moving,

@@ -13,6 +13,7 @@ from aigc_jax.data.images import Images
 from aigc_jax.data.own_sounds import load_own_sounds
 from aigc_jax.data.tones import load_tones
 from aigc_jax.errors import InputError
+from experiments.data.labelled import labelled
 
 DATASETS = ("tones", "fsdd", "notes")
 
@@ -59,17 +60,9 @@ def as_images(sounds: Sounds, attribute: str | None = None) -> Images:
     Raises:
       InputError: the sounds have no such attribute.
     """
-    names = [known.name for known in sounds.attributes]
-    attribute = attribute or next(iter(names), None)
-    if attribute not in names or sounds.train_labels is None or sounds.heldout_labels is None:
-        told = f"they have {', '.join(names)}" if names else "they have none"
-        raise InputError(f"the sounds {sounds.name} have no attribute {attribute!r}; {told}")
-    column = names.index(attribute)
-    return Images(
-        f"{sounds.name}-{attribute}",
-        mel_images(sounds.train, sounds.rate),
-        sounds.train_labels[:, column],
-        mel_images(sounds.heldout, sounds.rate),
-        sounds.heldout_labels[:, column],
-        sounds.attributes[column].values,
+    return labelled(
+        sounds,
+        attribute,
+        "sounds",
+        lambda: (mel_images(sounds.train, sounds.rate), mel_images(sounds.heldout, sounds.rate)),
     )

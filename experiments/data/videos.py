@@ -4,7 +4,7 @@ Dimensions: M or N videos, B batch, T frames, H W C frame, K digits in a video.
 """
 
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -27,6 +27,7 @@ from aigc_jax.data.own_videos import load_own_videos
 from aigc_jax.data.video import VideoClips
 from aigc_jax.errors import InputError
 from aigc_jax.pictures import MOST_PER_SECOND
+from experiments.data.labelled import labelled
 
 DATASETS = ("moving_mnist5k", "moving_mnist")
 FRAMES, DIGITS = 20, 2  # of moving digits, if nothing else is asked for
@@ -121,8 +122,7 @@ class LabelledDigits:
 
     def gather(self, data: Any, indices: jax.Array) -> classifier.Batch:
         """A batch of training videos by their indices: `data` are the digits and their labels."""
-        keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(0)))(indices)
-        found = self._moved(keys, data[0])
+        found = self._moved(video_keys(0, indices), data[0])
         return classifier.Batch(
             found.frames.astype(jnp.float32) / 255, self._classes(found, data[1])
         )
@@ -134,7 +134,7 @@ class LabelledDigits:
         def classes(keys, digits, labels):
             return self._classes(self._moved(keys, digits), labels)
 
-        return np.asarray(classes(video_keys(0, 0, n), self.train, self.train_labels))
+        return np.asarray(classes(video_keys(0, np.arange(n)), self.train, self.train_labels))
 
     def _moved(self, keys: jax.Array, digits: Any) -> Videos:
         of = self.moving
@@ -166,20 +166,7 @@ def as_images(clips: VideoClips, attribute: str | None = None) -> Images:
     Raises:
       InputError: the videos have no such attribute.
     """
-    names = [known.name for known in clips.attributes]
-    attribute = attribute or next(iter(names), None)
-    if attribute not in names or clips.train_labels is None or clips.heldout_labels is None:
-        told = f"they have {', '.join(names)}" if names else "they have none"
-        raise InputError(f"the videos {clips.name} have no attribute {attribute!r}; {told}")
-    column = names.index(attribute)
-    return Images(
-        f"{clips.name}-{attribute}",
-        clips.train,
-        clips.train_labels[:, column],
-        clips.heldout,
-        clips.heldout_labels[:, column],
-        clips.attributes[column].values,
-    )
+    return labelled(clips, attribute, "videos", lambda: (clips.train, clips.heldout))
 
 
 def side_by_side(videos: np.ndarray, rate: float, columns: int) -> Video:

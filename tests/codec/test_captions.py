@@ -1,13 +1,12 @@
 """Captions by cross-attention: what they are, and a prior that is told them."""
 
-import itertools
 from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_priors import GRIDS, SGD, SOME, begun, config_of, log_softmax
+from tiny_priors import GRIDS, SGD, SOME, begun, config_of, log_p_of
 
 from aigc_jax import transformer
 from aigc_jax.codec import captions, prior, prior_config
@@ -148,12 +147,7 @@ def enumerated(name, text, weight=1.0):
     if weight != 1:
         untold = logits((offset + 2, offset + 6), [4])
         mixed = untold + weight * (mixed - untold)
-    total = np.zeros(81)
-    for t, i in itertools.product(range(2), range(2)):
-        row, place = (i, t + i) if name == "delay" else (0, 2 * t + i)
-        own = log_softmax(mixed[:, row, place, 3 * i : 3 * i + 3])
-        total += own[np.arange(81), GRIDS[:, t, i]]
-    return total
+    return log_p_of(name, mixed)
 
 
 class TestLikelihood:

@@ -122,6 +122,11 @@ def magnitudes(logs: jax.Array, window: int) -> jax.Array:
     return jnp.exp(jnp.minimum(logs, math.log(window / 2)))
 
 
+def window_of(hop: int, window: int | None) -> int:
+    """W of the decoder's frames: as it is given, or 2M."""
+    return 2 * hop if window is None else window
+
+
 def frames(
     features: int = 16,
     width: int = 128,
@@ -134,10 +139,10 @@ def frames(
     """One position of the grid for `hop` samples.
 
     The decoder tells magnitudes S of frames every W/4, and x̂ = iSTFT(S · u) with u the phases that
-    `griffin_lim` finds for S, which the gradient takes as given. So no code says anything of
-    phases. A decoder that tells them too, as Vocos' does, needs critics and hundreds of thousands
-    of steps before its overlapping frames agree; until then they cancel each other, and what is
-    loud comes out too soft.
+    `griffin_lim` finds for S, which the gradient takes as given. So nothing asks codes to say
+    anything of phases. A decoder that tells them too, as Vocos' does, is trained for long and with
+    critics; within a few thousand steps its overlapping frames cancelled each other, and what is
+    loud came out too soft.
 
     Args:
       features: D.
@@ -145,13 +150,13 @@ def frames(
       blocks, decoder_blocks: of either half.
       hop: M; the encoder reads 2M at a time.
       window: W, of the decoder: longer ones tell close frequencies apart, shorter ones close times.
-        None: 2M.
+        None: see `window_of`.
       iterations: of `griffin_lim`.
 
     Raises:
       InputError: W is not 4 times the hop, or the hop divided by an integer.
     """
-    window = 2 * hop if window is None else window
+    window = window_of(hop, window)
     step = window // _OVERLAP
     if step < 1 or window % _OVERLAP or hop % step:
         raise InputError(

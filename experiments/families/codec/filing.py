@@ -23,14 +23,9 @@ from aigc_jax.artefacts import Sound
 from aigc_jax.checkpoint import digest
 from aigc_jax.data import audio, class_folders, npz, own_images, sound_files, video
 from aigc_jax.errors import InputError
-from experiments.data.signals import floats, integers
+from experiments.data.signals import SUFFIXES, floats, integers
 from experiments.runs.restore import Restored
 
-SUFFIXES = {
-    "image": own_images.SUFFIXES,
-    "audio": sound_files.SUFFIXES,
-    "video": video.SUFFIXES,
-}
 MOST_BYTES = 2**32  # of an array in a file of codes
 WRITTEN = {"image": ".png", "audio": ".wav", "video": ".gif"}
 

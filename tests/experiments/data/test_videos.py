@@ -59,7 +59,7 @@ def test_training_videos_are_functions_of_their_index_and_of_training_digits():
     one, other = (jax.jit(found.gather)(data, jnp.array(i)) for i in ([3, 0, 7], [7, 3]))
     np.testing.assert_array_equal(one.images[np.array([2, 0])], other.images)
     np.testing.assert_array_equal(one.labels[np.array([2, 0])], other.labels)
-    made = moving_digits(video_keys(0, 0, 8), DIGITS[:8], frames=4, count=2, size=16)
+    made = moving_digits(video_keys(0, np.arange(8)), DIGITS[:8], frames=4, count=2, size=16)
     np.testing.assert_allclose(one.images, made.frames[jnp.array([3, 0, 7])] / 255, rtol=1e-6)
     np.testing.assert_array_equal(one.labels, found.train_classes(8)[[3, 0, 7]])
     expected = package.class_of(contents(made, KINDS[:8]), sizes(2))
