@@ -183,6 +183,14 @@ def test_the_bound_lets_every_sound_between_minus_1_and_1_through(length):
         np.testing.assert_allclose(again, found, rtol=2e-6, atol=1e-19)
 
 
+def test_features_of_sounds_have_one_spread_however_loud_they_are(rng):
+    x, params = np.float32(rng.normal(size=(2, 22, 1))), shaken(SOUND)
+    for louder in (1e-3, 1.0, 100.0):
+        features = SOUND.encode(params, np.float32(louder) * x)
+        np.testing.assert_allclose(features.mean(-1), 0, atol=1e-5)
+        np.testing.assert_allclose(features.std(-1), 1, rtol=1e-3)
+
+
 @pytest.mark.parametrize(("window", "each"), [(2 * HOP, 2), (4 * HOP, 1)])
 def test_a_decoded_sound_is_that_of_its_magnitudes_by_griffin_lim(rng, window, each):
     sizes = {"features": D, "width": 6, "blocks": 1, "decoder_blocks": 1, "hop": HOP}
