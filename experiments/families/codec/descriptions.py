@@ -32,7 +32,8 @@ _OF_IMAGES = {
 }
 _OF_SOUNDS = {
     "mel_distance": "mean absolute difference of log-mels of six windows, held-out sounds, in nats",
-    "si_sdr_db": "scale-invariant signal-to-distortion ratio of reconstructed sounds, in dB",
+    "si_sdr_db": "scale-invariant signal-to-distortion ratio of reconstructed sounds, in dB; "
+    "far below 0, as phases are not coded",
 }
 _OF_VIDEOS = {
     "mse_summed": "squared error of reconstructed pixels in [0, 1], summed over a frame; mean over "
