@@ -50,6 +50,8 @@ _OF_PREDICTIONS = {
     "range 2; its values are not those of prediction_ssim",
     f"prediction_mse_summed_best_of_{SAMPLES}": "the squared error of the best of so many samples "
     "of each video, for which the future is not certain; it rewards spread",
+    f"prediction_mse_summed_mean_of_{SAMPLES}": "the squared error of the mean of so many samples "
+    "of each video: one prediction, to compare with those of models trained on squared error",
 }
 _OF_ONE_DIGIT = {
     "prediction_persistence": "share of the frames after those given that a classifier of images "

@@ -125,10 +125,10 @@ class Evaluator:
     def final_metrics(self, state: State) -> dict[str, float]:
         """How far samples are from the nearest training signals, which memorised ones are not.
 
-        Of videos that are continued, the error of the best of several samples instead.
+        Of videos that are continued, the errors of the best of several samples and of their mean.
         """
         if self._signals.medium == "video":
-            return self._best_predictions(state) if self._options.given else {}
+            return self._sampled_predictions(state) if self._options.given else {}
         num = min(self._judges.count, 1000)
         return {"nearest_train_distance": self._nearest(self.draw(state, num, self._asked(num)))}
 
@@ -197,7 +197,7 @@ class Evaluator:
         given, source = self._options.given, self._signals.source
         return predictions.plausible(continued, truth, given, self._judges, source)
 
-    def _best_predictions(self, state: State) -> dict[str, float]:
+    def _sampled_predictions(self, state: State) -> dict[str, float]:
         """The first of the samples is that of `_predictions`."""
         truth, given = self._judges.heldout[:PREDICTED], self._options.given
 
@@ -205,7 +205,7 @@ class Evaluator:
             key = jax.random.fold_in(self._key, len(truth) + s) if s else None
             return self._continued(state, truth, key)[:, given:]
 
-        return predictions.best(sample, truth[:, given:])
+        return predictions.of_samples(sample, truth[:, given:])
 
     def _asked(self, num: int) -> Asked:
         """Labels as frequent as in the training set; or captions of held-out signals, by chance."""

@@ -15,7 +15,7 @@ from experiments.fidelity import moving
 from experiments.fidelity.signals import Judges
 
 PREDICTED = 64  # videos, at most
-SAMPLES = 10  # of which the best counts
+SAMPLES = 10  # of which the best counts, or the mean
 
 
 def errors(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
@@ -23,15 +23,27 @@ def errors(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     return {f"prediction_{name}": error for name, error in frame_errors(predicted, truth).items()}
 
 
-def best(draw: Callable[[int], np.ndarray], truth: np.ndarray) -> dict[str, float]:
-    """The squared error of the best of `SAMPLES`, see `best_of`.
+def of_samples(draw: Callable[[int], np.ndarray], truth: np.ndarray) -> dict[str, float]:
+    """The squared error of the best of `SAMPLES`, see `best_of`, and that of their mean.
+
+    The mean of what may follow is the prediction of the least expected squared error, so that of
+    samples is what compares with models that are trained to predict a single future.
 
     Args:
       draw: `(s) -> ` the s-th sample of the frames, uint8 `[N, T − G, H, W, C]`.
       truth: as many.
     """
-    found = [squared_error(draw(s), truth).mean(1) for s in range(SAMPLES)]
-    return {f"prediction_mse_summed_best_of_{SAMPLES}": best_of(np.stack(found, axis=1))}
+    found, total = [], np.zeros(truth.shape)
+    for s in range(SAMPLES):
+        sample = draw(s)
+        found.append(squared_error(sample, truth).mean(1))
+        total += sample / 255
+    return {
+        f"prediction_mse_summed_best_of_{SAMPLES}": best_of(np.stack(found, axis=1)),
+        f"prediction_mse_summed_mean_of_{SAMPLES}": float(
+            squared_error(total / SAMPLES, truth).mean()
+        ),
+    }
 
 
 def plausible(

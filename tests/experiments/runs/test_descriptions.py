@@ -111,7 +111,14 @@ OF_CODECS = {
 }
 OF_MOVING = ["speed_px", "speed_deviation_px", "jumps", "mass_change", "black_frames"]
 OF_ONE_DIGIT = [*OF_MOVING, "path_error_px", "identity_persistence"]
-OF_PREDICTIONS = ["mse_summed", "psnr_db", "ssim", "ssim_uniform", "mse_summed_best_of_10"]
+OF_PREDICTIONS = [
+    "mse_summed",
+    "psnr_db",
+    "ssim",
+    "ssim_uniform",
+    "mse_summed_best_of_10",
+    "mse_summed_mean_of_10",
+]
 
 
 MOVING = {

@@ -126,7 +126,14 @@ def described(known, **values):
 def test_a_page_describes_the_metrics_that_such_a_run_has():
     told = {"fcd", "pitch_accuracy"}
     scores = {"inception_score", "modified_inception_score", "am_nats", "ndb_share"}
-    measured = ("mse_summed", "psnr_db", "ssim", "ssim_uniform", "mse_summed_best_of_10")
+    measured = (
+        "mse_summed",
+        "psnr_db",
+        "ssim",
+        "ssim_uniform",
+        "mse_summed_best_of_10",
+        "mse_summed_mean_of_10",
+    )
     predicted = {f"prediction_{name}" for name in measured}
     common = described(VIDEOS) - {"nearest_train_distance"}
     assert described(VIDEOS, given=2) == common | predicted
