@@ -156,6 +156,23 @@ def test_frames_of_a_video_keep_their_order_and_their_place(rng):
     assert np.abs(features[:, 1:] - features[:, :1]).max() > 1e-3
 
 
+@pytest.mark.parametrize("shift", [-30.0, 30.0])
+def test_a_decoder_of_videos_learns_from_pixels_that_are_as_dark_or_light_as_can_be(rng, shift):
+    networks = videos(1)
+    params = jax.jit(networks.init)(jax.random.key(0))
+    z = jnp.float32(rng.normal(size=(1, 2, 1, 1, D)))
+    last = params["decoder"]["params"]["Up_0"]["Convolution_1"]
+
+    def error(bias, wanted):
+        last["bias"] = bias
+        return jnp.square(networks.decode(params, z, (2, 2, 2)) - wanted).sum()
+
+    extreme, reached = jnp.full(2, shift), float(shift > 0)
+    assert error(extreme, reached) == 0.0
+    slope = jax.grad(error)(extreme, 0.5)
+    np.testing.assert_allclose(slope, 2 * (reached - 0.5) * 8)  # of pixels of a channel
+
+
 @pytest.mark.parametrize(
     ("hop", "window"), [(0, None), (127, None), (128, 1024), (128, 384), (9, 6)]
 )

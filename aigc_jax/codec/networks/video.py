@@ -14,6 +14,7 @@ from aigc_jax.convolution import conv
 from aigc_jax.layers import Convolution, Dense
 from aigc_jax.nn.functions import pure_functions
 from aigc_jax.nn.trunk import Down, ResidualBlock, Up
+from aigc_jax.vq.model import straight_through
 
 
 def before(x: jax.Array) -> jax.Array:
@@ -74,7 +75,10 @@ class Decoder(nn.Module):
         h = h.reshape(-1, rows, columns, width)
         h = ResidualBlock()(Convolution(conv, width, 1)(h))
         h = Up(self.channels, self.width, self.doublings, self.blocks)(h)
-        return nn.sigmoid(h.reshape(batch, times * self.stride, *h.shape[1:]))
+        # No sigmoid: where nearly all is dark, training settles at black, where it has no slope.
+        return straight_through(jnp.clip(h, 0.0, 1.0), h).reshape(
+            batch, times * self.stride, *h.shape[1:]
+        )
 
 
 def _whole(x: jax.Array, stride: int, side: int) -> jax.Array:
