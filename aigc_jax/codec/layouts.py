@@ -13,8 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aigc_jax.errors import InputError
-
 
 class Layout(NamedTuple):
     """An order of the codes of a grid.
@@ -87,29 +85,26 @@ def raster(grid: Sequence[int], stages: int, codes: int) -> Layout:
 def delay(grid: Sequence[int], stages: int, codes: int) -> Layout:
     """A sequence for each stage, side by side: that of stage i begins i steps later.
 
-    token of stage i at l = code of stage i at l − i, so that at each step all stages are drawn at
-    once, each knowing the coarser ones of its own frame. The L = T + N − 1 steps take the place of
-    T N. What is not a code, at both ends, is the token N K.
+    token of stage i at l = code of stage i at position l − i, so that at each step all stages are
+    drawn at once, each knowing the coarser ones of its own position. Positions are in the order of
+    reading, as in `raster`. The L = P + N − 1 steps for P positions take the place of P N. What is
+    not a code, at both ends, is the token N K.
 
     Args:
-      grid: (T,).
+      grid: G.
       stages: N.
       codes: K.
 
-    Raises:
-      InputError: the grid has more than one side.
-
-    Source: Copet et al. 2023 (MusicGen), https://arxiv.org/abs/2306.05284, section 2.2.
+    Source: Copet et al. 2023 (MusicGen), https://arxiv.org/abs/2306.05284, section 2.2, who have
+    positions in time alone.
     """
-    if len(grid) != 1:
-        raise InputError(f"the delay pattern is for codes in time alone, not on a grid of {grid}")
-    (times,) = grid
+    times = math.prod(grid)
     length, padding = times + stages - 1, stages * codes
     steps, stage = np.arange(length)[None], np.arange(stages)[:, None]
     real = (steps >= stage) & (steps < stage + times)
 
     def tokens_of(found: jax.Array) -> jax.Array:
-        own = found.astype(jnp.int32).swapaxes(1, 2)
+        own = found.astype(jnp.int32).reshape(-1, times, stages).swapaxes(1, 2)
         offsets = jnp.arange(stages, dtype=jnp.int32)[None, :, None] * codes
         own = own + jnp.broadcast_to(offsets, own.shape)
         rows = [
@@ -120,7 +115,7 @@ def delay(grid: Sequence[int], stages: int, codes: int) -> Layout:
 
     def codes_of(tokens: jax.Array) -> jax.Array:
         rows = [tokens[:, i, i : i + times] - i * codes for i in range(stages)]
-        return jnp.stack(rows, axis=-1)
+        return jnp.stack(rows, axis=-1).reshape(-1, *grid, stages)
 
     return Layout(
         tokens_of,
@@ -129,10 +124,10 @@ def delay(grid: Sequence[int], stages: int, codes: int) -> Layout:
         np.where(real, codes, 1),
         stages,
         length,
-        (times, stages),
+        (*grid, stages),
         codes,
         padding + 1,
-        lambda leading: leading,
+        lambda leading: leading * (times // grid[0]),
     )
 
 

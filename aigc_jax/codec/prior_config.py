@@ -146,8 +146,9 @@ def networks_of(config: Config) -> Networks:
     """The Transformer that a config describes."""
     of = sequences_of(config)
     sized = replace(config.network, vocabulary_size=of.vocabulary_size, context=max(of.length, 2))
-    if len(config.grid) > 2 and of.layout.sequences == 1:  # a video's
-        sized = replace(sized, axes=of.layout.shape)
+    if len(config.grid) > 2:  # a video's
+        apart = of.layout.sequences > 1
+        sized = replace(sized, axes=config.grid if apart else of.layout.shape)
     if of.captions.symbols:
         sized = replace(sized, encoder_layers=sized.layers, source_context=of.captions.length)
     if of.layout.sequences > 1:

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from aigc_jax.codec.layouts import delay, raster
-from aigc_jax.errors import InputError
 
 CASES = [
     (raster, (5,), 1, 3),
@@ -14,6 +13,7 @@ CASES = [
     (delay, (5,), 1, 3),
     (delay, (4,), 3, 5),
     (delay, (2,), 4, 3),
+    (delay, (2, 3, 2), 3, 4),
 ]
 EVERY = pytest.mark.parametrize(("layout", "grid", "stages", "codes"), CASES)
 
@@ -77,19 +77,22 @@ class TestDelay:
         np.testing.assert_array_equal(made.choices, [[4, 4, 1, 1], [1, 4, 4, 1], [1, 1, 4, 4]])
         np.testing.assert_array_equal(made.first[:, 0], [0, 12, 12])
 
-    def test_what_follows_a_prompt_is_not_delayed_again(self):
+    def test_positions_of_a_grid_are_in_the_order_of_reading(self):
+        found = drawn((2, 3, 2), 3, 4)
+        flat = found.reshape(6, 12, 3)
+        tokens = delay((2, 3, 2), 3, 4).tokens_of(jnp.asarray(found))
+        np.testing.assert_array_equal(tokens, delay((12,), 3, 4).tokens_of(jnp.asarray(flat)))
+
+    @pytest.mark.parametrize("grid", [(6,), (3, 2, 1)])
+    def test_what_follows_a_prompt_is_not_delayed_again(self, grid):
         """The tokens of a prompt, and of what follows, are where those of the whole are."""
-        made, leading = delay((6,), 3, 4), 2
-        found = drawn((6,), 3, 4)
+        made, leading = delay(grid, 3, 4), 2
+        found = drawn(grid, 3, 4)
         other = np.concatenate([found[:, :leading], (found[:, leading:] + 1) % 4], axis=1)
         tokens, changed = (np.asarray(made.tokens_of(jnp.asarray(x))) for x in (found, other))
         begins = np.arange(3)[:, None] + made.prefix(leading)
+        assert made.prefix(leading) == leading * 6 // grid[0]
         later = (np.arange(8)[None] >= begins) & (made.choices > 1)
         np.testing.assert_array_equal(tokens != changed, np.broadcast_to(later, tokens.shape))
         joined = jnp.asarray(np.where(later, changed, tokens))
         np.testing.assert_array_equal(made.codes_of(joined), other)
-
-    @pytest.mark.parametrize("grid", [(3, 4), (2, 3, 4), ()])
-    def test_is_for_time_alone(self, grid):
-        with pytest.raises(InputError, match=r"for codes in time alone, not on a grid of \("):
-            delay(grid, 2, 5)
