@@ -183,6 +183,8 @@ def by_place(
         return jnp.concatenate([states, stage[..., None].astype(states.dtype)], axis=-1)
 
     def logits(params: Params, states: jax.Array) -> jax.Array:
+        if networks.own_logits is not None and len(first) == stages:  # a sequence for each stage
+            return networks.own_logits(params, states[..., :-1], codes)
         found = networks.logits(params, states[..., :-1])[..., : stages * codes]
         found = found.reshape(*found.shape[:-1], stages, codes)
         stage = states[..., -1].astype(jnp.int32)

@@ -60,6 +60,9 @@ class Networks(NamedTuple):
         cache)`: the states of further tokens, which see the slots up to their own.
       vocabulary_size: V.
       context: the greatest T.
+      own_logits: of a model that reads R sequences side by side, rows R by R, of which sequence r
+        has the K tokens from r K on for itself: `(params, states [B R, T, D], K) -> float32
+        [B R, T, K]`, those of its own tokens alone. None: they are to be found among all.
     """
 
     init: Callable[[Key], Params]
@@ -70,6 +73,7 @@ class Networks(NamedTuple):
     extend: Callable[..., tuple[jax.Array, Cache]]
     vocabulary_size: int
     context: int
+    own_logits: Callable[[Params, jax.Array, int], jax.Array] | None = None
 
 
 def extender(params: Params, networks: Networks, prefix: jax.Array | None = None) -> Extend:

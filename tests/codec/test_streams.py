@@ -66,6 +66,15 @@ def test_sequences_have_states_of_their_own(params):
         assert (np.abs(states[:, r] - states[:, 0]).max(-1) > 1e-3).all()
 
 
+def test_logits_of_a_sequences_own_tokens_are_among_those_of_all(params):
+    states = jnp.asarray(hidden(NETWORKS, params, tokens_of(2)))
+    every = np.asarray(NETWORKS.logits(params, states)).reshape(2, R, T, V)
+    own = np.asarray(NETWORKS.own_logits(params, states, 3)).reshape(2, R, T, 3)
+    for r in range(R):
+        expected = every[:, r, :, 3 * r : 3 * r + 3]
+        np.testing.assert_allclose(own[:, r], expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("scan", [False, True])
 def test_a_cache_that_grows_gives_what_a_pass_over_all_does(scan):
     """After prompts of 2 and 4 steps, whose padding is in slots that are written later."""

@@ -95,6 +95,14 @@ class Streams(Transformer):
         table = self.embedding.embedding.astype(h.dtype)
         return rounded_once(partial(jnp.einsum, "...d,vd->...v"), h, table, jnp.float32)
 
+    def unembed_own(self, h: jax.Array, count: int) -> jax.Array:
+        """Logits of sequence r's own tokens, the `count` from r `count` on: `[B R, T, count]`."""
+        table = self.embedding.embedding[: self.sequences * count].astype(h.dtype)
+        table = table.reshape(self.sequences, count, -1)
+        rows = h.reshape(-1, self.sequences, *h.shape[1:])
+        own = rounded_once(partial(jnp.einsum, "brtd,rkd->brtk"), rows, table, jnp.float32)
+        return own.reshape(*h.shape[:-1], count)
+
 
 @lru_cache(maxsize=16)
 def streams(config: Architecture, sequences: int) -> Networks:
@@ -132,6 +140,9 @@ def streams(config: Architecture, sequences: int) -> Networks:
     def logits(params: Params, states: jax.Array) -> jax.Array:
         return apply(params, states, method="unembed")
 
+    def own_logits(params: Params, states: jax.Array, count: int) -> jax.Array:
+        return apply(params, states, count, method="unembed_own")
+
     def start(params: Params, rows: int, length: int, source: Source | None = None) -> Cache:
         return plain.start(params, rows // sequences, length, _of_examples(source, sequences))
 
@@ -142,9 +153,8 @@ def streams(config: Architecture, sequences: int) -> Networks:
             raise InputError("prefix must be None: several sequences are read from the left")
         return apply(params, tokens, positions, cache, method="further")
 
-    return Networks(
-        init, hidden, logits, start, plain.grow, extend, config.vocabulary_size, config.context
-    )
+    sizes = config.vocabulary_size, config.context
+    return Networks(init, hidden, logits, start, plain.grow, extend, *sizes, own_logits)
 
 
 def _of_examples(source: Source | None, sequences: int) -> Source | None:
