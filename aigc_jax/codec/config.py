@@ -62,7 +62,7 @@ class Videos(Partial):
 
     function = staticmethod(video.causal)
     width: int = setting(16, "Channels next to the pixels, or of the blocks.")
-    halvings: int = setting(3, "How often height and width are halved to the grid of codes.")
+    halvings: int = setting(4, "How often height and width are halved to the grid of codes.")
     blocks: int = 1
     stride: int = setting(1, "Frames for one position of the grid of codes.")
 
@@ -226,15 +226,17 @@ AUDIO = Preset(
 
 VIDEO = Preset(
     "video",
-    "512 codes for squares of 8 × 8 pixels of each frame, causal in time.",
+    "Four stages of 512 codes for squares of 16 × 16 pixels of each frame, causal in time.",
     Config(
         sides=(20, 64, 64),
         rate=10,
         architecture=Videos(),
+        quantiser=vq.Codebook(codes=512, features=32),
+        stages=4,
         critics=OfVideos(),
         perceptual_weight=0.0,
     ),
-    replace(_RUN, batch_size=8),
+    replace(_RUN, steps=2500, batch_size=4, eval_every=2500, checkpoint_every=500),
     command="python -m experiments.codec --medium=video",
     time="not measured",
     reaches="not measured",
