@@ -135,6 +135,12 @@ class SignalOptions(Options):
         video_data.FRAMES, "Frames of a video; of your own, as many as all have.", least=2
     )
 
+    judges: bool = setting(
+        True,
+        "Have classifiers of the data, trained first where missing, judge what is generated: "
+        "FCD, accuracies and the like. Without them, errors and likelihoods alone.",
+    )
+
     @property
     def data_name(self) -> str:
         """What the run's folder is named after: the data's own name."""

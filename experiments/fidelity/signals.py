@@ -29,11 +29,13 @@ FRAME = "digit in a frame"  # what the classifier of still images tells apart
 
 
 def networks_of(options: Any, signals: Signals) -> dict[str, FeatureNetwork]:
-    """By attribute, the classifier of it; trained first if it has not been.
+    """By attribute, the classifier of it, trained first if it has not been; without --judges, none.
 
     Moving digits, which have no attributes that a prior is told, have one classifier of what they
     show: see `video_networks`.
     """
+    if not options.judges:
+        return {}
     if signals.medium == "image" and signals.attributes:
         return {signals.attributes[0].name: feature_network(options, signals.source)}
     if signals.medium == "audio":
@@ -45,7 +47,7 @@ def networks_of(options: Any, signals: Signals) -> dict[str, FeatureNetwork]:
 
 def frame_networks_of(options: Any, signals: Signals) -> dict[str, FeatureNetwork]:
     """The classifier of the one digit in each frame of videos; none of other signals."""
-    if not moving.is_alone(signals.source):
+    if not options.judges or not moving.is_alone(signals.source):
         return {}
     return {FRAME: frame_network(options, signals.source)}
 
@@ -169,7 +171,7 @@ class Judges:
           found: uint8 `[N, T, H, W, C]`.
         """
         source = self._signals.source
-        if not isinstance(source, MovingDigits):
+        if not isinstance(source, MovingDigits) or not self.networks:
             return {}
         known = moving.motion_of(found, source)
         if self.frames:

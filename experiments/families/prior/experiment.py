@@ -29,7 +29,7 @@ from experiments.fidelity.signals import judges_sha256
 from experiments.runs.experiment import Experiment, Task
 from experiments.runs.restore import Restored, restore
 
-_DATA = ("dataset", "data_dir", "images", "sounds", "videos")  # options of the codec's run, too
+_DATA = ("dataset", "data_dir", "images", "sounds", "videos", "digits", "judges")
 
 
 class Coded(NamedTuple):

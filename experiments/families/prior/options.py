@@ -79,6 +79,13 @@ class PriorOptions(Options):
         path=True,
     )
 
+    digits: int | None = setting(
+        None, "Digits in a video of moving_mnist. Default: as the codec was trained on."
+    )
+    judges: bool | None = setting(
+        None, "Have classifiers judge the samples. Default: as the codec's run."
+    )
+
     @property
     def data_name(self) -> str:
         """What the run's folder is named after: the codec's run."""

@@ -25,6 +25,7 @@ FRAMES, HELDOUT, FEATURES = 12, 100, 4
 SQUARES = np.zeros((20, 28, 28), np.uint8)
 SQUARES[:, 11:18, 11:18] = (20 + 12 * np.arange(20))[:, None, None]
 KINDS = np.arange(20) // 2
+JUDGING = SimpleNamespace(judges=True)
 
 
 def source(count=1):
@@ -52,7 +53,7 @@ def judges(monkeypatch):
     whole = FeatureNetwork("moving_squares", 40, "ab", math.nan, None, watch)
     monkeypatch.setattr(fidelity, "video_networks", lambda *_: {"digits": whole})
     monkeypatch.setattr(fidelity, "frame_network", lambda *_: frame)
-    return lambda count=1, sha256=None: Judges(None, data._of_moving(source(count), 0), sha256)
+    return lambda count=1, sha256=None: Judges(JUDGING, data._of_moving(source(count), 0), sha256)
 
 
 def path(place, step, frames=FRAMES):
@@ -124,7 +125,14 @@ def test_videos_of_two_frames_have_no_motion_and_others_none_at_all(judges, monk
     own = SimpleNamespace(name="mine")
     monkeypatch.setattr(fidelity, "video_networks", lambda *_: {})
     made = data._of_moving(source(), 0)._replace(source=own)
-    assert Judges(None, made).motion(made.heldout) == {}
+    assert Judges(JUDGING, made).motion(made.heldout) == {}
+
+
+def test_without_judges_no_classifier_is_trained_and_nothing_is_judged(judges):
+    alone, options = data._of_moving(source(), 0), SimpleNamespace(judges=False)
+    assert fidelity.judges_sha256(options, alone) == {}
+    found = Judges(options, alone)
+    assert (found.networks, found.frames, found.motion(found.heldout)) == ({}, None, {})
 
 
 def test_the_distance_of_features_that_are_shifted_is_the_squared_shift(judges):
@@ -163,8 +171,8 @@ def test_both_classifiers_are_those_that_a_run_was_evaluated_with(judges):
     known = {"digits": "ab", FRAME: "ef"}
     judges(1, known)
     judges(2, {"digits": "ab"})
-    assert fidelity.judges_sha256(None, data._of_moving(source(), 0)) == known
-    assert fidelity.judges_sha256(None, data._of_moving(source(2), 0)) == {"digits": "ab"}
+    assert fidelity.judges_sha256(JUDGING, data._of_moving(source(), 0)) == known
+    assert fidelity.judges_sha256(JUDGING, data._of_moving(source(2), 0)) == {"digits": "ab"}
     for name in known:
         with pytest.raises(InputError, match=f"the classifier of the {name} is not the one"):
             judges(1, {**known, name: "cd"})

@@ -19,6 +19,8 @@ from experiments.families.prior import drawing, evaluator
 from experiments.fidelity import signals as fidelity
 from experiments.fidelity.features import FeatureNetwork, by_channel
 
+JUDGING = SimpleNamespace(judges=True)
+
 
 def prior_of(medium, sizes=(), captions=0):
     """A prior whose codes are drawn evenly, but the first, which is the label.
@@ -93,7 +95,7 @@ def evaluating(monkeypatch):
         made = prior_of(signals.medium, sizes, 5 if texts else 0)
         coding = tiny_codecs.codec_of(signals.medium)
         asked = SimpleNamespace(**usual | options)
-        found = evaluator.Evaluator(asked, None, signals, made, coding, None, texts)
+        found = evaluator.Evaluator(asked, JUDGING, signals, made, coding, None, texts)
         return found, state_of(signals.medium)
 
     return make
@@ -329,15 +331,15 @@ def test_features_that_are_all_alike_have_no_clusters(evaluating):
 def test_a_run_is_evaluated_by_the_same_classifier_each_time(monkeypatch):
     signals = signals_of("image", labels=[0, 1], attributes=(Attribute("class", ("a", "b")),))
     monkeypatch.setattr(fidelity, "networks_of", lambda *_: {"class": judge(2)})
-    now = fidelity.sha256_of(fidelity.Judges(None, signals).networks)
+    now = fidelity.sha256_of(fidelity.Judges(JUDGING, signals).networks)
     assert now == {"class": judge(2).sha256}
-    fidelity.Judges(None, signals, now)
+    fidelity.Judges(JUDGING, signals, now)
     for before in ({"class": "another"}, {}):
         with pytest.raises(InputError, match=r"the classifier of the class is not the one .* --cl"):
-            fidelity.Judges(None, signals, before)
+            fidelity.Judges(JUDGING, signals, before)
     told = {"class": "another"}
     with pytest.raises(InputError, match=r"\(its weights' SHA-256 differs\)$"):
-        fidelity.Judges(None, signals._replace(medium="audio"), told)
+        fidelity.Judges(JUDGING, signals._replace(medium="audio"), told)
 
 
 def test_triples_of_digits_are_classified_by_channel():
