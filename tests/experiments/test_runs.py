@@ -189,14 +189,16 @@ def test_quickstart_makes_one_page_of_its_runs_and_finds_them_again(launch, tmp_
     for heading in ("adversarial", "autoencoder", "Transformer"):
         assert f"{heading}" in page
     headings = re.findall("<h2>(.*?)</h2>", page)
-    assert headings == [e.title for e in quickstart.ON_PAGE]
-    assert page.count("data:image/png;base64,") == 3 + 4 + 1  # GAN, VAE, classifier
+    titles = {part.name: part.title for part in quickstart.RUNS}
+    assert headings == [titles[name] for name in quickstart.ON_PAGE]
+    assert page.count("data:image/gif;base64,") == 2  # the videos, and those of their codec
+    assert page.count("data:audio/wav;base64,") == 3  # sounds; originals and decoded ones
     assert "http" not in page.replace("http://www.w3.org", "").replace(
         "http://purl.org", ""
     ).replace("http://creativecommons.org", "").replace("https://matplotlib.org", "")
     for steps in (["--steps=4"], []):  # without, a run keeps the number it has
         again = launch("experiments.quickstart", *steps, cwd=tmp_path)
-        assert again.stderr.count("finished") == 4
+        assert again.stderr.count("finished") == len(quickstart.RUNS)
         assert (tmp_path / "runs/quickstart/index.html").read_text() == page
 
 
@@ -220,7 +222,7 @@ def test_quickstart_has_a_page_after_each_run_and_on_it_all_runs_there_are(
 
     def train(experiment, options, command):
         folder = RunFolder(options.workdir)
-        if not folder.page.exists() or experiment.name == trained:
+        if not folder.page.exists() or folder.path.name == trained:
             folder.create()
             config = {"title": experiment.title, "experiment": experiment.name}
             folder.write_config({**config, "options": {}, "metadata": {}, "data": {}})
@@ -230,13 +232,14 @@ def test_quickstart_has_a_page_after_each_run_and_on_it_all_runs_there_are(
 
     index = tmp_path / "index.html"
     monkeypatch.setattr(training, "train", train)
-    whole = [experiment.title for experiment in quickstart.ON_PAGE]
-    for name, expected in ((None, [0, 1, 2, 3]), ("lm", [4, 4, 4, 4])):
+    titles = {part.name: part.title for part in quickstart.RUNS}
+    whole = [titles[name] for name in quickstart.ON_PAGE]
+    for name, expected in ((None, list(range(8))), ("lm", [8] * 8)):
         trained = name
         with pytest.raises(SystemExit) as ended:
             quickstart.main([f"--workdir={tmp_path}"])
         assert ended.value.code in (0, None)
         assert list(map(len, pages)) == expected
         assert re.findall("<h2>(.*?)</h2>", index.read_text()) == whole
-        assert capfd.readouterr().err.count(f"open {index}") == 4
+        assert capfd.readouterr().err.count(f"open {index}") == 8
         pages.clear()
