@@ -1,4 +1,4 @@
-# make run    trains the three classic models on real data and writes runs/quickstart/index.html
+# make run    trains small models of four media and writes runs/quickstart/index.html
 # make test   linters, types and the tests
 # make docs   the documentation, into site/; a warning is an error
 # make test-all  the tests that take long as well; PART=3/10: of those alone the third tenth

@@ -238,8 +238,8 @@ VIDEO = Preset(
     ),
     replace(_RUN, steps=2500, batch_size=4, eval_every=2500, checkpoint_every=500),
     command="python -m experiments.codec --medium=video",
-    time="not measured",
-    reaches="not measured",
+    time=f"773 s {_PROCESSOR}",
+    reaches="squared error 14.6 a frame, SSIM 0.959 (moving_mnist, seed 0)",
 )
 
 PRESETS = (IMAGE, AUDIO, VIDEO)
