@@ -50,25 +50,25 @@ def _brief(steps: int, **others: Any) -> dict[str, Any]:
 # Fewer steps than the presets have. The quickest comes first.
 RUNS = (
     Part("vae", VAE, {"steps": 4000}, VAE.title),
-    Part("lm", LM, {"steps": 1000, "eval_every": 250}, LM.title),
+    Part("lm", LM, {"steps": 750, "eval_every": 250}, LM.title),
     Part("classifier", CLASSIFIER, {}, CLASSIFIER.title),  # in whose features the GAN is evaluated
     Part(
         "gan",
         GAN,
-        {"steps": 1200, "eval_every": 300},
+        {"steps": 1000, "eval_every": 500},
         GAN.title,
         {"classifier": "classifier"},
     ),
     Part(
         "video-codec",
         CODEC,
-        _brief(200, preset="video", digits=1, frames=10, batch_size=6, learning_rate=2e-3),
+        _brief(150, preset="video", digits=1, frames=8, batch_size=8, learning_rate=2e-3),
         "Codec of videos",
     ),
     Part(
         "video",
         PRIOR,
-        _brief(150, layout="delay", dropout=0.0, batch_size=8),
+        _brief(120, layout="delay", layers=2, dropout=0.0, batch_size=8),
         "Videos: a prior over codes",
         {"codec": "video-codec"},
     ),
@@ -90,7 +90,7 @@ RUNS = (
     Part(
         "sound",
         PRIOR,
-        _brief(200, layout="delay"),
+        _brief(200, layout="delay", layers=2, batch_size=32),
         "Sounds: a prior over codes",
         {"codec": "sound-codec"},
     ),
