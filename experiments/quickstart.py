@@ -50,19 +50,19 @@ def _brief(steps: int, **others: Any) -> dict[str, Any]:
 # Fewer steps than the presets have. The quickest comes first.
 RUNS = (
     Part("vae", VAE, {"steps": 4000}, VAE.title),
-    Part("lm", LM, {"steps": 750, "eval_every": 250}, LM.title),
+    Part("lm", LM, {"steps": 500, "eval_every": 250}, LM.title),
     Part("classifier", CLASSIFIER, {}, CLASSIFIER.title),  # in whose features the GAN is evaluated
     Part(
         "gan",
         GAN,
-        {"steps": 1000, "eval_every": 500},
+        {"steps": 800, "eval_every": 400},
         GAN.title,
         {"classifier": "classifier"},
     ),
     Part(
         "video-codec",
         CODEC,
-        _brief(150, preset="video", digits=1, frames=8, batch_size=8, learning_rate=2e-3),
+        _brief(120, preset="video", digits=1, frames=8, batch_size=8, learning_rate=2e-3),
         "Codec of videos",
     ),
     Part(
@@ -90,7 +90,7 @@ RUNS = (
     Part(
         "sound",
         PRIOR,
-        _brief(200, layout="delay", layers=2, batch_size=32),
+        _brief(120, layout="delay", layers=2, batch_size=32),
         "Sounds: a prior over codes",
         {"codec": "sound-codec"},
     ),
