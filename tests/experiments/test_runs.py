@@ -182,7 +182,7 @@ def test_evaluation_repeats_the_metrics_of_the_run(run, launch, tmp_path):
             assert value == pytest.approx(reference[name], rel=1e-6)
 
 
-@pytest.mark.all  # 50 seconds; the page itself is shown above
+@pytest.mark.all  # minutes; the page itself is shown above
 def test_quickstart_makes_one_page_of_its_runs_and_finds_them_again(launch, tmp_path):
     launch("experiments.quickstart", "--steps=4", cwd=tmp_path)
     page = (tmp_path / "runs/quickstart/index.html").read_text()
