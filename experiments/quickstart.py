@@ -100,9 +100,9 @@ ON_PAGE = ("gan", "vae", "lm", "sound", "video", "sound-codec", "video-codec", "
 LEAD = (
     "Generative models of four media, trained on this machine: a GAN and a VAE on 4,500 "
     "handwritten digits, a Transformer on the Python documentation, and priors over the codes of "
-    "synthesised tones and of moving digits. The first three are trained to be useful. Sounds and "
-    "videos are first tries after less than a minute, out of tune and blurred: their presets "
-    "train for longer. Every held-out metric is on data that the model has not seen. The "
+    "synthesised tones and of moving digits. All are trained for less than a minute, which is too "
+    "short for sounds and videos: they are out of tune and blurred. The presets train for longer. "
+    "Every held-out metric is on data that the model has not seen. The "
     "classifier at the end evaluates the GAN's digits."
 )
 

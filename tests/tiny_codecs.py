@@ -13,6 +13,16 @@ SIDES = {"image": (6, 5), "audio": (1000,), "video": (5, 6, 7)}
 GRIDS = {"image": (3, 3), "audio": (16,), "video": (3, 3, 4)}
 STAGES = {"image": 1, "audio": 2, "video": 1}
 
+# What of a continued video is measured; `prediction_` stands before each.
+OF_PREDICTIONS = [
+    "mse_summed",
+    "psnr_db",
+    "ssim",
+    "ssim_uniform",
+    "mse_summed_best_of_10",
+    "mse_summed_mean_of_10",
+]
+
 
 def codec_of(medium):
     """The codec of a medium, for blocks of `SPANS`."""

@@ -164,7 +164,8 @@ def by_place(
     are.
 
     Args:
-      networks: of tokens, of which the first N K are codes.
+      networks: of tokens, of which the first N K are codes. Where they have `own_logits` and there
+        is a sequence for each stage, those are taken, at places of padding too.
       first: int `[R, T]`, the token of a place's code 0; rows of a batch are R by R.
       stages: N.
       codes: K.

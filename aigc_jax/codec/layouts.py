@@ -2,7 +2,8 @@
 
 The codes of stage i are the tokens i K … i K + K − 1, so that a token says which stage it is of.
 
-Dimensions: B batch, G the grid's sides, N stages, K codes, L tokens, R sequences side by side.
+Dimensions: B batch, G the grid's sides, P its positions, N stages, K codes, L tokens, R sequences
+side by side.
 """
 
 import math

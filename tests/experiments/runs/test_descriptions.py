@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny_codecs import OF_PREDICTIONS
 
 from aigc_jax import classifier, codec, gan, optim, transformer, vae, vq
 from aigc_jax.data.images import Images
@@ -111,14 +112,6 @@ OF_CODECS = {
 }
 OF_MOVING = ["speed_px", "speed_deviation_px", "jumps", "mass_change", "black_frames"]
 OF_ONE_DIGIT = [*OF_MOVING, "path_error_px", "identity_persistence"]
-OF_PREDICTIONS = [
-    "mse_summed",
-    "psnr_db",
-    "ssim",
-    "ssim_uniform",
-    "mse_summed_best_of_10",
-    "mse_summed_mean_of_10",
-]
 
 
 MOVING = {

@@ -1,6 +1,7 @@
 """The options of a prior: presets are the package's, and what has no effect is refused."""
 
 import pytest
+from tiny_codecs import OF_PREDICTIONS
 
 from aigc_jax import codec
 from aigc_jax.codec import prior_config
@@ -126,15 +127,7 @@ def described(known, **values):
 def test_a_page_describes_the_metrics_that_such_a_run_has():
     told = {"fcd", "pitch_accuracy"}
     scores = {"inception_score", "modified_inception_score", "am_nats", "ndb_share"}
-    measured = (
-        "mse_summed",
-        "psnr_db",
-        "ssim",
-        "ssim_uniform",
-        "mse_summed_best_of_10",
-        "mse_summed_mean_of_10",
-    )
-    predicted = {f"prediction_{name}" for name in measured}
+    predicted = {f"prediction_{name}" for name in OF_PREDICTIONS}
     common = described(VIDEOS) - {"nearest_train_distance"}
     assert described(VIDEOS, given=2) == common | predicted
     near = common | {"nearest_train_distance"}
