@@ -191,6 +191,8 @@ def test_quickstart_makes_one_page_of_its_runs_and_finds_them_again(launch, tmp_
     headings = re.findall("<h2>(.*?)</h2>", page)
     titles = {part.name: part.title for part in quickstart.RUNS}
     assert headings == [titles[name] for name in quickstart.ON_PAGE]
+    # GAN, VAE, classifier; spectrograms of sounds and of their codec
+    assert page.count("data:image/png;base64,") == 3 + 4 + 1 + 2
     assert page.count("data:image/gif;base64,") == 2  # the videos, and those of their codec
     assert page.count("data:audio/wav;base64,") == 3  # sounds; originals and decoded ones
     assert "http" not in page.replace("http://www.w3.org", "").replace(
